@@ -1,0 +1,30 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded generator, fresh for each test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of face data named by ``UNMASK_DATA``; the test is skipped where there is none."""
+    folder = os.environ.get("UNMASK_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("set UNMASK_DATA to the folder of face data to run this test")
+    return Path(folder)

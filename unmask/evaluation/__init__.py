@@ -1,0 +1,1 @@
+"""Face verification and restoration quality, measured."""

@@ -1,0 +1,1 @@
+"""Face geometry and pixels: detect, align, simulate face masks, segment, blend."""
