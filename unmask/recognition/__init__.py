@@ -1,0 +1,94 @@
+"""Face recognisers behind one interface: aligned faces in, unit-length embeddings out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from ..errors import UnmaskError, UsageError
+
+__all__ = ["Recognizer", "load"]
+
+EMBEDDED = "embedded"
+INSIGHTFACE = "insightface:"
+
+
+@runtime_checkable
+class Recognizer(Protocol):
+    """What every recogniser offers, whatever runs it.
+
+    ``name`` is for tables, ``template`` names the alignment of :mod:`unmask.faces.align` it was trained on,
+    ``size`` is (height, width) of its input, ``differentiable`` says whether gradients flow through
+    :meth:`embed`, and ``fingerprint`` changes whenever the weights do, so that embeddings may be cached by
+    it.
+    """
+
+    name: str
+    template: str
+    size: tuple[int, int]
+    differentiable: bool
+    fingerprint: str
+
+    def embed(self, faces: Tensor) -> Tensor:
+        """Embed ``faces`` [N,3,H,W] (RGB in [-1,1], aligned to ``template`` at ``size``) as [N,D] of unit
+        length.
+
+        The similarity of two faces is ``(a * b).sum(1)`` everywhere.
+        """
+        ...
+
+
+def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
+    """Load a recogniser by name or by path.
+
+    Names: ``embedded`` (the one in ``weights/``), ``insightface:PACK`` (the recognition model of an
+    insightface pack on this machine, such as ``insightface:buffalo_l``), a path to an ONNX file that
+    insightface can load (a fixed batch of one is fine), or a path to a safetensors checkpoint of kind
+    ``iresnet``.
+
+    Raises :class:`UsageError` for an unknown name and :class:`UnmaskError` for a file that cannot be used.
+    """
+    text = str(name_or_path)
+    if text == EMBEDDED:
+        return _embedded()
+    if text.startswith(INSIGHTFACE):
+        from . import insight
+
+        return insight.load_pack(text[len(INSIGHTFACE) :])
+    path = Path(text).expanduser()
+    if path.suffix == ".onnx":
+        from . import insight
+
+        return insight.load(path)
+    if path.suffix == ".safetensors":
+        return _torch(path)
+    raise UsageError(
+        f"{text}: no such recogniser; use 'embedded', 'insightface:PACK', or a path to an .onnx or "
+        ".safetensors file"
+    )
+
+
+def _embedded() -> Recognizer:
+    """The recogniser of the embedded pack, as ONNX where the pack has it (faster), else through torch."""
+    from .. import weights
+
+    row = next((row for row in weights.rows() if row.name == "recogniser"), None)
+    if row is not None and row.onnx is not None:
+        from . import insight
+
+        return insight.load(weights.find("recogniser", form="onnx"), name=EMBEDDED)
+    found = _torch(weights.find("recogniser"))
+    found.name = EMBEDDED
+    return found
+
+
+def _torch(path: Path) -> Recognizer:
+    """A torch recogniser from a checkpoint of ours."""
+    if not path.is_file():
+        raise UnmaskError(f"{path}: no such file; give the path of a recogniser's checkpoint")
+    from . import arcface
+
+    found: Recognizer = arcface.load(path)
+    return found

@@ -1,0 +1,187 @@
+"""Recognisers kept as ONNX files, loaded through insightface and run over batches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UnmaskError
+
+__all__ = ["InsightRecognizer", "load", "load_pack"]
+
+BATCH = 32
+_CHECK_TOLERANCE = 1e-3
+
+
+class InsightRecognizer:
+    """An ArcFace-style ONNX model (template ``arcface``); not differentiable.
+
+    A graph exported for a fixed batch of one is rewritten in memory for any batch when that gives the same
+    numbers, and is otherwise run face by face.
+    """
+
+    template = "arcface"
+    differentiable = False
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        session: Any,
+        scale: tuple[float, float],
+        batched: bool,
+        size: tuple[int, int],
+    ):
+        self.path = path
+        self.name = name
+        self.size = size
+        self.batched = batched
+        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        self._session = session
+        self._scale = scale
+        self._input = session.get_inputs()[0].name
+        self._output = session.get_outputs()[0].name
+
+    def embed(self, faces: Tensor) -> Tensor:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length; raises ``ValueError`` on
+        another shape.
+        """
+        if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, *self.size):
+            raise ValueError(
+                f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}"
+            )
+        factor, offset = self._scale
+        blob = (faces.detach().cpu().float() * factor + offset).numpy()
+        step = BATCH if self.batched else 1
+        parts = [self._run(blob[i : i + step]) for i in range(0, len(blob), step)]
+        found = torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 1)
+        return torch.nn.functional.normalize(found, dim=1)
+
+    def _run(self, blob: np.ndarray) -> np.ndarray:
+        out: np.ndarray = self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0]
+        return out.reshape(len(blob), -1)
+
+
+def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
+    """Load the ONNX file at ``path`` as insightface would; raises :class:`UnmaskError` if that is not a
+    recogniser.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UnmaskError(f"{path}: no such file; give the path of a recognition model in ONNX")
+    try:
+        from insightface import model_zoo
+
+        model = model_zoo.get_model(str(path), providers=["CPUExecutionProvider"], sess_options=_options())
+    except ImportError as error:
+        raise UnmaskError(
+            f"{path}: reading it needs insightface and onnxruntime ({error}); install them"
+        ) from error
+    except Exception as error:  # onnxruntime raises many kinds, all meaning the same here
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnmaskError(f"{path}: not a readable ONNX model ({first}); give a recognition model") from error
+    if model is None or getattr(model, "taskname", "") != "recognition":
+        raise UnmaskError(f"{path}: not a recognition model; give one with a single embedding as its output")
+    width, height = (int(side) for side in model.input_size)
+    factor, offset = 127.5 / model.input_std, (127.5 - model.input_mean) / model.input_std
+    session, batched = model.session, True
+    if isinstance(model.input_shape[0], int):
+        wider = _any_batch(path, (height, width), model.session)
+        session, batched = (wider, True) if wider is not None else (model.session, model.input_shape[0] != 1)
+    return InsightRecognizer(path, name or path.stem, session, (factor, offset), batched, (height, width))
+
+
+def load_pack(pack: str) -> InsightRecognizer:
+    """Load the recognition model of an insightface pack below ``$INSIGHTFACE_HOME`` (``~/.insightface``);
+    no download.
+    """
+    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
+    folder = home / "models" / pack
+    if not folder.is_dir():
+        raise UnmaskError(
+            f"{folder}: insightface pack {pack!r} is not installed; run 'unmask models install {pack}'"
+        )
+    for path in sorted(folder.glob("*.onnx")):
+        if _looks_like_recognition(path):
+            return load(path, name=f"insightface:{pack}")
+    raise UnmaskError(f"{folder}: no recognition model in this pack; use one that has it, such as buffalo_l")
+
+
+def _looks_like_recognition(path: Path) -> bool:
+    """Whether insightface would route this file to recognition, judged by the graph's shapes without
+    running it.
+    """
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    sides = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim][2:]
+    return (
+        len(graph.output) == 1
+        and len(sides) == 2
+        and sides[0] == sides[1] >= 112
+        and sides[0] not in (128, 192)
+    )
+
+
+def _options() -> Any:
+    """Session options that use as many threads as torch was told to."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    return options
+
+
+def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
+    """A session of the same graph for any batch, or None where the graph does not allow it.
+
+    The batch axis of the inputs and outputs is made symbolic and every reshape to a constant shape that
+    begins with 1 is made to keep the batch. The result is trusted only if three drawn inputs give the numbers
+    of the graph as it was.
+    """
+    import onnx
+    import onnxruntime
+    from onnx import numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape" and len(node.input) > 1}
+    for tensor in _constants(graph, shapes):
+        target = numpy_helper.to_array(tensor).copy()
+        if target.ndim == 1 and len(target) > 1 and target[0] == 1:
+            target[0] = 0 if (target == -1).any() else -1
+            tensor.CopyFrom(numpy_helper.from_array(target, tensor.name))
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+        )
+        drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
+        name = session.get_inputs()[0].name
+        together = session.run(None, {name: drawn})[0].reshape(3, -1)
+        alone = np.concatenate([single.run(None, {name: one[None]})[0].reshape(1, -1) for one in drawn])
+    except Exception:  # any failure means the same: run the graph as it is
+        return None
+    close = (
+        together.shape == alone.shape
+        and np.abs(together - alone).max() <= _CHECK_TOLERANCE * np.abs(alone).max()
+    )
+    return session if close else None
+
+
+def _constants(graph: Any, names: set[str]) -> list[Any]:
+    """The tensors behind ``names``, whether initialisers or Constant nodes."""
+    found = [tensor for tensor in graph.initializer if tensor.name in names]
+    for node in graph.node:
+        if node.op_type == "Constant" and node.output[0] in names:
+            found += [attribute.t for attribute in node.attribute if attribute.name == "value"]
+    return found
