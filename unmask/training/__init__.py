@@ -1,1 +1,81 @@
-"""Training tasks and the loop that runs them."""
+"""Training tasks and the loop that runs them.
+
+A task module has a frozen dataclass ``Config`` (a subclass of :class:`unmask.training.loop.RunConfig`) and
+``build(config, device) -> Task``. The table below is all there is to registering one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from .. import config
+from ..errors import UsageError
+from .loop import RunConfig
+
+TASKS: dict[str, str] = {
+    "recogniser": "recogniser",
+    "generator": "generator",
+    "unmasker": "unmasker",
+    "detector": "detector",
+    "segmenter": "segmenter",
+}
+
+
+def shipped_config(name: str) -> Path:
+    """The path of a config: an existing file, or the name of one that ships with the package."""
+    if Path(name).is_file():
+        return Path(name)
+    shipped = Path(__file__).parent.parent / "configs" / f"{name.removesuffix('.yaml')}.yaml"
+    if not shipped.is_file():
+        names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.yaml")))
+        raise UsageError(f"{name}: no such config; give a YAML file or one of {names}")
+    return shipped
+
+
+def read_config(name: str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a config (a file or a shipped name) into the Config class of the task it names."""
+    path = shipped_config(name)
+    task = config.override(config.read(path), overrides).get("task")
+    if task not in TASKS:
+        raise UsageError(f"{path}: task is {task!r}; it can be {', '.join(TASKS)}")
+    schema: type[RunConfig] = _module(task).Config
+    return config.load(path, schema, overrides)
+
+
+def start(name: str, overrides: Sequence[str] = (), resume: str | None = None, device: str = "auto") -> Path:
+    """Run the training task of a config; ``resume`` is None, "auto" or a checkpoint. Returns the last checkpoint."""
+    from . import checkpoint, distributed, loop
+
+    settings = read_config(name, overrides)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    place = distributed.start(select_device(device))
+    found = checkpoint.latest(settings.out) if resume == "auto" else Path(resume) if resume else None
+    if found is None and resume is None and checkpoint.latest(settings.out):
+        raise UsageError(f"{settings.out}: holds a run already; go on with --resume auto, or choose another out=FOLDER")
+    task = _module(settings.task).build(settings, place)
+    for module in task.modules.values():
+        distributed.broadcast(module)
+    return loop.run(task, settings, found)
+
+
+def select_device(device: str) -> torch.device:
+    """The torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; raises UsageError where there is none."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"{device}: not a device; give auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"{device}: no CUDA device here; use --device cpu")
+    return chosen
+
+
+def _module(task: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{TASKS[task]}")
