@@ -151,14 +151,14 @@ def test_a_foreign_file_is_refused(home: Path, tmp_path: Path, data: bytes) -> N
 
 def test_safetensors_of_others_and_of_later_versions(home: Path, tmp_path: Path) -> None:
     save_file({"x": torch.ones(1)}, tmp_path / "plain.safetensors")
-    assert "not one of unmask" in fails("read", tmp_path / "plain.safetensors", home)
+    assert "not a checkpoint of unmask" in fails("read", tmp_path / "plain.safetensors", home)
     entry = json.dumps({"format": "unmask/9", "kind": "k", "arch": {}, "meta": {}})
     save_file({"x": torch.ones(1)}, tmp_path / "later.safetensors", metadata={"unmask": entry})
     assert "unmask/9" in fails("read", tmp_path / "later.safetensors", home)
 
 
 def test_wrong_kind_and_other_shape(home: Path) -> None:
-    assert "holds a linear, but a unmasker" in fails("read", "tiny", home, kind="unmasker")
+    assert "holds a linear, not a unmasker" in fails("read", "tiny", home, kind="unmasker")
     checkpoint = weights.read("tiny", folder=home)
     for module in (nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5)), nn.Linear(3, 4)):
         with pytest.raises(UnmaskError, match=r"tiny\.safetensors: its tensors do not fit"):

@@ -1,8 +1,8 @@
 """Checkpoints: the table of known ones, and how they are found, verified, read and written.
 
 A checkpoint is one safetensors file. Its metadata holds one JSON entry, ``unmask``: ``{"format": "unmask/1",
-"kind": ..., "arch": {...}, "meta": {...}}``; ``kind`` and ``arch`` are what ``models.build`` takes. The table is
-``index.json`` in the weights folder; a file named in it is read only if its sha256 is the one written there.
+"kind": ..., "arch": {...}, "meta": {...}}``; ``kind`` and ``arch`` are what ``models.build`` takes. The table
+is ``index.json`` in the weights folder; a file named in it is read only if its sha256 is the one written there.
 """
 
 from __future__ import annotations
