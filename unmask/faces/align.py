@@ -1,0 +1,275 @@
+"""Alignment of faces: five points, named templates, similarity transforms and warps.
+
+A matrix here is always *forward*: float64 ``[2, 3]`` taking a point of the source (x right, y down, pixel
+centres at integer coordinates) to its place in the target,
+``target = matrix[:, :2] @ source + matrix[:, 2]``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+FloatArray = NDArray[np.float64]
+
+_ARCFACE = [
+    (38.2946, 51.6963),
+    (73.5318, 51.5014),
+    (56.0252, 71.7366),
+    (41.5493, 92.3655),
+    (70.7299, 92.2041),
+]
+
+# name -> ((height, width) the points are given for, left eye, right eye, nose, left and right mouth corner)
+TEMPLATES: dict[str, tuple[tuple[int, int], FloatArray]] = {
+    "ffhq": (
+        (512, 512),
+        np.array([(192.98, 239.95), (318.90, 240.19), (256.63, 314.02), (201.26, 371.41), (313.09, 371.15)]),
+    ),
+    "arcface": (
+        (112, 112),
+        np.array(_ARCFACE),
+    ),
+    "from": (
+        (112, 96),
+        np.array(_ARCFACE) - np.array([8.0, 0.0]),  # the arcface crop, eight columns narrower on each side
+    ),
+}
+
+_BORDERS = {
+    "reflect": cv2.BORDER_REFLECT_101,
+    "constant": cv2.BORDER_CONSTANT,
+    "replicate": cv2.BORDER_REPLICATE,
+}
+_FILTERS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+_SHRINK_BELOW = 0.75  # warps that shrink more than this get an averaging pass first
+
+
+def _size(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    if height < 1 or width < 1:
+        raise ValueError(f"a crop needs a positive size, not {height}x{width}")
+    return height, width
+
+
+def template(name: str, size: int | tuple[int, int] | None = None) -> FloatArray:
+    """The five points of a named template in a crop of ``size`` (height, width), float64 ``[5, 2]``.
+
+    Coordinates scale with the height (``x * size / native``, the convention this field shares); a crop of
+    another shape keeps the face centred from left to right. Without a size, the template's own size.
+
+    Raises:
+        ValueError: the name is not one of ``TEMPLATES`` or the size is not positive.
+    """
+    if name not in TEMPLATES:
+        raise ValueError(f"no template named {name!r}; there are {', '.join(sorted(TEMPLATES))}")
+    (native_h, native_w), points = TEMPLATES[name]
+    height, width = (native_h, native_w) if size is None else _size(size)
+    scale = height / native_h
+    out = points * scale
+    out[:, 0] += (width - native_w * scale) / 2
+    return out
+
+
+def similarity(src: ArrayLike, dst: ArrayLike) -> FloatArray:
+    """The similarity transform that maps points ``src`` onto ``dst`` with least squared error.
+
+    Closed form of Umeyama (1991) in two dimensions. With centred points as complex numbers ``a`` and ``b``,
+    rotation and scale are one complex factor ``sum(conj(a) * b) / sum(|a|^2)``, which cannot mirror.
+
+    Args:
+        src, dst: points ``[K, 2]``, K >= 2.
+
+    Returns:
+        float64 ``[2, 3]``, forward from ``src`` to ``dst``.
+
+    Raises:
+        ValueError: shapes differ, values are not finite, or the points do not fix a transform.
+    """
+    a, b = np.asarray(src, dtype=np.float64), np.asarray(dst, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 2 or a.shape[1] != 2 or len(a) < 2:
+        raise ValueError(f"similarity needs two equal lists of at least two points: {a.shape}, {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("similarity needs finite points")
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    a, b = a - mean_a, b - mean_b
+    spread = float((a * a).sum())
+    real = float((a * b).sum())
+    imag = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum())
+    if spread <= 1e-12 or math.hypot(real, imag) <= 1e-9 * spread:
+        raise ValueError("the points lie on top of each other, they fix no transform")
+    c, s = real / spread, imag / spread
+    linear = np.array([[c, -s], [s, c]])
+    return np.concatenate([linear, (mean_b - linear @ mean_a)[:, None]], axis=1)
+
+
+def invert(matrix: ArrayLike) -> FloatArray:
+    """The inverse of a ``[2, 3]`` transform, again ``[2, 3]``; ValueError when it has none."""
+    m = np.asarray(matrix, dtype=np.float64)
+    if m.shape != (2, 3) or not np.isfinite(m).all() or abs(np.linalg.det(m[:, :2])) < 1e-12:
+        raise ValueError("the matrix has no inverse; it must be a finite, non-degenerate [2, 3] transform")
+    linear = np.linalg.inv(m[:, :2])
+    return np.concatenate([linear, (-linear @ m[:, 2])[:, None]], axis=1)
+
+
+def compose(second: ArrayLike, first: ArrayLike) -> FloatArray:
+    """The transform that applies ``first`` and then ``second``, ``[2, 3]``."""
+    m2, m1 = np.asarray(second, dtype=np.float64), np.asarray(first, dtype=np.float64)
+    return np.concatenate([m2[:, :2] @ m1[:, :2], (m2[:, :2] @ m1[:, 2] + m2[:, 2])[:, None]], axis=1)
+
+
+def scale_of(matrix: ArrayLike) -> float:
+    """How many target pixels one source pixel spans (the square root of the area factor)."""
+    m = np.asarray(matrix, dtype=np.float64)
+    return math.sqrt(abs(float(np.linalg.det(m[:, :2]))))
+
+
+def transform_points(points: ArrayLike, matrix: ArrayLike) -> FloatArray:
+    """Points ``[..., 2]`` taken through ``matrix`` ``[2, 3]``, float64."""
+    m = np.asarray(matrix, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64) @ m[:, :2].T + m[:, 2]
+
+
+def between(
+    template_a: str, size_a: int | tuple[int, int], template_b: str, size_b: int | tuple[int, int]
+) -> FloatArray:
+    """The matrix from a crop of ``template_a`` at ``size_a`` to one of ``template_b`` at ``size_b``."""
+    return similarity(template(template_a, size_a), template(template_b, size_b))
+
+
+def _window(
+    matrix: FloatArray, size: tuple[int, int], shape: tuple[int, int], margin: float
+) -> tuple[slice, slice]:
+    """The part of a source ``shape`` that a warp to ``size`` reads, reflection at the borders included."""
+    height, width = size
+    corners = transform_points([(-1, -1), (width, -1), (-1, height), (width, height)], invert(matrix))
+    slices = []
+    for axis, extent in ((1, shape[0]), (0, shape[1])):
+        low, high = corners[:, axis].min() - margin, corners[:, axis].max() + margin
+        over = max(0.0, -low, high - (extent - 1))  # what hangs over a border is mirrored from inside
+        if over > 0:
+            low, high = low - over, high + over
+        start = int(np.clip(math.floor(low), 0, extent - 1))
+        stop = int(np.clip(math.ceil(high) + 1, start + 1, extent))
+        slices.append(slice(start, stop))
+    return slices[0], slices[1]
+
+
+def warp(
+    image: NDArray[Any],
+    matrix: ArrayLike,
+    size: int | tuple[int, int],
+    border: str = "reflect",
+    value: float = 0.0,
+    filter: str = "cubic",
+) -> NDArray[Any]:
+    """Resample ``image`` through the forward ``matrix`` into a crop of ``size``.
+
+    A warp that shrinks first averages over areas, so that fine patterns do not turn into false ones.
+
+    Args:
+        image: uint8, uint16 or float32 ``[H, W]`` or ``[H, W, C]`` with C up to 4.
+        matrix: ``[2, 3]``, image to crop.
+        size: (height, width), or one number for a square.
+        border: what lies outside the image: ``reflect``, ``replicate``, or ``constant`` with ``value``.
+        filter: ``nearest``, ``linear``, ``cubic`` or ``lanczos``; ``nearest`` skips the averaging.
+
+    Returns:
+        The crop, of the image's type, ``[h, w]`` or ``[h, w, C]``.
+    """
+    if border not in _BORDERS or filter not in _FILTERS:
+        raise ValueError(f"warp knows the borders {sorted(_BORDERS)} and the filters {sorted(_FILTERS)}")
+    if image.ndim not in (2, 3) or image.size == 0:
+        raise ValueError(f"warp needs an image [H, W] or [H, W, C], not {image.shape}")
+    m, (height, width) = np.asarray(matrix, dtype=np.float64), _size(size)
+    scale = scale_of(m)
+    rows, columns = _window(m, (height, width), image.shape[:2], 4 / min(scale, 1.0))
+    source = np.ascontiguousarray(image[rows, columns])
+    m = compose(m, np.array([[1.0, 0.0, columns.start], [0.0, 1.0, rows.start]]))
+    if scale < _SHRINK_BELOW and filter != "nearest":
+        old_h, old_w = source.shape[:2]
+        new_h, new_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
+        source = cv2.resize(source, (new_w, new_h), interpolation=cv2.INTER_AREA)
+        fx, fy = old_w / new_w, old_h / new_h  # centres of small pixels, seen in the large image
+        m = compose(m, np.array([[fx, 0.0, (fx - 1) / 2], [0.0, fy, (fy - 1) / 2]]))
+    crop = cv2.warpAffine(
+        source,
+        invert(m),
+        (width, height),
+        flags=_FILTERS[filter] | cv2.WARP_INVERSE_MAP,
+        borderMode=_BORDERS[border],
+        borderValue=(float(value),) * 4,
+    )
+    return crop.reshape(height, width, *image.shape[2:])
+
+
+def crop_face(
+    image: NDArray[Any], kps: ArrayLike, name: str, size: int | tuple[int, int], border: str = "reflect"
+) -> tuple[NDArray[Any], FloatArray]:
+    """A face aligned to a named template: the crop and the matrix from the photo to it.
+
+    Args:
+        image: uint8 or float32 ``[H, W, C]``.
+        kps: the five points in the photo, ``[5, 2]``.
+    """
+    matrix = similarity(kps, template(name, size))
+    return warp(image, matrix, size, border=border), matrix
+
+
+def warp_tensor(
+    x: Tensor,
+    matrix: ArrayLike | Tensor,
+    size: int | tuple[int, int],
+    padding: str = "border",
+    antialias: bool = True,
+) -> Tensor:
+    """Differentiable :func:`warp` for batches, bilinear.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        matrix: forward, input to output, ``[2, 3]`` for all or ``[N, 2, 3]`` one each; it gets no gradient.
+        size: (height, width) of the result, or one number.
+        padding: ``border`` (replicated), ``reflection`` or ``zeros``.
+        antialias: shrink with an averaging filter first where the matrix makes things much smaller.
+
+    Returns:
+        ``[N, C, h, w]``, of x's type and device.
+    """
+    height, width = _size(size)
+    plain = matrix.detach().cpu() if isinstance(matrix, Tensor) else np.asarray(matrix)
+    m = torch.as_tensor(plain, dtype=torch.float64).reshape(-1, 2, 3)
+    if len(m) not in (1, len(x)):
+        raise ValueError(f"{len(m)} matrices for a batch of {len(x)}")
+    inverse_linear = torch.linalg.inv(m[:, :, :2])
+    inverse = torch.cat([inverse_linear, -inverse_linear @ m[:, :, 2:]], dim=2)  # output to input
+    scale = float(torch.linalg.det(m[:, :, :2]).abs().sqrt().min())
+    if antialias and scale < _SHRINK_BELOW:
+        old_h, old_w = x.shape[2:]
+        new_h, new_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
+        x = functional.interpolate(x, (new_h, new_w), mode="bilinear", align_corners=False, antialias=True)
+        fx, fy = new_w / old_w, new_h / old_h
+        shrink = torch.tensor([[fx, 0.0], [0.0, fy]], dtype=torch.float64)
+        inverse = shrink @ inverse
+        inverse[:, :, 2] += torch.tensor([(fx - 1) / 2, (fy - 1) / 2], dtype=torch.float64)
+    in_h, in_w = x.shape[2:]
+    # grid_sample counts from -1 (left edge of the first pixel) to 1 (right edge of the last one)
+    normalise = torch.tensor([[2 / in_w, 0.0], [0.0, 2 / in_h]], dtype=torch.float64)
+    inverse = normalise @ inverse
+    inverse[:, :, 2] += torch.tensor([1 / in_w - 1, 1 / in_h - 1], dtype=torch.float64)
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).to(torch.float64)  # [h, w, 3]
+    grid = torch.einsum("hwk,njk->nhwj", points, inverse).to(device=x.device, dtype=x.dtype)
+    grid = grid.expand(len(x), -1, -1, -1)
+    return functional.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=False)
