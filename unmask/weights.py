@@ -2,7 +2,7 @@
 
 A checkpoint is one safetensors file. Its metadata holds one JSON entry, ``unmask``: ``{"format": "unmask/1",
 "kind": ..., "arch": {...}, "meta": {...}}``; ``kind`` and ``arch`` are what ``models.build`` takes. The table
-is ``index.json`` in the weights folder; a file named in it is read only if its sha256 is the one written there.
+is ``index.json`` in the weights folder; a file that it names is read only if it has the sha256 given there.
 """
 
 from __future__ import annotations
