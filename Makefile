@@ -36,6 +36,9 @@ $(VENV)/.base: setup.cfg pyproject.toml
 	$(PY) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)' \
 		|| $(PY) -m pip install --quiet 'torch>=2.6'
 	$(PY) -m pip install --quiet --editable .
+	@# insightface asks for the OpenCV that needs a display's libraries; a machine without them gets the other one
+	@$(PY) -c 'import cv2' 2>/dev/null \
+		|| $(PY) -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

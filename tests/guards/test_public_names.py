@@ -1,0 +1,23 @@
+"""The public Python names and their signatures: changing one is a decision, never an accident."""
+
+from __future__ import annotations
+
+import inspect
+
+import unmask
+from unmask import Restored, Restorer
+
+
+def test_top_level_names():
+    assert sorted(unmask.__all__) == ["Restored", "Restorer", "UnmaskError", "__version__"]
+    for name in unmask.__all__:
+        assert getattr(unmask, name) is not None
+
+
+def test_restorer_signatures():
+    opened = inspect.signature(Restorer.from_pretrained)
+    assert list(opened.parameters)[:2] == ["name_or_path", "device"]
+    assert opened.parameters["name_or_path"].default is None
+    assert opened.parameters["device"].default == "auto"
+    assert next(iter(inspect.signature(Restorer.restore).parameters)) == "self"
+    assert {"image", "faces"} <= set(Restored.__dataclass_fields__)
