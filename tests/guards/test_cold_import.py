@@ -34,8 +34,8 @@ left = [str(p) for p in cache.rglob("*") if p.is_file() and "__pycache__" not in
 print("RESULT " + json.dumps({"seen": seen, "left": left, "modules": sorted(sys.modules)}))
 """
 OTHERS = [
-    *("numpy", "PIL.Image", "torch", "torch.utils.cpp_extension", "onnxruntime", "onnx", "insightface", "cv2"),
-    *("scipy.stats", "skimage", "requests", "click", "tqdm", "yaml", "safetensors.torch"),
+    *("numpy", "PIL.Image", "torch", "torch.utils.cpp_extension", "onnxruntime", "onnx", "insightface"),
+    *("cv2", "scipy.stats", "skimage", "requests", "click", "tqdm", "yaml", "safetensors.torch"),
 ]
 HEAVY = {"torch", "onnxruntime", "insightface", "cv2", "numpy", "PIL", "requests"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 
 import unmask
-from unmask import Restored, Restorer
 
 
 def test_top_level_names():
@@ -15,6 +14,8 @@ def test_top_level_names():
 
 
 def test_restorer_signatures():
+    from unmask import Restored, Restorer
+
     opened = inspect.signature(Restorer.from_pretrained)
     assert list(opened.parameters)[:2] == ["name_or_path", "device"]
     assert opened.parameters["name_or_path"].default is None
