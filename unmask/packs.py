@@ -78,8 +78,8 @@ def install(
 ) -> Path:
     """Install the pack ``name`` from a local ``archive`` or by download; returns its folder.
 
-    A pack of the table is checked against the sha256 written there; one that is not in the table must be given
-    as a local archive or with ``url`` and ``sha256``. ``progress`` is called with (bytes so far, bytes in all).
+    A pack of the table is checked against the sha256 written there; one that is not in the table must be
+    given as a local archive or with ``url`` and ``sha256``. ``progress`` gets (bytes so far, in all).
 
     Raises:
         UsageError: the licence was not accepted, or nothing says what the download must hash to.
