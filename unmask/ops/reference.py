@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SLOPE = 0.2  # of the leaky ReLU, as in StyleGAN2
+FEW_TAPS = 8  # up to here one pass over the square is faster than two passes
 
 
 class Activation(NamedTuple):
@@ -67,28 +68,42 @@ def upfirdn2d(
 ) -> Tensor:
     """Plain PyTorch twin of :func:`unmask.ops.upfirdn2d`, whose arguments it takes in resolved form."""
     f = f.to(device=x.device, dtype=x.dtype)
-    if not flip:  # conv2d correlates, so a convolution needs the taps reversed
+    if flip:
         f = f.flip(list(range(f.ndim)))
-    x = _insert_zeros(x, up)
-    if any(padding):
-        x = F.pad(x, list(padding))
-    channels = x.shape[1]
     with _exact(x):
         if f.ndim == 2:
-            return F.conv2d(x, _depthwise(f * gain, channels), stride=down, groups=channels)
-        root = math.sqrt(abs(gain))
-        x = F.conv2d(x, _depthwise((f * math.copysign(root, gain))[None, :], channels),
-                     stride=(1, down[1]), groups=channels)  # fmt: skip
-        return F.conv2d(x, _depthwise((f * root)[:, None], channels), stride=(down[0], 1), groups=channels)
+            return _filter(x, f * gain, up, down, padding)
+        if f.shape[0] <= FEW_TAPS:
+            return _filter(x, torch.outer(f, f) * gain, up, down, padding)
+        x = _filter(x, f[None, :], (1, up[1]), (1, down[1]), [*padding[:2], 0, 0])
+        return _filter(x, f[:, None] * gain, (up[0], 1), (down[0], 1), [0, 0, *padding[2:]])
 
 
-def _insert_zeros(x: Tensor, up: tuple[int, int]) -> Tensor:
-    """``[N, C, H, W] -> [N, C, H * up[0], W * up[1]]``: zeros below and to the right of every sample."""
-    if up == (1, 1):
-        return x
-    n, c, h, w = x.shape
-    x = F.pad(x.reshape(n, c, h, 1, w, 1), [0, up[1] - 1, 0, 0, 0, up[0] - 1])
-    return x.reshape(n, c, h * up[0], w * up[1])
+def _filter(
+    x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], padding: Sequence[int]
+) -> Tensor:
+    """Convolve every channel with ``f`` ``[taps_y, taps_x]``: the whole op for one pass."""
+    channels = x.shape[1]
+    left, right, top, bottom = padding
+    if up == (1, 1):  # conv2d correlates, hence the flip
+        inside = (0, 0)
+        if top == bottom >= 0 and left == right >= 0:
+            inside = (top, left)
+        elif any(padding):
+            x = F.pad(x, list(padding))
+        weight = _depthwise(f.flip([0, 1]), channels)
+        return F.conv2d(x, weight, stride=down, padding=inside, groups=channels)
+    # A transposed convolution makes the full result of the zero-filled image without making that image.
+    # What it has beyond the padded result at either end is cut off; what it lacks there is zero.
+    taps_y, taps_x = f.shape
+    left, right = taps_x - 1 - left, taps_x - up[1] - right
+    top, bottom = taps_y - 1 - top, taps_y - up[0] - bottom
+    cut = (max(0, min(top, bottom)), max(0, min(left, right)))
+    x = F.conv_transpose2d(x, _depthwise(f, channels), stride=up, padding=cut, groups=channels)
+    rest = [cut[1] - left, cut[1] - right, cut[0] - top, cut[0] - bottom]
+    if any(rest):
+        x = F.pad(x, rest)
+    return x[:, :, :: down[0], :: down[1]] if down != (1, 1) else x
 
 
 def _depthwise(f: Tensor, channels: int) -> Tensor:
