@@ -132,7 +132,7 @@ def _pack(root: Path, name: str, place: Path, size: int, template: str, table: P
     target = align.template(template, size)
     points = np.zeros((len(rows), 5, 2), np.float32)
     partial = images.with_suffix(".part")
-    out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(rows), size, size, 3))
+    out = np.empty((len(rows), size, size, 3), np.uint8)
     read = _reader(place)
 
     def one(i: int) -> None:
@@ -150,7 +150,8 @@ def _pack(root: Path, name: str, place: Path, size: int, template: str, table: P
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(one, range(len(rows))):
             pass
-    out.flush()
+    with partial.open("wb") as stream:
+        np.save(stream, out)
     np.savez(table, points=points, people=np.array([r[1] for r in rows]), files=np.array([r[0] for r in rows]))
     os.replace(partial, images)
 

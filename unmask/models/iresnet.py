@@ -1,0 +1,117 @@
+"""The IR residual network of ArcFace (Deng et al. 2019, improved residual units), any widths and depths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class IRBlock(nn.Module):
+    """BN, conv 3x3, BN, PReLU, conv 3x3 (stride), BN, plus a shortcut (1x1 conv and BN where the shape changes)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.prelu = nn.PReLU(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,inputs,H,W] -> [N,outputs,H/stride,W/stride]."""
+        y = self.conv1(self.bn1(x))
+        y = self.conv2(self.prelu(self.bn2(y)))
+        return self.bn3(y) + self.shortcut(x)
+
+
+class GlobalDepthwise(nn.Module):
+    """One learned weight per channel and place: [N,C,H,W] -> [N,C] (the global depthwise layer of MobileFaceNet)."""
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, channels, *size), 1.0 / (size[0] * size[1])))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weighted sum over the places."""
+        return (x * self.weight).sum((2, 3))
+
+
+class IResNet(nn.Module):
+    """IR residual recogniser.
+
+    Args:
+        widths: channels of the stem and of each stage (one more than ``depths``).
+        depths: residual units per stage.
+        embedding: length of the output vector.
+        size: (height, width) of the input faces.
+        head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"gdc"`` weights its places per channel.
+        stem_stride: 1 as in ArcFace, or 2 for a network four times cheaper.
+        dropout: before the ``"fc"`` head.
+
+    ``forward`` maps [N,3,H,W] in [-1,1] to [N,embedding], *not* normalised. Sizes that reproduce the literature:
+    widths (64,64,128,256,512) with depths (3,4,14,3) is LResNet50E-IR.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 64, 128, 256, 512),
+        depths: Sequence[int] = (3, 4, 14, 3),
+        embedding: int = 512,
+        size: Sequence[int] = (112, 112),
+        head: str = "fc",
+        stem_stride: int = 1,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(depths) + 1:
+            raise ValueError(f"widths has {len(widths)} entries; it takes one more than depths ({len(depths)})")
+        self.embedding, self.size = embedding, (int(size[0]), int(size[1]))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.PReLU(widths[0])
+        )
+        self.stages = nn.ModuleList()
+        shrink = stem_stride
+        for i, depth in enumerate(depths):
+            stride = 1 if i == 0 and stem_stride == 2 else 2
+            shrink *= stride
+            units = [IRBlock(widths[i], widths[i + 1], stride)]
+            units += [IRBlock(widths[i + 1], widths[i + 1], 1) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*units))
+        last, grid = widths[-1], (-(-self.size[0] // shrink), -(-self.size[1] // shrink))
+        self.head: nn.Module
+        if head == "fc":
+            self.head = nn.Sequential(nn.BatchNorm2d(last), nn.Dropout(dropout), nn.Flatten(),
+                                      nn.Linear(last * grid[0] * grid[1], embedding), nn.BatchNorm1d(embedding))
+        elif head == "gdc":
+            self.head = nn.Sequential(nn.BatchNorm2d(last), GlobalDepthwise(last, grid), nn.BatchNorm1d(last),
+                                      nn.Linear(last, embedding, bias=False), nn.BatchNorm1d(embedding))
+        else:
+            raise ValueError(f"head is {head!r}; it can be 'fc' or 'gdc'")
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The feature maps after each stage, finest first."""
+        x = self.stem(x)
+        found = []
+        for stage in self.stages:
+            x = stage(x)
+            found.append(x)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,3,H,W] in [-1,1] -> [N,embedding], not normalised."""
+        found: Tensor = self.head(self.maps(x)[-1])
+        return found
+
+    def embed(self, x: Tensor) -> Tensor:
+        """[N,3,H,W] in [-1,1] -> [N,embedding] of unit length."""
+        return functional.normalize(self(x).float(), dim=1)

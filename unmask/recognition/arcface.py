@@ -1,0 +1,36 @@
+"""Recognisers of our own kind (an IR residual network) in torch: differentiable, so they can teach."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import weights
+from ..models.iresnet import IResNet
+
+
+class TorchRecognizer:
+    """A frozen :class:`IResNet` behind the Recognizer interface; gradients flow to the faces."""
+
+    template = "arcface"
+    differentiable = True
+
+    def __init__(self, network: IResNet, name: str, fingerprint: str) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.name, self.fingerprint, self.size = name, fingerprint, network.size
+
+    def embed(self, faces: Tensor) -> Tensor:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length."""
+        return self.network.embed(faces)
+
+
+def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> TorchRecognizer:
+    """Load a checkpoint of kind ``iresnet`` by name or path; raises UnmaskError where it does not fit."""
+    checkpoint = weights.read(name_or_path, kind="iresnet")
+    network = IResNet(**checkpoint.arch)
+    weights.fill(network, checkpoint)
+    fingerprint = hashlib.sha256(Path(checkpoint.path).read_bytes()).hexdigest()
+    return TorchRecognizer(network.to(device), Path(checkpoint.path).stem, fingerprint)

@@ -1,0 +1,125 @@
+"""Task ``recogniser``: an IR network on clean faces, distilled from a teacher's embeddings and from identity labels.
+
+The student learns the teacher's unit-length embedding of each face (``1 - cos``) and, where people are known, a margin
+softmax over identities. Only clean faces are used: what the network makes of face masks it owes to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import data, recognition
+from ..losses import identity
+from ..models.iresnet import IResNet
+from . import augment, distributed, loop, schedule, teacher
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.iresnet.IResNet`."""
+
+    widths: tuple[int, ...] = (32, 32, 64, 128, 224)
+    depths: tuple[int, ...] = (2, 2, 3, 2)
+    embedding: int = 128
+    size: tuple[int, int] = (112, 112)
+    head: str = "gdc"
+    stem_stride: int = 2
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the recogniser. ``teacher`` is a recogniser's name or path; empty trains on labels alone."""
+
+    model: Network = Network()
+    sources: tuple[str, ...] = ()
+    teacher: str = ""
+    lr: float = 2e-3
+    weight_decay: float = 5e-4
+    warmup_steps: int = 200
+    distill_weight: float = 1.0
+    label_weight: float = 0.1
+    scale: float = 30.0
+    m_cos: float = 0.25
+    coarse_share: float = 0.3
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The recogniser task on the faces of ``config.sources``."""
+    height, width = config.model.size
+    if height != width:
+        raise ValueError("this task trains on the square arcface template")
+    faces = data.load(config.data, config.sources, size=height, template="arcface", split="train")
+    held = data.load(config.data, config.sources, size=height, template="arcface", split="val")
+    judge = recognition.load(config.teacher) if config.teacher else None
+    targets = teacher.embeddings(faces, judge) if judge else None
+    held_targets = torch.from_numpy(teacher.embeddings(held, judge)) if judge else None
+    if targets is not None and targets.shape[1] != config.model.embedding:
+        raise ValueError(f"the teacher's embeddings are {targets.shape[1]} long; set model.embedding to that")
+    torch.manual_seed(config.seed)
+    network = IResNet(**vars(config.model)).to(device, memory_format=torch.channels_last)
+    head = identity.MarginSoftmax(config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale,
+                                  0.0, config.m_cos).to(device)
+    parameters = [*network.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
+
+    def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        chosen = rng.integers(0, len(faces), config.batch_size)
+        images = augment.mirror(faces.images[chosen], rng.random(len(chosen)) < 0.5)
+        x = augment.affine(augment.to_float(images), rng, shift=0.012, turn=3.0, zoom=0.03)
+        x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
+        wanted = torch.from_numpy(targets[chosen]) if targets is not None else None
+        return x, wanted, torch.from_numpy(faces.identity[chosen])
+
+    def step(content: tuple[Tensor, Tensor | None, Tensor], at: int) -> Mapping[str, Tensor]:
+        x, wanted, people = (None if t is None else t.to(device) for t in content)
+        assert x is not None and people is not None
+        schedule.warm_cosine(optimiser, config.lr, at, config.warmup_steps, config.max_steps)
+        network.train()
+        with loop.autocast(config.precision, device):
+            found = network(x.contiguous(memory_format=torch.channels_last))
+        found = found.float()
+        losses = {"label": head(found, people)}
+        total = config.label_weight * losses["label"]
+        if wanted is not None:
+            losses["distill"] = identity.cosine(torch.nn.functional.normalize(found), wanted)
+            total = total + config.distill_weight * losses["distill"]
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        distributed.average_gradients(parameters)
+        optimiser.step()
+        return {k: v.detach() for k, v in losses.items()}
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        network.eval()
+        found = torch.cat([
+            network.embed(augment.to_float(held.images[i : i + 128]).to(device)) for i in range(0, len(held), 128)
+        ]).cpu()
+        figures = same_different(found.numpy(), held.identity)
+        if held_targets is not None:
+            figures["cos_to_teacher"] = float((found * held_targets).sum(1).mean())
+        return figures
+
+    return loop.Task({"network": network, "head": head}, {"all": optimiser}, batch, step, validate)
+
+
+def same_different(embeddings: np.ndarray, people: np.ndarray) -> dict[str, float]:
+    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others."""
+    known = people >= 0
+    found, people = embeddings[known], people[known]
+    if len(found) < 2:
+        return {}
+    upper = np.triu_indices(len(found), 1)
+    scores, same = (found @ found.T)[upper], (people[:, None] == people[None])[upper]
+    if not same.any() or same.all():
+        return {}
+    threshold = np.quantile(scores[~same], 0.999)
+    return {"same": float(scores[same].mean()), "different": float(scores[~same].mean()),
+            "tar_at_far_1e-3": float((scores[same] > threshold).mean())}
+

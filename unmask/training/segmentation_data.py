@@ -1,0 +1,219 @@
+"""Faces with known regions for the segmenter: a rendered pool, and what is done to it anew at every step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..data import FaceSet, cache_folder
+from ..faces import simulate
+from ..images import to_tensor
+from .photometric import degrade
+
+GARMENT, PLAIN, OCCLUDED = 1, 0, 2
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """How many faces are rendered, and which shares of them wear a face mask or hide behind something else."""
+
+    count: int = 12_000
+    garments: float = 0.68
+    occluded: float = 0.14
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks."""
+
+    shift: float = 3.0
+    degrees: float = 4.0
+    scale: float = 0.06
+    restyle: float = 0.35
+    transplant: float = 0.2
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``images`` uint8 [N,S,S,3], ``regions`` uint8 [N,S,S] (255 = hidden), ``kinds`` [N] of GARMENT, PLAIN, OCCLUDED."""
+
+    images: np.ndarray
+    regions: np.ndarray
+    kinds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
+    """Render the pool from aligned faces, or read it back: the key is the config, the faces and the renderer's source."""
+    renderer = hashlib.sha256(Path(simulate.__file__).read_bytes()).hexdigest()
+    key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer, 2])
+    path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    if not path.is_file():
+        images, regions, kinds = _render(faces, config)
+        partial = path.with_suffix(".part.npz")
+        np.savez(partial, images=images, regions=regions, kinds=kinds)
+        os.replace(partial, path)
+    with np.load(path) as stored:
+        return Pool(stored["images"], stored["regions"], stored["kinds"])
+
+
+def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    size = faces.images.shape[1]
+    images = np.empty((config.count, size, size, 3), np.uint8)
+    regions = np.zeros((config.count, size, size), np.uint8)
+    kinds = np.empty(config.count, np.uint8)
+    order = np.random.default_rng(config.seed).permutation(max(len(faces), config.count)) % len(faces)
+    for i in tqdm(range(config.count), desc="rendering faces", mininterval=5):
+        rng = np.random.default_rng([config.seed, i])
+        face, points = faces.images[order[i]], faces.points[order[i]].astype(np.float64)
+        draw = rng.random()
+        kinds[i] = GARMENT if draw < config.garments else OCCLUDED if draw < config.garments + config.occluded else PLAIN
+        images[i] = face
+        if kinds[i] == GARMENT:
+            made = simulate.simulate(face, points, rng)
+            images[i], regions[i] = made.image, (made.region * 255 + 0.5).astype(np.uint8)
+        elif kinds[i] == OCCLUDED:
+            images[i] = simulate.occlude(face, points, rng).image
+    return images, regions, kinds
+
+
+def batch(
+    pool: Pool, config: AugmentConfig, count: int, rng: np.random.Generator, rows: np.ndarray | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``count`` augmented faces [N,3,S,S] in [-1,1], regions [N,1,S,S] in [0,1] and garment flags [N]."""
+    chosen = rng.integers(0, len(pool), count) if rows is None else rows
+    size = pool.images.shape[1]
+    images = np.empty((count, size, size, 3), np.uint8)
+    regions = np.empty((count, 1, size, size), np.float32)
+    garment = np.zeros(count, np.float32)
+    for i, row in enumerate(chosen):
+        images[i], regions[i, 0], garment[i] = sample(pool, int(row), config, rng)
+    return to_tensor(images), torch.from_numpy(regions), torch.from_numpy(garment)
+
+
+def sample(pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """One augmented face: uint8 [S,S,3], region float32 [S,S], whether it wears a face mask."""
+    image, region = pool.images[row], pool.regions[row].astype(np.float32) / 255.0
+    kind = int(pool.kinds[row])
+    if kind == PLAIN and rng.random() < config.transplant:
+        donor = int(rng.choice(np.flatnonzero(pool.kinds == GARMENT)))
+        image, region = transplant(image, pool.images[donor], pool.regions[donor].astype(np.float32) / 255.0, rng)
+        kind = GARMENT
+    if kind == GARMENT and rng.random() < config.restyle:
+        other = pool.images[int(rng.integers(len(pool)))]
+        image = restyle(image, region, other, rng)
+    image, region = misalign(image, region, config, rng)
+    if rng.random() < 0.5:
+        image, region = image[:, ::-1], region[:, ::-1]
+    return degrade(image, rng, config.strength), region, float(kind == GARMENT)
+
+
+def misalign(
+    image: np.ndarray, region: np.ndarray, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both moved, turned and scaled alike, as by the points of a real detector."""
+    size = image.shape[0]
+    matrix = cv2.getRotationMatrix2D(
+        (size / 2, size / 2), float(rng.normal(0, config.degrees)), float(np.exp(rng.normal(0, config.scale)))
+    )
+    matrix[:, 2] += rng.normal(0, config.shift * size / 128, 2)
+    border = int(rng.choice([cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT]))
+    moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+    inside = cv2.warpAffine(
+        region, matrix, (size, size), flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT if border == cv2.BORDER_CONSTANT else border,
+    )
+    return moved, inside
+
+
+def transplant(
+    face: np.ndarray, donor: np.ndarray, region: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The donor's face mask, stretched and moved a little, on a bare face: shapes that fit less well."""
+    size = face.shape[0]
+    centre = np.array([size / 2, size * 0.65])
+    linear = np.diag(np.exp(rng.normal(0, 0.1, 2))) + rng.normal(0, 0.06, (2, 2))
+    matrix = np.concatenate([linear, (centre - linear @ centre + rng.normal(0, size * 0.02, 2))[:, None]], 1)
+    garment = cv2.warpAffine(donor, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cover = cv2.warpAffine(region, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    return _mix(face, garment.astype(np.float32), cover), cover
+
+
+def restyle(image: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A new look of the garment inside its region: near black or white, another colour, a pattern, a print."""
+    x = image.astype(np.float32)
+    weight = region.sum() + 1e-3
+    light = x.mean(2, keepdims=True)
+    shading = light / max(float((light[..., 0] * region).sum() / weight), 20.0)  # around 1
+    shading = np.clip(1 + (shading - 1) * rng.uniform(0.4, 1.3), 0.1, 2.0)
+    kind = rng.integers(5)
+    if kind == 0:
+        colour = np.full(3, rng.uniform(8, 60)) + rng.normal(0, 6, 3)
+    elif kind == 1:
+        colour = np.full(3, rng.uniform(170, 250)) + rng.normal(0, 8, 3)
+    else:
+        colour = rng.uniform(0, 255, 3)
+    look = shading * colour
+    if kind == 3:
+        look = shading * _pattern(other, rng)
+    if kind == 4:
+        look = _print(look.astype(np.float32), region, other, rng)
+    return _mix(image, look, region)
+
+
+def _pattern(other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A cloth made from a patch of another picture, tiled or enlarged: float32 [S,S,3]."""
+    size = other.shape[0]
+    patch = int(rng.integers(size // 10, size // 2))
+    top, left = rng.integers(0, size - patch, 2)
+    piece = other[top : top + patch, left : left + patch]
+    if rng.random() < 0.6:
+        repeats = -(-size // patch)
+        cloth = np.tile(np.concatenate([piece, piece[:, ::-1]], 1), (repeats, repeats, 1))[:size, :size]
+    else:
+        cloth = cv2.resize(piece, (size, size), interpolation=cv2.INTER_LINEAR)
+    cloth = cloth[..., rng.permutation(3)].astype(np.float32)
+    return np.asarray((cloth - cloth.mean()) * rng.uniform(0.5, 2.0) + rng.uniform(40, 220), np.float32)
+
+
+def _print(look: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shapes, letters or a picture on the garment."""
+    ys, xs = np.nonzero(region > 0.5)
+    if len(ys) == 0:
+        return look
+    look, size = np.ascontiguousarray(look), look.shape[0]
+    for _ in range(int(rng.integers(1, 5))):
+        at = int(rng.integers(len(ys)))
+        x, y = int(xs[at]), int(ys[at])
+        colour, reach = rng.uniform(0, 255, 3).tolist(), int(rng.integers(size // 32, size // 6))
+        kind = rng.integers(4)
+        if kind == 0:
+            cv2.circle(look, (x, y), reach, colour, -1, cv2.LINE_AA)
+        elif kind == 1:
+            end = (x + int(rng.integers(-3, 4)) * reach, y + int(rng.integers(-3, 4)) * reach)
+            cv2.line(look, (x, y), end, colour, int(rng.integers(1, 6)), cv2.LINE_AA)
+        elif kind == 2:
+            text = "".join(rng.choice(list("AXO80WKMR?!*#"), int(rng.integers(1, 6))))
+            cv2.putText(look, text, (x - 2 * reach, y), int(rng.integers(4)), reach / 20, colour, 2, cv2.LINE_AA)
+        else:
+            h, w = min(reach * 2, size - y), min(reach * 2, size - x)
+            look[y : y + h, x : x + w] = other[:h, :w]
+    return look
+
+
+def _mix(under: np.ndarray, over: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    mixed = under + cover[..., None] * (over - under)
+    return np.asarray(np.clip(mixed + 0.5, 0, 255), np.uint8)
