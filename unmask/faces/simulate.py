@@ -1,0 +1,89 @@
+"""Simulated face masks: a photo of a bare face and its five points -> the same photo with a face mask on.
+
+The garment is a mesh over a simple 3-D face (`shape3d`, `drape`), coloured and creased (`textures`), lit by the light
+that the visible skin shows (`lighting`), drawn with anti-aliasing, blurred and grained like the photo, and put over it
+with a soft shadow. Everything random comes from the given generator: same generator state, same picture.
+
+The region is every pixel that the garment covers, straps inside the picture included; soft edges are the covered
+share of a pixel. The contact shadow lies outside the region: there the photo is a little darker, never covered.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unmask.faces import lighting
+from unmask.faces.compose import Layer, Simulated, check_image, compose
+from unmask.faces.drape import Drape, drape
+from unmask.faces.garments import Garment, sample_garment
+from unmask.faces.occluders import occlude
+from unmask.faces.render import normals_of, rasterise, surface
+from unmask.faces.shape3d import Array, Pose, fit_pose
+from unmask.faces.textures import emboss, paint
+
+__all__ = ["Garment", "Simulated", "occlude", "sample_garment", "simulate"]
+
+Float = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+_OVERSAMPLE = 2.0
+_LARGEST = 220.0  # eye distance in pixels above which the garment is drawn smaller and enlarged
+
+
+def simulate(image: Image, kps: Array, rng: np.random.Generator, garment: Garment | None = None) -> Simulated:
+    """Put a face mask on a face.
+
+    Args:
+        image: uint8 RGB [H, W, 3], any size.
+        kps: five points [5, 2] of the bare face (eyes, nose tip, mouth corners) in pixels of `image`.
+        rng: source of everything random.
+        garment: what to put on; drawn by `sample_garment` when None. Its fit and folds stay random.
+
+    Raises:
+        ValueError: the image is not uint8 [H, W, 3], or the points are no face.
+    """
+    check_image(image)
+    pose = fit_pose(kps)
+    garment = garment or sample_garment(rng)
+    worn = drape(garment, rng, width=float(rng.normal(1.0, 0.03)), chin=float(rng.normal(1.0, 0.03)))
+    light = lighting.estimate_light(image, pose, rng)
+    grain = lighting.estimate_grain(image, pose)
+    layer = _draw(garment, worn, pose, light, rng, image.shape[:2])
+    return Simulated(*compose(image, layer, grain, rng, pose.scale), garment)
+
+
+def _draw(
+    garment: Garment,
+    worn: Drape,
+    pose: Pose,
+    light: lighting.Light,
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+) -> Layer | None:
+    zoom = min(_OVERSAMPLE, _LARGEST / pose.scale)
+    width = int(np.clip(4.0 * pose.scale * zoom / _OVERSAMPLE, 40, 480))
+    height = width * 3 // 4
+    points = surface(pose.project_fitted(worn.mesh), height, width)
+    relief = emboss(garment, rng, height, width)
+    points += normals_of(points) * (relief * pose.scale)[..., None]
+    shade = _shading(points, relief, light)
+    albedo = lighting.to_linear_table()[paint(garment, rng, height, width)]
+    colours = lighting.encode(albedo * shade[..., None] * light.level.astype(np.float32))
+    straps = [pose.project_fitted(line) for line in worn.straps]
+    return rasterise(points, colours, straps, _strap_colour(garment, light), pose, zoom, shape, rng)
+
+
+def _shading(points: Float, relief: Float, light: lighting.Light) -> Float:
+    """Light on each texel, relative to a surface that faces the camera, with the dark of creases."""
+    normals = normals_of(points)
+    slope = light.slope.astype(np.float32)
+    shade = np.exp(normals @ slope - slope[2])
+    hollow = relief - cv2.blur(relief, (5, 5))
+    return np.clip(shade * (1.0 + np.clip(hollow * 22.0, -0.35, 0.10)), 0.02, 2.5)
+
+
+def _strap_colour(garment: Garment, light: lighting.Light) -> Float:
+    albedo = lighting.to_linear_table()[np.array(garment.loop_colour, np.uint8)]
+    return lighting.encode((albedo * light.level * 0.8).astype(np.float32))

@@ -1,0 +1,247 @@
+"""Cloth: the colours (`paint`) and the relief (`emboss`) of a garment as maps over its surface.
+
+Maps are [H, W] over v (down) and u (across). One unit of u is about 1.3 eye distances, the whole of v about 1.5.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unmask.faces.garments import Colour, Garment, any_colour
+
+Float = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+
+@lru_cache(maxsize=16)
+def grid(height: int, width: int) -> tuple[Float, Float]:
+    """u in [-1, 1] as [1, W] and v in [0, 1] as [H, 1]."""
+    u = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, :]
+    v = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None]
+    return u, v
+
+
+def smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> Float:
+    """Smooth random field [H, W], unit variance at its knots."""
+    knots = rng.standard_normal((rows, columns)).astype(np.float32)
+    return cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def paint(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Image:
+    """Colours of the garment, sRGB [H, W, 3], before any light falls on it."""
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = garment.colour
+    _PAINTERS[garment.pattern](canvas, garment, rng)
+    hem = rng.random()
+    edge = max(1, round(0.035 * height))
+    if garment.kind == "cloth" and hem < 0.2:
+        canvas[:edge] = canvas[-edge:] = garment.accent if hem < 0.1 else _scaled(garment.colour, 0.7)
+    if garment.style == "sport" and rng.random() < 0.7:
+        _panels(canvas, garment, rng)
+    return canvas
+
+
+def _scaled(colour: Colour, factor: float) -> Colour:
+    r, g, b = (int(np.clip(c * factor, 0, 255)) for c in colour)
+    return (r, g, b)
+
+
+def _plain(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    """Nothing but the main colour."""
+
+
+def _heather(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    height, width = canvas.shape[:2]
+    fleck = rng.standard_normal((height, width // 2 + 1)).astype(np.float32).repeat(2, 1)[:, :width]
+    fleck *= rng.uniform(8, 26)
+    canvas[:] = np.clip(canvas + fleck[..., None], 0, 255).astype(np.uint8)
+
+
+def _weave(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    u, v = grid(*canvas.shape[:2])
+    f = rng.uniform(45, 90)
+    woven = np.sin(u * 1.3 * f) * np.sin(v * 1.5 * f) * rng.uniform(8, 22)
+    canvas[:] = np.clip(canvas + woven[..., None], 0, 255).astype(np.uint8)
+
+
+def _mix(canvas: Image, colour: Colour, amount: Float) -> None:
+    canvas[:] = (canvas + (np.asarray(colour, np.float32) - canvas) * amount[..., None]).astype(np.uint8)
+
+
+def _stripes(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    u, v = grid(*canvas.shape[:2])
+    angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+    f = rng.uniform(8, 34)
+    wave = np.sin((u * 1.3 * np.cos(angle) + v * 1.5 * np.sin(angle)) * f + rng.uniform(0, 6))
+    _mix(
+        canvas,
+        garment.accent,
+        np.clip(wave * 4 + rng.uniform(-2, 1), 0, 1).astype(np.float32) * rng.uniform(0.4, 1),
+    )
+
+
+def _plaid(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    u, v = grid(*canvas.shape[:2])
+    f = rng.uniform(10, 30)
+    for colour, share in ((garment.accent, 0.5), (any_colour(rng), 0.35)):
+        a, b = rng.uniform(0, 6, 2)
+        across = np.clip(np.sin(u * 1.3 * f + a) * 4 - 1, 0, 1) + 0 * v
+        down = np.clip(np.sin(v * 1.5 * f + b) * 4 - 1, 0, 1) + 0 * u
+        _mix(canvas, colour, (share * 0.5 * (across + down)).astype(np.float32))
+        f *= rng.uniform(0.4, 2.2)
+
+
+def _places(rng: np.random.Generator, height: int, width: int, spacing: float) -> NDArray[np.int64]:
+    """Jittered lattice of points (x, y) about `spacing` texels apart."""
+    rows, columns = int(height / spacing) + 2, int(width / spacing) + 2
+    y, x = np.mgrid[:rows, :columns].astype(np.float64)
+    x = x + 0.5 * (y % 2)
+    points = np.stack([x, y], -1).reshape(-1, 2) - 0.5
+    return np.rint(points * spacing + rng.normal(0, 0.12 * spacing, points.shape)).astype(np.int64)
+
+
+def _dots(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    height, width = canvas.shape[:2]
+    spacing = width * rng.uniform(0.045, 0.11)
+    radius = max(1, round(spacing * rng.uniform(0.15, 0.3)))
+    for x, y in _places(rng, height, width, spacing).tolist():
+        cv2.circle(canvas, (x, y), radius, garment.accent, -1)
+
+
+def _flowers(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    height, width = canvas.shape[:2]
+    spacing = width * rng.uniform(0.09, 0.17)
+    palette = [garment.accent, any_colour(rng), any_colour(rng), (245, 240, 235)]
+    for x, y in _places(rng, height, width, spacing).tolist():
+        colour = palette[int(rng.integers(4))]
+        size = spacing * rng.uniform(0.16, 0.3)
+        petals = int(rng.integers(3, 6))
+        start = rng.uniform(0, 6.3)
+        for k in range(petals):
+            a = start + k * 2 * np.pi / petals
+            centre = (round(x + size * np.cos(a)), round(y + size * np.sin(a)))
+            cv2.circle(canvas, centre, max(1, round(size * 0.7)), colour, -1)
+        cv2.circle(canvas, (x, y), max(1, round(size * 0.45)), palette[2], -1)
+
+
+def _print(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    """One motif, somewhere near the middle: letters, a cross, a disc, a smile, a ring of strokes."""
+    height, width = canvas.shape[:2]
+    x, y = round(width * rng.uniform(0.3, 0.7)), round(height * rng.uniform(0.35, 0.75))
+    size = width * rng.uniform(0.05, 0.15)
+    s, line = round(size), max(1, round(size * rng.uniform(0.12, 0.35)))
+    choice = int(rng.integers(5))
+    if choice == 0:
+        text = "".join(rng.choice(list("ABCDEFGHKLMNOPRSTUVWXYZ"), int(rng.integers(2, 8))))
+        cv2.putText(
+            canvas, text, (x - 2 * s, y), int(rng.integers(4)), size / 22, garment.accent, line, cv2.LINE_AA
+        )
+    elif choice == 1:
+        cv2.line(canvas, (x - s, y - s), (x + s, y + s), garment.accent, line, cv2.LINE_AA)
+        cv2.line(canvas, (x - s, y + s), (x + s, y - s), garment.accent, line, cv2.LINE_AA)
+    elif choice == 2:
+        cv2.circle(canvas, (x, y), s, garment.accent, -1, cv2.LINE_AA)
+        cv2.circle(canvas, (x + s // 3, y), s // 2, any_colour(rng), -1, cv2.LINE_AA)
+    elif choice == 3:
+        cv2.ellipse(canvas, (x, y), (2 * s, s), 0, 10, 170, garment.accent, line, cv2.LINE_AA)
+    else:
+        for _ in range(int(rng.integers(4, 14))):
+            a, b = rng.normal(0, size, (2, 2)) + (x, y)
+            cv2.line(
+                canvas, tuple(a.astype(int).tolist()), tuple(b.astype(int).tolist()), garment.accent, line
+            )
+
+
+def _camo(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    height, width = canvas.shape[:2]
+    for colour in (garment.accent, _scaled(garment.colour, 0.5), _scaled(garment.colour, 1.5)):
+        field = smooth_noise(rng, height, width, int(rng.integers(5, 10)), int(rng.integers(7, 16)))
+        canvas[field > 0.5] = colour
+
+
+_PAINTERS = {
+    "plain": _plain,
+    "heather": _heather,
+    "weave": _weave,
+    "stripes": _stripes,
+    "plaid": _plaid,
+    "dots": _dots,
+    "flowers": _flowers,
+    "print": _print,
+    "camo": _camo,
+}
+
+
+def _panels(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    """Seams and side panels of a sports mask."""
+    u, v = grid(*canvas.shape[:2])
+    a = rng.uniform(0.3, 0.6)
+    edge = np.abs(u) - (a + rng.uniform(-0.25, 0.25) * (v - 0.5))
+    panel = garment.accent if rng.random() < 0.3 else _scaled(garment.colour, rng.uniform(0.6, 1.7))
+    _mix(canvas, panel, np.clip(edge * 40, 0, 1))
+
+
+def emboss(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Float:
+    """Relief [H, W] of the cloth in eye distances: pleats, seams, wire, wrinkles, edges."""
+    u, v = grid(height, width)
+    side = np.abs(u)
+    relief = np.zeros((height, width), np.float32)
+    if garment.style == "pleated":
+        relief += _pleats(garment, rng, u, v)
+    if garment.style in ("cup", "duckbill"):
+        at = rng.uniform(0.45, 0.6)
+        relief += 0.012 * np.exp(-(((v - at) / 0.015) ** 2)) * (rng.random() < 0.5)
+        rim = rng.uniform(0.05, 0.1)
+        relief -= 0.015 * np.exp(-(((np.maximum(side, np.abs(2 * v - 1)) - (1 - rim)) / 0.02) ** 2))
+    if garment.style in ("fold", "contour", "flat", "sport") and rng.random() < 0.85:
+        relief += rng.uniform(0.004, 0.016) * np.exp(-side / 0.018)
+    if garment.style == "boat":
+        for at in (rng.uniform(0.28, 0.38), rng.uniform(0.62, 0.72)):
+            bow = at + 0.10 * np.sign(at - 0.5) * (1 - side**2)
+            relief -= 0.016 * np.exp(-(((v - bow) / 0.018) ** 2))
+    if garment.kind != "cloth" or rng.random() < 0.3:  # the wire over the nose
+        depth = rng.uniform(0.003, 0.010)
+        relief += (
+            depth * np.exp(-(((v - rng.uniform(0.04, 0.09)) / 0.022) ** 2)) * (side < rng.uniform(0.22, 0.4))
+        )
+    seam = rng.uniform(0.02, 0.06)
+    relief -= rng.uniform(0.0, 0.008) * np.exp(-(((np.minimum(v, 1 - v) - seam) / 0.010) ** 2))
+    relief -= rng.uniform(0.0, 0.006) * np.exp(-(((1 - side - seam) / 0.012) ** 2))
+    return relief + _wrinkles(garment, rng, u, v)
+
+
+def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> Float:
+    """Three or so downward folds, pressed flat at the sides and opened in the middle."""
+    count = int(rng.integers(3, 5)) if garment.kind == "surgical" else int(rng.integers(2, 4))
+    places = np.linspace(0.22, 0.75, count) + rng.normal(0, 0.02, count)
+    depth = rng.uniform(0.006, 0.020)
+    relief = np.zeros((v.shape[0], u.shape[1]), np.float32)
+    bow = rng.uniform(-0.04, 0.07)
+    for at in places:
+        line = v - at - bow * (1 - u**2) * (at - 0.3) * 2
+        fold = np.where(line < 0, np.exp(line / 0.10), np.exp(-np.maximum(line, 0) / 0.008))
+        relief += (depth * rng.uniform(0.6, 1.3) * fold * (0.45 + 0.55 * np.abs(u))).astype(np.float32)
+    return relief
+
+
+def _wrinkles(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> Float:
+    """Waves of the cloth, creases that start at the corners, and a gentle bulging."""
+    height, width = v.shape[0], u.shape[1]
+    stiff = 0.35 if garment.kind in ("n95", "kn95") else 1.0
+    bulge = smooth_noise(rng, height, width, 4, 5) * (0.006 + 0.010 * garment.wrinkles) * stiff
+    fine = smooth_noise(rng, height, width, 8, 9) * 0.004 * garment.wrinkles * stiff
+    relief = bulge + fine
+    for _ in range(int(rng.poisson(2.5 + 4.0 * garment.wrinkles * stiff))):
+        sign = -1.0 if rng.random() < 0.5 else 1.0
+        corner = float(rng.choice([0.0, 1.0, rng.uniform(0.1, 0.9)]))
+        slope = (0.5 - corner) * rng.uniform(0.0, 0.9) + rng.normal(0, 0.12)
+        along = 1 - sign * u
+        line = v - corner - slope * along
+        width_ = rng.uniform(0.02, 0.05)
+        amount = rng.uniform(-1.0, 1.2) * 0.014 * (0.25 + garment.wrinkles) * stiff
+        relief += amount * np.exp(-((line / width_) ** 2)) * np.exp(-along / rng.uniform(0.25, 0.7))
+    return relief
