@@ -55,8 +55,10 @@ def compose(
     h, w = layer.pixels.shape[:2]
     x, y = layer.corner
     pixels = layer.pixels
-    if grain.blur > 0.35:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), grain.blur, borderType=cv2.BORDER_REPLICATE)
+    # the drawing is already as soft as one pixel (sigma 0.3)
+    blur = float(np.sqrt(max(grain.blur**2 - 0.09, 0.0))) * float(rng.uniform(0.8, 1.1))
+    if blur > 0.2:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
     alpha = np.clip(pixels[..., 3:], 0.0, 1.0)
     under = image[y : y + h, x : x + w].astype(np.float32)
     reach = max(0.08 * scale, 0.6)

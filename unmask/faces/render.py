@@ -71,7 +71,7 @@ def rasterise(
     big = np.maximum(np.rint(size * zoom).astype(int), 1)
     factor = (big / size).astype(np.float32)
     canvas = np.zeros((big[1], big[0], 4), np.float32)
-    thickness = max(1, round(pose.scale * zoom * float(rng.uniform(0.03, 0.07))))
+    thickness = max(1, round(pose.scale * zoom * float(rng.uniform(0.02, 0.05))))
     for line in straps:
         at = np.rint(((line[:, :2] - lo + 0.5) * factor - 0.5) * 16).astype(np.int32)
         tone = (strap_colour * rng.uniform(0.8, 1.1)).tolist()

@@ -78,7 +78,7 @@ def _draw(
 def _shading(points: Float, relief: Float, light: lighting.Light) -> Float:
     """Light on each texel, relative to a surface that faces the camera, with the dark of creases."""
     normals = normals_of(points)
-    slope = light.slope.astype(np.float32)
+    slope = 1.25 * light.slope.astype(np.float32)
     shade = np.exp(normals @ slope - slope[2])
     hollow = relief - cv2.blur(relief, (5, 5))
     return np.clip(shade * (1.0 + np.clip(hollow * 22.0, -0.35, 0.10)), 0.02, 2.5)

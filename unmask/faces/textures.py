@@ -218,7 +218,7 @@ def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> F
     """Three or so downward folds, pressed flat at the sides and opened in the middle."""
     count = int(rng.integers(3, 5)) if garment.kind == "surgical" else int(rng.integers(2, 4))
     places = np.linspace(0.22, 0.75, count) + rng.normal(0, 0.02, count)
-    depth = rng.uniform(0.006, 0.020)
+    depth = rng.uniform(0.015, 0.04)
     relief = np.zeros((v.shape[0], u.shape[1]), np.float32)
     bow = rng.uniform(-0.04, 0.07)
     for at in places:
@@ -232,8 +232,8 @@ def _wrinkles(garment: Garment, rng: np.random.Generator, u: Float, v: Float) ->
     """Waves of the cloth, creases that start at the corners, and a gentle bulging."""
     height, width = v.shape[0], u.shape[1]
     stiff = 0.35 if garment.kind in ("n95", "kn95") else 1.0
-    bulge = smooth_noise(rng, height, width, 4, 5) * (0.006 + 0.010 * garment.wrinkles) * stiff
-    fine = smooth_noise(rng, height, width, 8, 9) * 0.004 * garment.wrinkles * stiff
+    bulge = smooth_noise(rng, height, width, 4, 5) * (0.012 + 0.022 * garment.wrinkles) * stiff
+    fine = smooth_noise(rng, height, width, 8, 9) * 0.008 * garment.wrinkles * stiff
     relief = bulge + fine
     for _ in range(int(rng.poisson(2.5 + 4.0 * garment.wrinkles * stiff))):
         sign = -1.0 if rng.random() < 0.5 else 1.0
@@ -242,6 +242,6 @@ def _wrinkles(garment: Garment, rng: np.random.Generator, u: Float, v: Float) ->
         along = 1 - sign * u
         line = v - corner - slope * along
         width_ = rng.uniform(0.02, 0.05)
-        amount = rng.uniform(-1.0, 1.2) * 0.014 * (0.25 + garment.wrinkles) * stiff
+        amount = rng.uniform(-1.0, 1.2) * 0.026 * (0.25 + garment.wrinkles) * stiff
         relief += amount * np.exp(-((line / width_) ** 2)) * np.exp(-along / rng.uniform(0.25, 0.7))
     return relief
