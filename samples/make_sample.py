@@ -1,6 +1,7 @@
-"""Make the bundled sample: NASA's portrait of Eileen Collins, as scikit-image ships it, with a simulated face mask on.
+"""Make the bundled sample: NASA's portrait of Eileen Collins with a simulated face mask on.
 
-Run from the top of a checkout, with scikit-image installed (insightface brings it): ``python samples/make_sample.py``.
+Run from the top of a checkout, in its environment (insightface brings scikit-image):
+``python samples/make_sample.py``.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "unmask" / "configs").glob("*.yaml"))
 
 
