@@ -1,0 +1,24 @@
+"""Image files and arrays: read, write, convert; the only room that knows BGR.
+
+Everywhere else a photo is uint8 ``[H, W, 3]`` RGB, upright, and a batch is float32 ``[N, 3, H, W]`` in [-1,
+1].
+"""
+
+from unmask.images.photo import MAX_PIXELS, Photo, read
+from unmask.images.tensors import bgr, sheet, to_tensor, to_uint8
+from unmask.images.write import encode, like_source, write
+from unmask.images.xmp import read_note
+
+__all__ = [
+    "MAX_PIXELS",
+    "Photo",
+    "bgr",
+    "encode",
+    "like_source",
+    "read",
+    "read_note",
+    "sheet",
+    "to_tensor",
+    "to_uint8",
+    "write",
+]

@@ -1,0 +1,293 @@
+"""Reading: any picture becomes uint8 RGB, upright, with all that is needed to write it back."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+
+from unmask.errors import UnmaskError
+from unmask.images import colour, containers, tiff
+
+MAX_PIXELS = 100_000_000
+READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+_KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000 or AVIF"
+_ORIENTATION = 0x0112
+_limit_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture in two forms: what the models see, and what the file holds.
+
+    Attributes:
+        pixels: uint8 ``[H, W, 3]``, RGB, upright. Treat as read-only.
+        name: what messages call it (a path, or "the image").
+        source: how it came: path, bytes, file, pil or array.
+        format: Pillow's name of the file format, None for pictures that came from no file.
+        mode: layout of the samples: 1, L, LA, P, RGB, RGBA or CMYK.
+        samples: the values at full precision, upright: bool, uint8 or uint16, ``[H, W]`` or ``[H, W, C]``.
+        orientation: the EXIF orientation (1 to 8) under which the samples lie in the file.
+        palette: ``[256, 3]`` uint8 for mode P.
+        icc, exif, xmp: the profile, the EXIF block and the XMP packet, as found.
+        extras: what a format needs to be written alike (quantisation tables, chunks, tags).
+    """
+
+    pixels: NDArray[np.uint8]
+    name: str
+    source: str
+    format: str | None
+    mode: str
+    samples: NDArray[Any]
+    orientation: int = 1
+    palette: NDArray[np.uint8] | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def height(self) -> int:
+        """Rows of the upright picture."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the upright picture."""
+        return int(self.pixels.shape[1])
+
+
+def read(source: Any, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photo from a path, bytes, an open binary file, a PIL image or an array (RGB).
+
+    The EXIF rotation is applied; 16-bit values are scaled, not clipped; grey, palette, alpha and CMYK become
+    RGB. The size is checked before any pixel is decoded.
+
+    Raises:
+        UnmaskError: in one line, what is wrong with the file and what to do about it.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        return _from_image(source, "the image", "pil", max_pixels, b"")
+    data, name, kind = _load(source)
+    if not data:
+        raise UnmaskError(f"{name}: the file is empty; fetch it again")
+    try:
+        with _opened(data, name, max_pixels) as image:
+            return _from_image(image, name, kind, max_pixels, data)
+    except UnmaskError:
+        raise
+    except MemoryError as error:
+        raise UnmaskError(f"{name}: not enough memory; make it smaller first") from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UnmaskError(f"{name}: damaged or cut short ({reason}); fetch the file again") from error
+
+
+def _load(source: Any) -> tuple[bytes, str, str]:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), "the image", "bytes"
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise UnmaskError("the image: the file is open as text; open it in binary mode ('rb')")
+        return data, _printable(name) if isinstance(name, str) else "the image", "file"
+    if not isinstance(source, (str, os.PathLike)):
+        raise UnmaskError(
+            f"the image: cannot read a {type(source).__name__}; "
+            "pass a path, bytes, a binary file, a PIL image or a numpy array"
+        )
+    path = Path(os.fsdecode(source))
+    name = _printable(str(path))
+    try:
+        return path.read_bytes(), name, "path"
+    except FileNotFoundError as error:
+        raise UnmaskError(f"{name}: there is no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise UnmaskError(f"{name}: this is a folder, not an image; name a file in it") from error
+    except PermissionError as error:
+        raise UnmaskError(f"{name}: no permission to read it; change its access rights") from error
+    except (OSError, ValueError) as error:
+        raise UnmaskError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+@contextmanager
+def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """The image, header read and size checked, pixels not yet decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with _limit_lock:  # our own cap speaks; Pillow's would only warn
+                before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                try:
+                    Image.init()
+                    image = Image.open(io.BytesIO(data), formats=[f for f in READABLE if f in Image.OPEN])
+                finally:
+                    Image.MAX_IMAGE_PIXELS = before
+        except UnidentifiedImageError as error:
+            raise UnmaskError(f"{name}: not an image that can be read; convert it to {_KINDS}") from error
+        with image:
+            _check_size(image.size, name, max_pixels)
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":
+                raise UnmaskError(f"{name}: holds {frames} pictures; save the one you want as a file")
+            yield image
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise UnmaskError(f"{name}: the picture has no pixels ({width}x{height}); fetch it again")
+    if width * height > max_pixels:
+        raise UnmaskError(
+            f"{name}: {width}x{height} exceeds {max_pixels / 1e6:g} million pixels; make it smaller first"
+        )
+
+
+def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data: bytes) -> Photo:
+    _check_size(image.size, name, max_pixels)
+    format = "JPEG" if image.format == "MPO" else image.format
+    orientation, exif = _exif(image, format if data else None)
+    extras: dict[str, Any] = _extras(image, format, data) if data else {"info": dict(image.info)}
+    deep = _depth(image, data) == 16 and image.mode in ("RGB", "RGBA", "LA", "CMYK")
+    image.load()
+    if deep:
+        samples, mode = _decode_16(data, name, extras.get("colour_type"))
+        if format == "TIFF" and samples.shape[:2] != (image.height, image.width):
+            samples = colour.orient(samples, orientation)
+    else:
+        samples, mode = _samples(image, name)
+    turned = format == "TIFF" and bool(data)  # Pillow turns TIFF upright by itself
+    if not turned:
+        samples = colour.orient(samples, orientation)
+    palette = None
+    if mode == "P":
+        flat = np.frombuffer(bytes(image.getpalette("RGB") or ()), np.uint8).reshape(-1, 3)
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(flat)] = flat
+        extras["palette_used"] = max(len(flat), 1)
+        extras["transparency"] = image.info.get("transparency")
+    icc = image.info.get("icc_profile")
+    icc = icc if isinstance(icc, bytes) and icc else None
+    xmp = extras.pop("xmp", None) or image.info.get("xmp")
+    return Photo(
+        pixels=colour.to_rgb(samples, mode, palette, icc),
+        name=name,
+        source=kind,
+        format=format,
+        mode=mode,
+        samples=samples,
+        orientation=orientation,
+        palette=palette,
+        icc=icc,
+        exif=exif,
+        xmp=xmp if isinstance(xmp, bytes) else None,
+        extras=extras,
+    )
+
+
+def _exif(image: Image.Image, format: str | None) -> tuple[int, bytes | None]:
+    """The orientation (1 where there is none or it makes no sense) and the EXIF block."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a broken EXIF block is no reason to refuse a photo
+        orientation = 1
+    block = image.info.get("exif")
+    if not isinstance(block, bytes) and format in (None, "TIFF"):
+        block = None
+    return (orientation if orientation in range(1, 9) else 1), block
+
+
+def _extras(image: Image.Image, format: str | None, data: bytes) -> dict[str, Any]:
+    extras: dict[str, Any] = {"dpi": image.info.get("dpi")}
+    if format == "JPEG" and isinstance(image, JpegImagePlugin.JpegImageFile):
+        segments = containers.jpeg_metadata(data)
+        extras["segments"] = segments
+        extras["xmp"] = containers.jpeg_xmp(segments)
+        extras["tables"] = {k: list(v) for k, v in image.quantization.items()}
+        extras["subsampling"] = JpegImagePlugin.get_sampling(image)
+        extras["progressive"] = bool(image.info.get("progressive"))
+    elif format == "PNG":
+        chunks = containers.png_chunks(data)
+        extras["chunks"] = containers.png_metadata(chunks)
+        extras["xmp"] = containers.png_xmp(chunks)
+        extras["colour_type"] = chunks[0][1][9]
+    elif format == "WEBP":
+        extras["lossless"] = containers.webp_is_lossless(data)
+    elif format == "TIFF":
+        directory = image.tag_v2  # type: ignore[attr-defined]
+        groups = {tag: image.getexif().get_ifd(tag) for tag in (34665, 34853) if tag in directory}
+        extras["tags"] = tiff.tags_of(directory, groups)
+        extras["compress"] = directory.get(259, 1) != 1
+    return extras
+
+
+def _depth(image: Image.Image, data: bytes) -> int:
+    if data and image.format == "PNG":
+        return int(data[24])
+    if data and image.format == "TIFF":
+        return int(max(image.tag_v2.get(258, (1,))))  # type: ignore[attr-defined]
+    return 8
+
+
+def _decode_16(data: bytes, name: str, colour_type: int | None) -> tuple[NDArray[np.uint16], str]:
+    """Samples of a 16-bit colour PNG or TIFF (Pillow would drop the lower eight bits), in RGB order."""
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
+        raise UnmaskError(f"{name}: cannot read this kind of 16 bit; save it as 16-bit RGB or as 8-bit")
+    if colour_type == 4:
+        return np.ascontiguousarray(decoded[:, :, [0, 3]]), "LA"
+    if colour_type == 2:
+        decoded = decoded[:, :, :3]
+    if decoded.shape[2] == 3:
+        return np.ascontiguousarray(decoded[:, :, ::-1]), "RGB"
+    return np.ascontiguousarray(decoded[:, :, [2, 1, 0, 3]]), "RGBA"
+
+
+def _samples(image: Image.Image, name: str) -> tuple[NDArray[Any], str]:
+    mode = {"RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB", "RGBa": "RGBA", "PA": "RGBA", "La": "LA"}.get(
+        image.mode, image.mode
+    )
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16), "L"
+    if image.mode == "I":
+        wide = np.asarray(image)
+        if wide.min() >= 0 and wide.max() <= 65535:
+            return wide.astype(np.uint16), "L"
+    if mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
+        raise UnmaskError(f"{name}: samples of kind {image.mode!r} are not handled; convert it to 8-bit RGB")
+    return np.array(image if image.mode == mode else image.convert(mode)), mode
+
+
+def _from_array(array: NDArray[Any], max_pixels: int) -> Photo:
+    shape = array.shape
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or (shape[2:] and shape[2] > 4):
+        raise UnmaskError(
+            f"the array: {array.dtype} {list(shape)} is not an image; "
+            "pass uint8 or uint16 [H, W] or [H, W, 1 to 4], RGB order"
+        )
+    if array.size == 0:
+        raise UnmaskError(f"the array: {list(shape)} holds no pixels")
+    _check_size((shape[1], shape[0]), "the array", max_pixels)
+    samples = array[:, :, 0] if array.ndim == 3 and shape[2] == 1 else array
+    mode = "L" if samples.ndim == 2 else {2: "LA", 3: "RGB", 4: "RGBA"}[shape[2]]
+    samples = np.ascontiguousarray(samples)
+    pixels = colour.to_rgb(samples, mode, None, None)
+    return Photo(pixels, "the array", "array", None, mode, samples, extras={"shape": shape})

@@ -1,0 +1,57 @@
+"""The provenance note: what was synthesised and by what, as an XMP packet (and PNG text) inside the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from html import unescape
+from typing import Any
+from xml.sax.saxutils import escape
+
+NAMESPACE = "urn:unmask:provenance"
+PNG_KEYWORD = "unmask"
+# The newscodes term for a photo of which a part was made by a trained model.
+_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_OURS = re.compile(
+    rb'\s*<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance".*?</rdf:Description>', re.S
+)
+_NOTE = re.compile(rb"<unmask:Note>(.*?)</unmask:Note>", re.S)
+
+
+def note_text(note: Mapping[str, Any]) -> str:
+    """The note as one line of ASCII JSON."""
+    return json.dumps(dict(note), sort_keys=True, default=str)
+
+
+def packet(note: Mapping[str, Any], existing: bytes | None = None) -> bytes:
+    """An XMP packet carrying ``note``, merged into the ``existing`` packet of the file where there is one."""
+    description = (
+        f'<rdf:Description rdf:about="" xmlns:unmask="{NAMESPACE}"'
+        ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+        f"<Iptc4xmpExt:DigitalSourceType>{_SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>"
+        f"<unmask:Note>{escape(note_text(note))}</unmask:Note>"
+        "</rdf:Description>"
+    ).encode("ascii")
+    if existing and existing.count(b"</rdf:RDF>") == 1:
+        kept = _OURS.sub(b"", existing)
+        return kept.replace(b"</rdf:RDF>", description + b"</rdf:RDF>")
+    return (
+        b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        + description
+        + b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+
+
+def read_note(data: bytes) -> dict[str, Any] | None:
+    """The provenance note inside the bytes of an image file (or an XMP packet), or None."""
+    found = _NOTE.search(data)
+    if found is None:
+        return None
+    try:
+        note = json.loads(unescape(found.group(1).decode("utf-8", "replace")))
+    except ValueError:
+        return None
+    return note if isinstance(note, dict) else None
