@@ -62,7 +62,7 @@ def sample_cut(garment: Garment, rng: np.random.Generator) -> Cut:
     style = garment.style
     if style == "pleated":
         return Cut(u(60, 76), u(-5, 4), nose_y, u(0.48, 0.66) + drop, u(1.02, 1.25), u(0.0, 0.08), u(1.0, 1.7),
-                   u(1.02, 1.14), u(1.6, 2.6), u(0.7, 1.0), u(0.6, 1.0), u(0.28, 0.42))  # fmt: skip
+                   u(1.02, 1.14), u(1.6, 2.6), u(0.7, 1.0), u(0.6, 1.0), u(0.34, 0.50))  # fmt: skip
     if style == "cup":
         return Cut(u(52, 62), u(4, 9), nose_y, u(0.66, 0.80) + 0.7 * drop, u(0.95, 1.15), u(0.0, 0.05), u(1.3, 2.0),
                    u(0.97, 1.06), u(2.0, 2.8), u(0.6, 1.0), u(0.7, 1.0), u(0.32, 0.45), dome=u(0.12, 0.26))  # fmt: skip
@@ -80,10 +80,10 @@ def sample_cut(garment: Garment, rng: np.random.Generator) -> Cut:
                    u(1.15, 1.5), u(1.2, 2.4), u(0.0, 0.4), u(0.7, 1.0), u(0.28, 0.4))  # fmt: skip
     if style == "flat":
         return Cut(u(62, 80), u(-6, 4), nose_y, u(0.48, 0.64) + drop, u(0.92, 1.2), u(0.0, 0.10), u(0.9, 1.6),
-                   u(1.02, 1.14), u(1.4, 2.4), u(0.6, 1.0), u(0.6, 1.0), u(0.26, 0.4), ridge=u(0.0, 0.08))  # fmt: skip
+                   u(1.02, 1.14), u(1.4, 2.4), u(0.6, 1.0), u(0.6, 1.0), u(0.3, 0.45), ridge=u(0.0, 0.08))  # fmt: skip
     # contour and sport: cut close, running out towards the ears
     return Cut(u(70, 86), u(-3, 2), nose_y, u(0.36, 0.56) + drop, u(0.66, 0.86), u(0.02, 0.14), u(0.7, 1.3),
-               u(1.02, 1.10), u(1.5, 2.4), u(0.8, 1.0), u(0.5, 0.9), u(0.22, 0.34), ridge=u(0.0, 0.07))  # fmt: skip
+               u(1.02, 1.10), u(1.5, 2.4), u(0.8, 1.0), u(0.5, 0.9), u(0.28, 0.42), ridge=u(0.0, 0.07))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ def _straps(garment: Garment, rng: np.random.Generator, mesh: Array, width: floa
             ends = ((89.0, rng.uniform(-0.02, 0.25)), (89.0, rng.uniform(0.40, 0.62)))
         for start, (azimuth, y) in zip((upper, lower), ends, strict=True):
             x0, z0 = start[0], start[2]
-            end = np.array([sign * 1.06 * width, y, -1.12])
+            end = np.array([sign * 1.14 * width, y, -1.15])
             k = np.linspace(0.0, 1.0, 7)[:, None]
             line = start + (end - start) * k
             # follow the round of the cheek rather than cut through it
             a0 = np.arctan2(abs(x0), z0 + 1.15)
             a = a0 + (np.radians(azimuth) - a0) * k[:, 0]
-            radius = np.hypot(x0, z0 + 1.15) * (1 - k[:, 0]) + 1.06 * width * k[:, 0]
+            radius = np.hypot(x0, z0 + 1.15) * (1 - k[:, 0]) + 1.14 * width * k[:, 0]
             line[:, 0] = sign * radius * np.sin(a)
             line[:, 2] = radius * np.cos(a) - 1.15
             line[:, 1] += 0.05 * np.sin(np.pi * k[:, 0]) * rng.uniform(-0.5, 1.0)

@@ -58,10 +58,13 @@ def normals_of(points: Float) -> Float:
 
 
 def rasterise(
-    points: Float, colours: Float, straps: list[Array], strap_colour: Float, pose: Pose, zoom: float,
-    shape: tuple[int, ...], rng: np.random.Generator,
+    points: Float, facing: NDArray[np.bool_], colours: Float, straps: list[Array], strap_colour: Float, pose: Pose,
+    zoom: float, shape: tuple[int, ...], rng: np.random.Generator,
 ) -> Layer | None:  # fmt: skip
-    """Draw straps and surface into the part of the picture they touch, oversampled, and shrink."""
+    """Draw straps and surface into the part of the picture they touch, oversampled, and shrink.
+
+    `points` [H, W, 3] and `colours` [H, W, 3] are the surface, `facing` [H, W] tells which of it shows its outside.
+    """
     everything = np.concatenate([points[..., :2].reshape(-1, 2), *[line[:, :2] for line in straps]])
     lo = np.maximum(np.floor(everything.min(0)).astype(int) - 4, 0)
     hi = np.minimum(np.ceil(everything.max(0)).astype(int) + 5, (shape[1], shape[0]))
@@ -80,10 +83,11 @@ def rasterise(
     flat = (flat - (lo - 0.5).astype(np.float32)) * factor
     # painter's order: far columns first, and in each the rows under the chin first
     step = -1 if pose.yaw > 0 else 1
-    column = flat[::-1, ::step].transpose(1, 0, 2).reshape(-1, 2).astype(np.int32)
+    column = flat[::-1, ::step].transpose(1, 0, 2).reshape(-1, 2)
     texel = _texels(*points.shape[:2])[::-1, ::step].T.reshape(-1)
-    x, y = column[:, 0], column[:, 1]
-    seen = (x >= 0) & (y >= 0) & (x < big[0]) & (y < big[1])
+    inside = (column[:, 0] >= 0) & (column[:, 1] >= 0) & (column[:, 0] < big[0]) & (column[:, 1] < big[1])
+    seen = inside & facing.ravel()[texel]
+    x, y = column[:, 0].astype(np.int32), column[:, 1].astype(np.int32)
     chart = np.full(int(big[0] * big[1]), -1, np.int32)
     chart[y[seen] * big[0] + x[seen]] = texel[seen]
     hit = np.flatnonzero(chart >= 0)

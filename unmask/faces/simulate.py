@@ -21,7 +21,7 @@ from unmask.faces.garments import Garment, sample_garment
 from unmask.faces.occluders import occlude
 from unmask.faces.render import normals_of, rasterise, surface
 from unmask.faces.shape3d import Array, Pose, fit_pose
-from unmask.faces.textures import emboss, paint
+from unmask.faces.textures import emboss, paint, place_valves
 
 __all__ = ["Garment", "Simulated", "occlude", "sample_garment", "simulate"]
 
@@ -66,13 +66,24 @@ def _draw(
     width = int(np.clip(4.0 * pose.scale * zoom / _OVERSAMPLE, 40, 480))
     height = width * 3 // 4
     points = surface(pose.project_fitted(worn.mesh), height, width)
-    relief = emboss(garment, rng, height, width)
-    points += normals_of(points) * (relief * pose.scale)[..., None]
+    valves = place_valves(garment, rng)
+    relief = emboss(garment, rng, height, width, valves)
+    smooth = normals_of(points)
+    points += smooth * (relief * pose.scale)[..., None]
     shade = _shading(points, relief, light)
-    albedo = lighting.to_linear_table()[paint(garment, rng, height, width)]
+    albedo = lighting.to_linear_table()[paint(garment, rng, height, width, valves)]
     colours = lighting.encode(albedo * shade[..., None] * light.level.astype(np.float32))
-    straps = [pose.project_fitted(line) for line in worn.straps]
-    return rasterise(points, colours, straps, _strap_colour(garment, light), pose, zoom, shape, rng)
+    straps = [_visible(line, pose) for line in worn.straps]
+    facing = smooth[..., 2] > -0.02
+    return rasterise(points, facing, colours, straps, _strap_colour(garment, light), pose, zoom, shape, rng)
+
+
+def _visible(line: Array, pose: Pose) -> Array:
+    """The part of a strap that the head does not hide, in pixels [m, 3]; m may be 0."""
+    outward = np.stack([line[:, 0], np.zeros(len(line)), line[:, 2] + 1.15], -1)
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    hidden = outward @ pose.camera[2] < -0.05 * pose.scale
+    return pose.project_fitted(line[: int(hidden.argmax()) if hidden.any() else len(line)])
 
 
 def _shading(points: Float, relief: Float, light: lighting.Light) -> Float:
@@ -80,8 +91,8 @@ def _shading(points: Float, relief: Float, light: lighting.Light) -> Float:
     normals = normals_of(points)
     slope = 1.25 * light.slope.astype(np.float32)
     shade = np.exp(normals @ slope - slope[2])
-    hollow = relief - cv2.blur(relief, (5, 5))
-    return np.clip(shade * (1.0 + np.clip(hollow * 22.0, -0.35, 0.10)), 0.02, 2.5)
+    hollow = relief - cv2.blur(relief, (7, 9))
+    return np.clip(shade * (1.0 + np.clip(hollow * 24.0, -0.40, 0.10)), 0.02, 2.5)
 
 
 def _strap_colour(garment: Garment, light: lighting.Light) -> Float:

@@ -5,6 +5,8 @@ Maps are [H, W] over v (down) and u (across). One unit of u is about 1.3 eye dis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -15,6 +17,24 @@ from unmask.faces.garments import Colour, Garment, any_colour
 
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Valve:
+    """An exhalation valve at (u, v); `radius` in eye distances."""
+
+    u: float
+    v: float
+    radius: float
+
+
+def place_valves(garment: Garment, rng: np.random.Generator) -> list[Valve]:
+    """Where the valves of a garment sit: one beside or on the middle, or a pair."""
+    radius, v = rng.uniform(0.13, 0.21), rng.uniform(0.45, 0.68)
+    if garment.valve == 1:
+        return [Valve(float(rng.choice([0.0, rng.uniform(-0.5, 0.5)])), v, radius)]
+    apart = rng.uniform(0.32, 0.5)
+    return [Valve(sign * apart, v, radius) for sign in (-1.0, 1.0)][: garment.valve]
 
 
 @lru_cache(maxsize=16)
@@ -31,7 +51,9 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, c
     return cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def paint(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Image:
+def paint(
+    garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()
+) -> Image:
     """Colours of the garment, sRGB [H, W, 3], before any light falls on it."""
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = garment.colour
@@ -42,6 +64,10 @@ def paint(garment: Garment, rng: np.random.Generator, height: int, width: int) -
         canvas[:edge] = canvas[-edge:] = garment.accent if hem < 0.1 else _scaled(garment.colour, 0.7)
     if garment.style == "sport" and rng.random() < 0.7:
         _panels(canvas, garment, rng)
+    if garment.kind == "surgical" and rng.random() < 0.6:
+        _binding(canvas, garment, rng)
+    for valve in valves:
+        _paint_valve(canvas, garment, rng, valve)
     return canvas
 
 
@@ -185,7 +211,35 @@ def _panels(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
     _mix(canvas, panel, np.clip(edge * 40, 0, 1))
 
 
-def emboss(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Float:
+def _binding(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    """The welded or bound edges of a surgical mask, a little lighter or darker than its face."""
+    height, width = canvas.shape[:2]
+    band = max(1, round(height * rng.uniform(0.02, 0.05)))
+    tone = np.asarray(garment.colour, np.float32) * rng.uniform(0.88, 1.0) + rng.uniform(0, 22)
+    colour = np.clip(tone, 0, 255).astype(np.uint8)
+    canvas[:band] = canvas[-band:] = colour
+    sides = max(1, round(width * 0.02))
+    canvas[:, :sides] = canvas[:, -sides:] = colour
+
+
+def _paint_valve(canvas: Image, garment: Garment, rng: np.random.Generator, valve: Valve) -> None:
+    height, width = canvas.shape[:2]
+    x, y = round((valve.u + 1) / 2 * width), round(valve.v * height)
+    a, b = max(1, round(valve.radius / 2.5 * width)), max(1, round(valve.radius / 1.5 * height))
+    dark: Colour = (40, 40, 44)
+    body = (garment.accent, dark, _scaled(garment.colour, 0.85), (225, 225, 225))[int(rng.integers(4))]
+    cv2.ellipse(canvas, (x, y), (a, b), 0, 0, 360, body, -1)
+    slot = _scaled(body, 0.55)
+    if rng.random() < 0.5:
+        for k in (-0.4, 0.0, 0.4):
+            cv2.line(canvas, (x - a // 2, y + round(k * b)), (x + a // 2, y + round(k * b)), slot, 1)
+    else:
+        cv2.ellipse(canvas, (x, y), (max(1, a // 2), max(1, b // 2)), 0, 0, 360, slot, 1)
+
+
+def emboss(
+    garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()
+) -> Float:
     """Relief [H, W] of the cloth in eye distances: pleats, seams, wire, wrinkles, edges."""
     u, v = grid(height, width)
     side = np.abs(u)
@@ -211,7 +265,13 @@ def emboss(garment: Garment, rng: np.random.Generator, height: int, width: int) 
     seam = rng.uniform(0.02, 0.06)
     relief -= rng.uniform(0.0, 0.008) * np.exp(-(((np.minimum(v, 1 - v) - seam) / 0.010) ** 2))
     relief -= rng.uniform(0.0, 0.006) * np.exp(-(((1 - side - seam) / 0.012) ** 2))
-    return relief + _wrinkles(garment, rng, u, v)
+    relief += _wrinkles(garment, rng, u, v)
+    for valve in valves:
+        distance = np.hypot((u - valve.u) * 1.25, (v - valve.v) * 1.5) / valve.radius
+        inside = np.clip((1.0 - distance) * 6.0, 0.0, 1.0)
+        dome = 0.07 - 0.05 * distance**2 + 0.02 * np.exp(-(((distance - 0.55) / 0.12) ** 2))
+        relief += inside * (dome - relief)
+    return relief
 
 
 def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> Float:
@@ -223,7 +283,7 @@ def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> F
     bow = rng.uniform(-0.04, 0.07)
     for at in places:
         line = v - at - bow * (1 - u**2) * (at - 0.3) * 2
-        fold = np.where(line < 0, np.exp(line / 0.10), np.exp(-np.maximum(line, 0) / 0.008))
+        fold = np.where(line < 0, np.exp(line / 0.10), np.exp(-np.maximum(line, 0) / 0.018))
         relief += (depth * rng.uniform(0.6, 1.3) * fold * (0.45 + 0.55 * np.abs(u))).astype(np.float32)
     return relief
 
