@@ -9,16 +9,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class IRBlock(nn.Module):
-    """BN, conv 3x3, BN, PReLU, conv 3x3 (stride), BN, plus a shortcut (1x1 conv and BN where the shape changes)."""
+def activation(name: str, channels: int) -> nn.Module:
+    """``prelu`` (a learned slope per channel, as in ArcFace) or ``lrelu`` (slope 0.2, much cheaper to train on a CPU)."""
+    if name not in ("prelu", "lrelu"):
+        raise ValueError(f"act is {name!r}; it can be 'prelu' or 'lrelu'")
+    return nn.PReLU(channels) if name == "prelu" else nn.LeakyReLU(0.2)
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+
+class IRBlock(nn.Module):
+    """BN, conv 3x3, BN, activation, conv 3x3, BN, plus a shortcut (1x1 conv and BN where the shape changes).
+
+    The stride is the second convolution's as in ArcFace, or the first one's (``early``), which is several times cheaper.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, act: str = "prelu", early: bool = False) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride if early else 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.prelu = nn.PReLU(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
+        self.act = activation(act, outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1 if early else stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
@@ -27,7 +37,7 @@ class IRBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N,inputs,H,W] -> [N,outputs,H/stride,W/stride]."""
         y = self.conv1(self.bn1(x))
-        y = self.conv2(self.prelu(self.bn2(y)))
+        y = self.conv2(self.act(self.bn2(y)))
         return self.bn3(y) + self.shortcut(x)
 
 
@@ -54,6 +64,8 @@ class IResNet(nn.Module):
         head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"gdc"`` weights its places per channel.
         stem_stride: 1 as in ArcFace, or 2 for a network four times cheaper.
         dropout: before the ``"fc"`` head.
+        act, early_stride: see :func:`activation` and :class:`IRBlock`.
+        inputs: channels of the input, 3 for RGB.
 
     ``forward`` maps [N,3,H,W] in [-1,1] to [N,embedding], *not* normalised. Sizes that reproduce the literature:
     widths (64,64,128,256,512) with depths (3,4,14,3) is LResNet50E-IR.
@@ -68,21 +80,24 @@ class IResNet(nn.Module):
         head: str = "fc",
         stem_stride: int = 1,
         dropout: float = 0.4,
+        act: str = "prelu",
+        early_stride: bool = False,
+        inputs: int = 3,
     ) -> None:
         super().__init__()
         if len(widths) != len(depths) + 1:
             raise ValueError(f"widths has {len(widths)} entries; it takes one more than depths ({len(depths)})")
         self.embedding, self.size = embedding, (int(size[0]), int(size[1]))
         self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.PReLU(widths[0])
+            nn.Conv2d(inputs, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]),
+            activation(act, widths[0]),
         )
         self.stages = nn.ModuleList()
         shrink = stem_stride
         for i, depth in enumerate(depths):
-            stride = 1 if i == 0 and stem_stride == 2 else 2
-            shrink *= stride
-            units = [IRBlock(widths[i], widths[i + 1], stride)]
-            units += [IRBlock(widths[i + 1], widths[i + 1], 1) for _ in range(depth - 1)]
+            shrink *= 2
+            units = [IRBlock(widths[i], widths[i + 1], 2, act, early_stride)]
+            units += [IRBlock(widths[i + 1], widths[i + 1], 1, act) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(*units))
         last, grid = widths[-1], (-(-self.size[0] // shrink), -(-self.size[1] // shrink))
         self.head: nn.Module

@@ -23,13 +23,15 @@ from . import augment, distributed, loop, schedule, teacher
 class Network:
     """Arguments of :class:`unmask.models.iresnet.IResNet`."""
 
-    widths: tuple[int, ...] = (32, 32, 64, 128, 224)
-    depths: tuple[int, ...] = (2, 2, 3, 2)
+    widths: tuple[int, ...] = (32, 64, 128, 224)
+    depths: tuple[int, ...] = (2, 3, 2)
     embedding: int = 128
     size: tuple[int, int] = (112, 112)
     head: str = "gdc"
     stem_stride: int = 2
     dropout: float = 0.0
+    act: str = "lrelu"
+    early_stride: bool = True
 
 
 @dataclass(frozen=True)
