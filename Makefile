@@ -18,8 +18,6 @@ PYTEST_ARGS ?= -n 2
 PY := $(VENV)/bin/python
 SAMPLE := samples/astronaut-masked.png
 OUT := out/demo
-# Two workers share the cores: one thread each is faster than two that fight.
-export OMP_NUM_THREADS ?= 1
 
 .PHONY: help setup demo test check bench docs dist clean
 
@@ -50,6 +48,8 @@ demo: $(VENV)/.base
 	@$(VENV)/bin/unmask restore $(SAMPLE) -o $(OUT)/astronaut-unmasked.png --compare --overwrite
 	@echo "The restored picture is $(abspath $(OUT)/astronaut-unmasked.png)"
 
+# Two workers share the cores: one thread each is faster than two that fight.
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
 	$(PY) -m pytest $(PYTEST_ARGS)
 
