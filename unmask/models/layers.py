@@ -1,7 +1,7 @@
 """Layers of StyleGAN2 (Karras et al. 2020), with equalised learning rate and un-fused modulation.
 
 Resampling convolutions fold the 4-tap low-pass filter into the 3x3 kernel, which is exact (both are linear and nothing
-is cut between them) and turns "transposed convolution, then blur" into one convolution and a pixel shuffle.
+is cut between them) and turns "transposed convolution, then blur" into one transposed convolution with six taps.
 """
 
 from __future__ import annotations
@@ -22,25 +22,22 @@ def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
     return x * (x.float().square().mean(1, keepdim=True) + eps).rsqrt().to(x.dtype)
 
 
-def fold_blur(weight: Tensor, taps: Tensor, gain: float = 1.0) -> Tensor:
-    """The full convolution of each kernel [O,I,k,k] with the filter ``taps`` [f,f]: [O,I,k+f-1,k+f-1]."""
-    outputs, inputs, k, _ = weight.shape
+def fold_matrix(kernel: int, taps: Tensor, gain: float = 1.0) -> Tensor:
+    """The matrix [k*k, m*m] that convolves a flattened kernel [k,k] with the filter ``taps`` [f,f] fully, m = k+f-1."""
     f = taps.shape[0]
-    flat = weight.reshape(outputs * inputs, 1, k, k)
-    blurred = functional.conv2d(flat, (gain * taps).flip(0, 1)[None, None].to(weight.dtype), padding=f - 1)
-    return blurred.reshape(outputs, inputs, k + f - 1, k + f - 1)
+    m = kernel + f - 1
+    matrix = taps.new_zeros(kernel, kernel, m, m)
+    for y in range(kernel):
+        for x in range(kernel):
+            matrix[y, x, y : y + f, x : x + f] = gain * taps
+    return matrix.reshape(kernel * kernel, m * m)
 
 
-def up_kernel(weight: Tensor, taps: Tensor) -> Tensor:
-    """Kernels [O,I,3,3] as [4*O,I,3,3]: a plain convolution whose pixel shuffle is upsampling, convolving and blurring.
-
-    Output ``2i+a`` of the stride-2 transposed convolution with the folded 6-tap kernel K reads inputs ``i-1..i+1`` with
-    taps ``K[a+4], K[a+2], K[a]``.
-    """
-    outputs, inputs = weight.shape[:2]
-    folded = fold_blur(weight, taps, gain=4.0).reshape(outputs, inputs, 3, 2, 3, 2)
-    phases = folded.flip(2, 4).permute(0, 3, 5, 1, 2, 4)  # [O, a, b, I, ty, tx]
-    return phases.reshape(4 * outputs, inputs, 3, 3)
+def fold_blur(weight: Tensor, matrix: Tensor) -> Tensor:
+    """Each kernel [O,I,k,k] convolved fully with a low-pass filter, as :func:`fold_matrix` describes it: [O,I,m,m]."""
+    outputs, inputs, k, _ = weight.shape
+    side = math.isqrt(matrix.shape[1])
+    return (weight.reshape(-1, k * k) @ matrix.to(weight.dtype)).reshape(outputs, inputs, side, side)
 
 
 class Linear(nn.Module):
@@ -66,6 +63,8 @@ class Linear(nn.Module):
 class Conv(nn.Module):
     """Equalised convolution of a discriminator or encoder, optionally downsampling by two with the low-pass filter."""
 
+    fold: Tensor
+
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 3, act: str = "lrelu", down: bool = False, bias: bool = True
     ) -> None:
@@ -74,13 +73,13 @@ class Conv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.act, self.down, self.kernel = act, down, kernel
         self.scale = 1 / math.sqrt(inputs * kernel * kernel)
-        self.register_buffer("taps", setup_filter(TAPS), persistent=False)
+        self.register_buffer("fold", fold_matrix(kernel, setup_filter(TAPS, separable=False)), persistent=False)
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """[N,inputs,H,W] -> [N,outputs,H,W], or half of H and W."""
         weight = self.weight * self.scale
         if self.down:
-            weight = fold_blur(weight, self.taps)
+            weight = fold_blur(weight, self.fold)
             y = functional.conv2d(x, weight, stride=2, padding=weight.shape[-1] // 2 - 1)
         else:
             y = functional.conv2d(x, weight, padding=self.kernel // 2)
@@ -96,6 +95,8 @@ class ModulatedConv(nn.Module):
     shared kernel for the whole batch.
     """
 
+    fold: Tensor
+
     def __init__(
         self, inputs: int, outputs: int, w_dim: int, kernel: int = 3, up: bool = False, demodulate: bool = True
     ) -> None:
@@ -104,7 +105,7 @@ class ModulatedConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.kernel, self.up, self.demodulate = kernel, up, demodulate
         self.scale = 1 / math.sqrt(inputs * kernel * kernel)
-        self.register_buffer("taps", setup_filter(TAPS), persistent=False)
+        self.register_buffer("fold", fold_matrix(kernel, setup_filter(TAPS, separable=False), 4.0), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x [N,inputs,H,W], w [N,w_dim] -> [N,outputs,H,W] (or twice H and W)."""
@@ -112,7 +113,8 @@ class ModulatedConv(nn.Module):
         weight = self.weight * self.scale
         y = x * styles.to(x.dtype)[:, :, None, None]
         if self.up:
-            y = functional.pixel_shuffle(functional.conv2d(y, up_kernel(weight, self.taps), padding=1), 2)
+            kernel = fold_blur(weight, self.fold).transpose(0, 1)
+            y = functional.conv_transpose2d(y, kernel, stride=2, padding=2)
         else:
             y = functional.conv2d(y, weight, padding=self.kernel // 2)
         if self.demodulate:

@@ -1,0 +1,56 @@
+"""The unmasker: encoder and synthesis network, GAN inversion in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .encoder import Encoder
+from .generator import Synthesis
+
+
+class Unmasker(nn.Module):
+    """Masked crop and region to a crop of the whole face, ``y_hat = G(w_avg + E(x, region))``.
+
+    Args:
+        img_resolution, w_dim, channels: of the :class:`unmask.models.generator.Synthesis` network.
+        encoder: further arguments of :class:`unmask.models.encoder.Encoder`.
+        skips: resolutions with skip features.
+        gated: those of them that pass only outside the region.
+
+    Crops are aligned to :attr:`template` at :attr:`size`.
+    """
+
+    template = "ffhq"
+    w_avg: Tensor
+
+    def __init__(
+        self,
+        img_resolution: int = 128,
+        w_dim: int = 256,
+        channels: Sequence[int] | None = None,
+        encoder: Mapping[str, Any] | None = None,
+        skips: Sequence[int] = (16, 32, 64),
+        gated: Sequence[int] = (64,),
+    ) -> None:
+        super().__init__()
+        self.size = img_resolution
+        self.synthesis = Synthesis(w_dim, img_resolution, channels)
+        wanted = {r: self.synthesis.channels[r] for r in skips}
+        self.encoder = Encoder(
+            self.synthesis.num_ws, w_dim, img_resolution, skips=wanted, gated=gated, **dict(encoder or {})
+        )
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """The W+ codes [N,num_ws,w_dim] and skip features of masked crops."""
+        offsets, skips = self.encoder(x, region)
+        return offsets + self.w_avg, skips
+
+    def forward(self, x: Tensor, region: Tensor, noise: str = "const") -> Tensor:
+        """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> y_hat [N,3,S,S], about [-1,1]."""
+        ws, skips = self.codes(x, region)
+        return self.synthesis(ws, noise, skips)
