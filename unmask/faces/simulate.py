@@ -19,7 +19,7 @@ from unmask.faces.compose import Layer, Simulated, check_image, compose
 from unmask.faces.drape import Drape, drape
 from unmask.faces.garments import Garment, sample_garment
 from unmask.faces.occluders import occlude
-from unmask.faces.render import normals_of, rasterise, surface
+from unmask.faces.render import Strap, normals_of, rasterise, surface
 from unmask.faces.shape3d import Array, Pose, fit_pose
 from unmask.faces.textures import emboss, paint, place_valves
 
@@ -29,7 +29,8 @@ Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 _OVERSAMPLE = 2.0
-_LARGEST = 220.0  # eye distance in pixels above which the garment is drawn smaller and enlarged
+# Eye distances in drawn pixels: smaller faces are drawn enlarged, larger ones reduced.
+_SMALLEST, _LARGEST = 48.0, 220.0
 
 
 def simulate(image: Image, kps: Array, rng: np.random.Generator, garment: Garment | None = None) -> Simulated:
@@ -62,20 +63,34 @@ def _draw(
     rng: np.random.Generator,
     shape: tuple[int, ...],
 ) -> Layer | None:
-    zoom = min(_OVERSAMPLE, _LARGEST / pose.scale)
-    width = int(np.clip(4.0 * pose.scale * zoom / _OVERSAMPLE, 40, 480))
+    zoom = min(max(_OVERSAMPLE, _SMALLEST / pose.scale), _LARGEST / pose.scale, 8.0)
+    width = int(np.clip(2.0 * pose.scale * zoom, 40, 480)) // 4 * 4
     height = width * 3 // 4
-    points = surface(pose.project_fitted(worn.mesh), height, width)
+    mesh = pose.project_fitted(worn.mesh)
+    points = surface(mesh, height, width)
     valves = place_valves(garment, rng)
     relief = emboss(garment, rng, height, width, valves)
-    smooth = normals_of(points)
+    smooth = cv2.resize(normals_of(surface(mesh, height // 4, width // 4)), (width, height))
     points += smooth * (relief * pose.scale)[..., None]
     shade = _shading(points, relief, light)
     albedo = lighting.to_linear_table()[paint(garment, rng, height, width, valves)]
     colours = lighting.encode(albedo * shade[..., None] * light.level.astype(np.float32))
-    straps = [_visible(line, pose) for line in worn.straps]
-    facing = smooth[..., 2] > -0.02
-    return rasterise(points, facing, colours, straps, _strap_colour(garment, light), pose, zoom, shape, rng)
+    straps = _straps(garment, worn, pose, light, rng)
+    return rasterise(points, smooth[..., 2] > -0.02, colours, straps, pose, zoom, shape)
+
+
+def _straps(
+    garment: Garment, worn: Drape, pose: Pose, light: lighting.Light, rng: np.random.Generator
+) -> list[Strap]:
+    albedo = lighting.to_linear_table()[np.array(garment.loop_colour, np.uint8)]
+    thickness = pose.scale * float(rng.uniform(0.02, 0.05))
+    straps = []
+    for line in worn.straps:
+        tone = albedo * light.level * rng.uniform(0.6, 0.95)
+        visible = _visible(line, pose)
+        if len(visible) > 1:
+            straps.append(Strap(visible, lighting.encode(tone.astype(np.float32)), thickness))
+    return straps
 
 
 def _visible(line: Array, pose: Pose) -> Array:
@@ -93,8 +108,3 @@ def _shading(points: Float, relief: Float, light: lighting.Light) -> Float:
     shade = np.exp(normals @ slope - slope[2])
     hollow = relief - cv2.blur(relief, (7, 9))
     return np.clip(shade * (1.0 + np.clip(hollow * 24.0, -0.40, 0.10)), 0.02, 2.5)
-
-
-def _strap_colour(garment: Garment, light: lighting.Light) -> Float:
-    albedo = lighting.to_linear_table()[np.array(garment.loop_colour, np.uint8)]
-    return lighting.encode((albedo * light.level * 0.8).astype(np.float32))

@@ -265,7 +265,7 @@ def emboss(
     seam = rng.uniform(0.02, 0.06)
     relief -= rng.uniform(0.0, 0.008) * np.exp(-(((np.minimum(v, 1 - v) - seam) / 0.010) ** 2))
     relief -= rng.uniform(0.0, 0.006) * np.exp(-(((1 - side - seam) / 0.012) ** 2))
-    relief += _wrinkles(garment, rng, u, v)
+    relief += _wrinkles(garment, rng, height, width)
     for valve in valves:
         distance = np.hypot((u - valve.u) * 1.25, (v - valve.v) * 1.5) / valve.radius
         inside = np.clip((1.0 - distance) * 6.0, 0.0, 1.0)
@@ -288,20 +288,19 @@ def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> F
     return relief
 
 
-def _wrinkles(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> Float:
+def _wrinkles(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Float:
     """Waves of the cloth, creases that start at the corners, and a gentle bulging."""
-    height, width = v.shape[0], u.shape[1]
     stiff = 0.35 if garment.kind in ("n95", "kn95") else 1.0
-    bulge = smooth_noise(rng, height, width, 4, 5) * (0.012 + 0.022 * garment.wrinkles) * stiff
-    fine = smooth_noise(rng, height, width, 8, 9) * 0.008 * garment.wrinkles * stiff
-    relief = bulge + fine
+    rows, columns = height // 2, width // 2
+    u, v = grid(rows, columns)
+    relief = smooth_noise(rng, rows, columns, 4, 5) * (0.012 + 0.022 * garment.wrinkles) * stiff
+    relief += smooth_noise(rng, rows, columns, 8, 9) * 0.008 * garment.wrinkles * stiff
     for _ in range(int(rng.poisson(2.5 + 4.0 * garment.wrinkles * stiff))):
         sign = -1.0 if rng.random() < 0.5 else 1.0
         corner = float(rng.choice([0.0, 1.0, rng.uniform(0.1, 0.9)]))
-        slope = (0.5 - corner) * rng.uniform(0.0, 0.9) + rng.normal(0, 0.12)
-        along = 1 - sign * u
-        line = v - corner - slope * along
-        width_ = rng.uniform(0.02, 0.05)
+        slope = np.float32((0.5 - corner) * rng.uniform(0.0, 0.9) + rng.normal(0, 0.12))
+        along = (1 - np.float32(sign) * u).astype(np.float32)
+        line = (v - np.float32(corner) - slope * along) * np.float32(1.0 / rng.uniform(0.02, 0.05))
         amount = rng.uniform(-1.0, 1.2) * 0.026 * (0.25 + garment.wrinkles) * stiff
-        relief += amount * np.exp(-((line / width_) ** 2)) * np.exp(-along / rng.uniform(0.25, 0.7))
-    return relief
+        relief += np.exp(-line * line) * (amount * np.exp(-along / rng.uniform(0.25, 0.7))).astype(np.float32)
+    return cv2.resize(relief, (width, height), interpolation=cv2.INTER_LINEAR)
