@@ -20,7 +20,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
-    "restore": {"errors", "faces", "images", "models", "recognition", "weights"},
+    "result": {"errors", "faces", "images"},
+    "restore": {"errors", "faces", "images", "models", "recognition", "result", "weights"},
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },

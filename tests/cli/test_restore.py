@@ -1,0 +1,217 @@
+"""``unmask restore`` from the outside: files, flags, messages, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unmask import images
+
+Run = Callable[..., tuple[int, str, str]]
+Make = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("stand_ins")
+
+
+def test_one_photo(run: Run, make: Make) -> None:
+    photo = make("a.png")
+    code, out, err = run("restore", photo)
+    target = photo.with_name("a.unmasked.png")
+    assert (code, err) == (0, "")
+    assert out == f"{photo} -> {target}  (1 face restored)\n"
+    before, after = images.read(photo).pixels, images.read(target).pixels
+    assert after.shape == before.shape and (before != after).any() and np.array_equal(before[:40], after[:40])
+    note = images.read_note(target.read_bytes())
+    assert "guess" in note["statement"] and note["software"].startswith("unmask ")
+
+
+def test_existing_files_are_kept_unless_told(run: Run, make: Make) -> None:
+    photo, target = make("a.png"), make("a.unmasked.png", 7)
+    kept = target.read_bytes()
+    code, _, err = run("restore", photo)
+    assert code == 1 and "exists" in err and "--overwrite" in err and "--skip-existing" in err
+    assert run("restore", photo, "--skip-existing")[0] == 0
+    assert target.read_bytes() == kept
+    assert run("restore", photo, "--overwrite")[0] == 0
+    assert target.read_bytes() != kept
+    assert run("restore", photo, "--overwrite", "--skip-existing")[0] == 2
+
+
+def test_a_folder_with_bad_files_in_it(run: Run, make: Make, tmp_path: Path) -> None:
+    make("in/good.png")
+    make("in/deep/good.jpg")
+    make("in/bare.png", 255)
+    make("in/nobody.png", 0)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    code, out, err = run("restore", tmp_path / "in", "-o", tmp_path / "out")
+    assert code == 3
+    lines = err.splitlines()
+    assert lines[-1] == "unmask: 3 of 5 pictures failed"
+    assert [word in err for word in ("bare.png: no face mask", "nobody.png: no face", "broken.jpg: ")] == [
+        True
+    ] * 3
+    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert written == ["deep/good.jpg", "good.png"]
+    assert len(out.splitlines()) == 2
+
+
+def test_exit_codes_of_failure(run: Run, make: Make, tmp_path: Path) -> None:
+    code, out, err = run("restore", make("bare.png", 255))
+    assert (code, out) == (1, "") and err.startswith("unmask: ") and err.count("\n") == 1
+    assert run("restore", tmp_path / "none.png")[0] == 1
+    assert run("restore", tmp_path / "none.png", tmp_path / "nor.png")[0] == 1
+    assert run("restore", tmp_path / "none.png", make("a.png"))[0] == 3
+    assert run("restore", make("b.png"), "--face", "1")[0] == 2
+    assert run("restore", make("b.png"), "--face", "both")[0] == 2
+    assert run("restore")[0] == 2
+
+
+def test_compare_and_region(run: Run, make: Make) -> None:
+    photo = make("a.png")
+    assert run("restore", photo, "--compare", "--save-region")[0] == 0
+    sheet = images.read(photo.with_name("a.unmasked.compare.png"))
+    assert sheet.width > 2 * 120 and "guess" in images.read_note(sheet_bytes(photo))["statement"]
+    region = images.read(photo.with_name("a.unmasked.region.png"))
+    assert region.mode == "L" and region.samples.shape == (90, 120)
+    assert region.samples[70, 60] == 255 and region.samples[20, 60] == 0
+    code, _, err = run("restore", photo, "-o", photo.with_name("a2.png"), "--compare")
+    assert code == 0
+    photo.with_name("a2.png").unlink()
+    code, _, err = run("restore", photo, "-o", photo.with_name("a2.png"), "--compare")
+    assert code == 1 and "compare" in err and not photo.with_name("a2.png").exists()
+
+
+def sheet_bytes(photo: Path) -> bytes:
+    """The bytes of the comparison beside a photo."""
+    return photo.with_name("a.unmasked.compare.png").read_bytes()
+
+
+def test_a_region_file(run: Run, make: Make, tmp_path: Path) -> None:
+    photo = make("bare.png", 200)
+    region = np.zeros((90, 120), np.uint8)
+    region[50:60, 50:70] = 255
+    Image.fromarray(region).save(tmp_path / "r.png")
+    assert run("restore", photo, "--region", tmp_path / "r.png")[0] == 0
+    changed = images.read(photo).pixels != images.read(photo.with_name("bare.unmasked.png")).pixels
+    assert changed[53:57, 55:65].all() and not changed[70:].any()
+    Image.fromarray(region[:-1]).save(tmp_path / "small.png")
+    code, _, err = run("restore", photo, "--region", tmp_path / "small.png", "--overwrite")
+    assert code == 2 and "120x89" in err
+    assert run("restore", photo, make("b.png"), "--region", tmp_path / "r.png")[0] == 2
+    assert run("restore", photo, "--region", tmp_path / "none.png", "--overwrite")[0] == 1
+
+
+def test_json_lines(run: Run, make: Make) -> None:
+    good, bare = make("a.png"), make("bare.png", 255)
+    code, out, err = run("restore", good, bare, "--json")
+    done, failed = (json.loads(line) for line in out.splitlines())
+    assert code == 3
+    assert done["input"] == str(good) and done["output"].endswith("a.unmasked.png")
+    assert done["faces"][0]["status"] == "restored" and done["faces"][0]["coverage"] == 0.5
+    assert failed["input"] == str(bare) and "no face mask" in failed["error"]
+    code, out, err = run("restore", bare, "--json")
+    assert code == 1 and "no face mask" in json.loads(out)["error"] and "no face mask" in err
+
+
+def test_dry_run_touches_nothing(run: Run, make: Make, tmp_path: Path, stand_ins: list[Any]) -> None:
+    photo = make("a.png")
+    make("a.unmasked.png")
+    code, out, _ = run("restore", photo, tmp_path / "none.png", "--dry-run", "--skip-existing")
+    assert code == 0 and "(exists: skipped)" in out and "(missing)" in out
+    assert stand_ins == []
+
+
+def test_the_flags_reach_the_library(run: Run, make: Make, stand_ins: list[Any]) -> None:
+    photo = make("a.png")
+    run(
+        "restore",
+        photo,
+        "--weights",
+        "w",
+        "--device",
+        "cpu",
+        "--detector",
+        "d.onnx",
+        "--face",
+        "0",
+        "--seed",
+        "3",
+    )
+    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx"}]
+
+
+class Stream(io.TextIOWrapper):
+    """A text stream over bytes, as stdin and stdout are."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__(io.BytesIO(data), write_through=True)
+
+
+def test_stdin_to_stdout(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unmask.cli import main
+
+    photo = make("a.png")
+    monkeypatch.setattr(sys, "stdin", Stream(photo.read_bytes()))
+    monkeypatch.setattr(sys, "stdout", stdout := Stream())
+    assert main(["restore", "-"]) == 0
+    data = stdout.buffer.getvalue()
+    assert images.read(data).pixels.shape == (90, 120, 3) and images.read_note(data)
+    monkeypatch.setattr(sys, "stdout", again := Stream())
+    assert main(["restore", str(photo), "-o", "-"]) == 0
+    assert again.buffer.getvalue() == data
+    for flags in (["--json"], ["--compare"], ["--save-region"]):
+        assert main(["restore", str(photo), "-o", "-", *flags]) == 2
+
+
+def test_stdin_to_a_file_and_stdin_of_nonsense(
+    run: Run, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Stream(make("a.png").read_bytes()))
+    assert run("restore", "-", "-o", tmp_path / "x.png")[0] == 0
+    assert images.read(tmp_path / "x.png").width == 120
+    monkeypatch.setattr(sys, "stdin", Stream(b"nonsense"))
+    code, out, err = run("restore", "-")
+    assert (code, out) == (1, "") and "image" in err
+
+
+def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unmask.restore import Restorer
+
+    def interrupt(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    photo = make("a.png")
+    monkeypatch.setattr(Restorer, "restore", interrupt)
+    code, _, err = run("restore", photo)
+    assert code == 130 and "interrupted" in err
+    assert [path.name for path in photo.parent.iterdir()] == ["a.png"]
+
+
+def test_an_odd_failure_does_not_cost_the_others(
+    run: Run, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unmask.restore import Restorer
+
+    real = Restorer.restore
+
+    def sometimes(self: Restorer, image: Path, **options: Any) -> Any:
+        if image.name == "a.png":
+            raise ZeroDivisionError("by zero")
+        return real(self, image, **options)
+
+    monkeypatch.setattr(Restorer, "restore", sometimes)
+    code, out, err = run("restore", make("a.png"), make("b.png"))
+    assert code == 3 and "a.png: unexpected ZeroDivisionError" in err and "b.png -> " in out
+
+
+def test_a_full_disk_and_a_blocked_folder(run: Run, make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = run("restore", make("a.png"), "-o", f"{tmp_path}/file/x.png")
+    assert code == 1 and err.count("\n") == 1 and "file" in err

@@ -1,0 +1,129 @@
+"""``unmask doctor``: what is installed, whether the weights are whole, and whether they work here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import UnmaskError
+
+PACKAGES = ("torch", "numpy", "pillow", "onnxruntime", "insightface", "opencv-python", "safetensors", "click")
+Check = tuple[str, bool, str]  # what, whether it is well, what was found
+
+
+@click.command()
+@click.option("--weights", type=click.Path(path_type=Path), metavar="DIR", help="Another weights folder.")
+@click.option("--ops", is_flag=True, help="Also build or load the native operators and say how they fare.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(weights: Path | None, ops: bool, as_json: bool) -> int:
+    """Check this installation; exits with 1 if something is wrong."""
+    checks = [_try("python", _python), *(_try(name, _version(name)) for name in PACKAGES)]
+    checks += [
+        _try("processor", _processor),
+        _try("devices", _devices),
+        _try("weights", lambda: _weights(weights)),
+    ]
+    checks.append(_try("restoration", lambda: _restoration(weights)))
+    if ops:
+        checks.append(_try("native ops", _ops))
+    if as_json:
+        click.echo(
+            json.dumps([dict(zip(("what", "ok", "found"), check, strict=True)) for check in checks], indent=1)
+        )
+    else:
+        for what, well, found in checks:
+            click.echo(f"{'ok ' if well else 'BAD'} {what:14} {found}")
+    return 0 if all(well for _, well, _ in checks) else 1
+
+
+def _try(what: str, look: Callable[[], str]) -> Check:
+    try:
+        return what, True, look()
+    except Exception as error:  # whatever is wrong is a finding, not an end
+        return what, False, str(error) or type(error).__name__
+
+
+def _python() -> str:
+    return f"unmask {__version__}, Python {platform.python_version()}, {platform.platform()}"
+
+
+def _version(name: str) -> Callable[[], str]:
+    def look() -> str:
+        for one in (name, f"{name}-headless"):
+            try:
+                return importlib.metadata.version(one)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        raise UnmaskError(f"not installed; pip install {name}")
+
+    return look
+
+
+def _processor() -> str:
+    import torch
+
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} with {instructions}"
+
+
+def _devices() -> str:
+    import onnxruntime
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{', '.join(gpus) or 'no GPU'}; onnxruntime: {', '.join(onnxruntime.get_available_providers())}"
+
+
+def _weights(folder: Path | None) -> str:
+    from .. import weights
+
+    where = folder or weights.default_folder()
+    found = weights.verify(folder)
+    bad = [f"{name} {state}" for name, state in found if state != "ok"]
+    missing = {"detector", "segmenter", "recogniser", "unmasker"} - {row.name for row in weights.rows(folder)}
+    if bad or missing:
+        raise UnmaskError(
+            f"{where}: {', '.join(bad + [f'no {name}' for name in sorted(missing)])}; restore the release"
+        )
+    return f"{len(found)} files in {where} are whole"
+
+
+def _restoration(folder: Path | None) -> str:
+    """Run every part of the pack on a drawn picture."""
+    import numpy as np
+    import torch
+
+    from ..restore import Restorer
+
+    start = time.perf_counter()
+    restorer = Restorer.from_pretrained(folder)
+    loaded = time.perf_counter()
+    size = restorer.size
+    drawn = np.random.default_rng(0).uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
+    crop, region = torch.from_numpy(drawn), torch.zeros(1, 1, size, size)
+    region[..., size // 2 :, :] = 1
+    restorer.detector.detect(np.full((480, 640, 3), 128, np.uint8))
+    restorer.segment(crop)
+    restored = restorer.unmask(crop, region)
+    if restored.shape != crop.shape or not bool(torch.isfinite(restored).all()) or float(restored.std()) == 0:
+        raise UnmaskError("the unmasker gives no picture here; run 'unmask models verify' and check torch")
+    done = time.perf_counter() - loaded
+    return f"loaded in {loaded - start:.1f} s, one face of {size} pixels in {done:.2f} s on {restorer.device}"
+
+
+def _ops() -> str:
+    from .. import ops
+
+    state: Any = getattr(ops, "state", None)
+    if state is None:
+        return "reference implementations only"
+    return str(state())

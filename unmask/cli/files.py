@@ -1,0 +1,149 @@
+"""Which files a command reads and where it writes: files, folders and patterns in, one job a picture out."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UnmaskError, UsageError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"}
+STREAM = "-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to do. ``source`` or ``target`` is None for stdin or stdout."""
+
+    source: Path | None
+    target: Path | None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return str(self.source) if self.source is not None else "stdin"
+
+    def beside(self, word: str) -> Path:
+        """A second file beside the target: NAME.WORD.png."""
+        if self.target is None:
+            raise UsageError(f"--{word} needs a file beside which to write; give -o FILE")
+        return self.target.with_name(f"{self.target.stem}.{word}.png")
+
+
+def plan(inputs: Sequence[str], out: str | None, mark: str, extras: Iterable[str] = ()) -> list[Job]:
+    """The jobs for what a person typed.
+
+    Args:
+        inputs: files, folders (walked), patterns, or "-" alone for stdin.
+        out: a file (for one input), a folder, "-" for stdout, or None for NAME.MARK.EXT beside each input.
+        mark: what names results, such as "unmasked".
+        extras: words of further files written beside results. What a run wrote into a folder of inputs is no
+            input of a later run.
+
+    Raises:
+        UsageError: no picture, two pictures with one target, or a target that is an input.
+    """
+    if STREAM in inputs:
+        if len(inputs) > 1:
+            raise UsageError("-: stdin is one picture; give it alone")
+        return [Job(None, None if out in (None, STREAM) else Path(str(out)))]
+    ours = tuple(f".{word}" for word in (mark, *extras))
+    below = None if out in (None, STREAM) else Path(str(out)).resolve()
+    pairs = [
+        (path, root)
+        for typed in inputs
+        for path, root in _expand(typed, ours)
+        if root is None or below is None or not _inside(path, below, root)
+    ]
+    if not pairs:
+        raise UsageError(f"{', '.join(inputs)}: nothing but earlier results; give other pictures")
+    single = len(pairs) == 1 and pairs[0][1] is None
+    if out == STREAM:
+        if not single:
+            raise UsageError("-o -: only one picture can go to stdout; give -o FOLDER")
+        return [Job(pairs[0][0], None)]
+    jobs = list(dict.fromkeys(Job(path, _target(path, root, out, mark, single)) for path, root in pairs))
+    _check(jobs)
+    return jobs
+
+
+def _inside(path: Path, below: Path, root: Path) -> bool:
+    """Whether a file lies in the folder of results, where that folder lies inside the folder of inputs."""
+    return root.resolve() in below.parents and below in path.resolve().parents
+
+
+def _expand(typed: str, ours: tuple[str, ...]) -> Iterator[tuple[Path, Path | None]]:
+    """Pictures of one argument, each with the folder whose tree is mirrored (None for a file)."""
+    path = Path(typed)
+    if path.is_dir():
+        found = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.suffix.lower() in SUFFIXES
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+            and not file.stem.endswith(ours)
+            and file.is_file()
+        ]
+        if not found:
+            raise UsageError(f"{typed}: no pictures in this folder; it takes {', '.join(sorted(SUFFIXES))}")
+        yield from ((file, path) for file in found)
+    elif not path.exists() and glob.has_magic(typed):
+        matches = [Path(match) for match in sorted(glob.glob(typed, recursive=True))]
+        matches = [match for match in matches if match.is_file() and not match.stem.endswith(ours)]
+        if not matches:
+            raise UsageError(f"{typed}: no file matches this pattern")
+        yield from ((match, None) for match in matches)
+    else:
+        yield path, None
+
+
+def _target(path: Path, root: Path | None, out: str | None, mark: str, single: bool) -> Path:
+    if out is None:
+        return path.with_name(f"{path.stem}.{mark}{path.suffix}")
+    place = Path(out)
+    if single and not out.endswith(os.sep) and place.suffix and not place.is_dir():
+        return place
+    return place / (path.relative_to(root) if root else path.name)
+
+
+def _check(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs if job.source}
+    targets: dict[Path, Job] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        target = job.target.resolve()
+        if target in sources:
+            raise UsageError(f"{job.target}: is an input too and would be replaced; give another -o")
+        if target in targets:
+            raise UsageError(f"{job.target}: both {targets[target].name} and {job.name} would go there")
+        targets[target] = job
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a result; UnmaskError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnmaskError(f"{path.parent}: cannot be made ({error.strerror}); give another -o") from None
+
+
+def refuse_existing(paths: Iterable[Path | None], overwrite: bool) -> None:
+    """UnmaskError for the first file that exists, unless it may be replaced."""
+    for path in paths:
+        if path is not None and path.exists() and not overwrite:
+            raise UnmaskError(f"{path}: exists; replace it with --overwrite or leave it with --skip-existing")
+
+
+def source_bytes(job: Job) -> bytes:
+    """The bytes of a job's picture, from its file or stdin."""
+    if job.source is None:
+        return sys.stdin.buffer.read()
+    try:
+        return job.source.read_bytes()
+    except OSError as error:
+        raise UnmaskError(f"{job.source}: cannot be read ({error.strerror}); check the path") from None

@@ -1,0 +1,121 @@
+"""What a restoration gives back: the photo, its faces, and what was done with each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import images
+from .errors import UnmaskError, UsageError
+from .faces import align
+
+
+@dataclass
+class RestoredFace:
+    """One face of a photo and what was done with it.
+
+    Attributes:
+        bbox, kps, det_score: as the detector gave them, in pixels of the upright photo.
+        status: "restored", "no mask" (left alone), "too small" or "not chosen".
+        matrix: float64 [2,3] from the photo to the crop; None where the face was not aligned.
+        aligned, restored: the crop before and after, uint8 [S,S,3].
+        region: float32 [S,S] in [0,1] of the crop, 1 = hidden by the face mask.
+        garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
+        drift: one minus the cosine between a recogniser's embeddings of the crop before and after: how far
+            the restoration moved the face from what is seen, not whether the restored face is the true one.
+    """
+
+    bbox: NDArray[np.float64]
+    kps: NDArray[np.float64]
+    det_score: float
+    status: str = "not chosen"
+    matrix: NDArray[np.float64] | None = None
+    aligned: NDArray[np.uint8] | None = None
+    region: NDArray[np.float32] | None = None
+    restored: NDArray[np.uint8] | None = None
+    garment_score: float | None = None
+    drift: float | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The face in JSON values, without its pictures."""
+        facts = {
+            "status": self.status,
+            "bbox": [round(float(v), 1) for v in self.bbox[:4]],
+            "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
+            "det_score": self.det_score,
+            "garment_score": self.garment_score,
+            "coverage": None if self.region is None else float((self.region > 0.5).mean()),
+            "drift": self.drift,
+        }
+        return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored photo.
+
+    Attributes:
+        image: the result in the type that was given; for a path, the path of the file written.
+        faces: every face found, largest first.
+        note: the provenance that is written into files.
+        before, pixels: the upright photo before and after, uint8 [H,W,3].
+    """
+
+    image: Any
+    faces: list[RestoredFace]
+    note: dict[str, Any]
+    before: NDArray[np.uint8] = field(repr=False)
+    pixels: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def region(self) -> NDArray[np.float32]:
+        """What was synthesised, float32 [H,W] in [0,1] of the upright photo, before feathering."""
+        size = self.pixels.shape[:2]
+        whole = np.zeros(size, np.float32)
+        for face in self.faces:
+            if face.status == "restored" and face.region is not None and face.matrix is not None:
+                back = align.invert(face.matrix)
+                one = align.warp(face.region, back, size, border="constant", filter="linear")
+                whole = np.maximum(whole, one)
+        return whole.clip(0, 1)
+
+    def summary(self) -> str:
+        """One short line for people: "2 faces restored, 1 without a face mask"."""
+        words = {"restored": "restored", "no mask": "without a face mask", "too small": "too small"}
+        counts = {status: sum(face.status == status for face in self.faces) for status in words}
+        parts = [f"{count} {words[status]}" for status, count in counts.items() if count]
+        if parts:
+            first = counts["restored"] or next(count for count in counts.values() if count)
+            number, _, rest = parts[0].partition(" ")
+            parts[0] = f"{number} face{'s' if first > 1 else ''} {rest}"
+        return ", ".join(parts)
+
+
+def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | None:
+    """The file to write, if one is; refuses the input itself and, without ``overwrite``, what exists."""
+    given = Path(image) if isinstance(image, str | Path) else None
+    if out is not None:
+        target = Path(out)
+    elif given is not None:
+        target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
+    else:
+        return None
+    if given is not None and target.resolve() == given.resolve():
+        raise UsageError(f"{target}: is the input itself; give another file to write")
+    if target.exists() and not overwrite:
+        raise UnmaskError(f"{target}: exists; say overwrite to replace it")
+    return target
+
+
+def give_back(
+    image: Any, target: Path | None, photo: images.Photo, pixels: NDArray[np.uint8], note: dict[str, Any]
+) -> Any:
+    """The result in the type that was given; where a file is to be written, its path."""
+    if target is None:
+        return images.like_source(photo, pixels, note)
+    images.write(photo, pixels, target, note)
+    return str(target) if isinstance(image, str) else target
