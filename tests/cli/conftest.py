@@ -53,6 +53,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Restorer(lambda x, region: x * 0 + 1, Segmenter(), Detector(), size=SIZE)
 
     monkeypatch.setattr(Restorer, "from_pretrained", staticmethod(from_pretrained))
+    monkeypatch.setattr("unmask.faces.detect.load_detector", lambda name_or_path="embedded": Detector())
     return asked
 
 

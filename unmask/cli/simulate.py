@@ -82,10 +82,9 @@ def simulate(
     todo = batch.pending(jobs, overwrite, skip_existing)
     if not todo:
         return 0
-    from .. import weights
     from ..faces.detect import load_detector
 
-    found = load_detector(detector or weights.find("detector", form="onnx"))
+    found = load_detector(detector or "embedded")
     return batch.run(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite))
 
 
