@@ -115,7 +115,8 @@ class ScrfdLayout(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         scores, boxes, points = self.detector(x)
-        return tuple(t.reshape(-1, t.shape[-1]) for t in [*(s.sigmoid() for s in scores), *boxes, *points])
+        scores = [s.sigmoid() for s in scores]
+        return tuple(t.reshape(-1, width) for group, width in ((scores, 1), (boxes, 4), (points, 10)) for t in group)
 
 
 def centres(height: int, width: int) -> list[Tensor]:

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from ..data import FaceSet, cache_folder
+from ..errors import UnmaskError
 from ..faces import align, simulate
+from .backgrounds import background, lay
 from .photometric import degrade
 from .photos import LabelledPhoto
+from .segmentation_data import renderer_digest
 
 MAX_FACES = 12
 LEAST_SIZE = 9.0  # smaller faces are neither faces nor background
@@ -99,15 +101,17 @@ FRAME = align.template("ffhq", 1)
 def box_rule(photos: Sequence[LabelledPhoto]) -> BoxRule:
     """Fit the rule to labelled photos by ridge regression on faces that are nearly upright."""
     rows, boxes = [], []
-    for photo in photos:
+    for photo in (p for p in photos if not p.dressed):
         for box, points in zip(photo.boxes[photo.sure], photo.points[photo.sure], strict=True):
             to_frame = align.similarity(points, FRAME)
             if abs(np.arctan2(to_frame[1, 0], to_frame[0, 0])) < np.radians(12):
                 own = align.transform_points(points, to_frame).ravel() - FRAME.ravel()
                 rows.append(np.concatenate([own, [1.0]]))
                 boxes.append(moved_box(box, to_frame))
+    if not rows:
+        raise UnmaskError("the photos show no upright bare face to learn from where a face's box lies; give more photos")
     a, b = np.array(rows), np.array(boxes)
-    penalty = np.diag([0.01 * len(a) * a[:, :10].var()] * 10 + [0.0])
+    penalty = np.diag([len(a) * (0.01 * a[:, :10].var() + 1e-9)] * 10 + [0.0])
     return BoxRule(np.linalg.solve(a.T @ a + penalty, a.T @ b))
 
 
@@ -121,7 +125,7 @@ def moved_box(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def build_scenes(photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig) -> Scenes:
     """Compose all scenes, or read them back: the key is the config, the pictures and the renderer's source."""
-    renderer = hashlib.sha256(Path(simulate.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    renderer = [renderer_digest(), hashlib.sha256(Path(__file__).read_bytes()).hexdigest()]
     pictures = [(p.name, len(p.boxes)) for p in photos]
     key = json.dumps([asdict(config), pictures, len(faces) if faces else 0, renderer])
     stem = cache_folder() / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -135,7 +139,7 @@ def build_scenes(photos: Sequence[LabelledPhoto], faces: FaceSet | None, config:
 def _compose_all(
     photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig, table: Path, images: Path
 ) -> None:
-    rule = box_rule(photos)
+    rule = box_rule(photos) if faces else None
     partial = images.with_suffix(".part")
     out = np.lib.format.open_memmap(partial, "w+", np.uint8, (config.count, config.size, config.size, 3))
     boxes = np.zeros((config.count, MAX_FACES, 4), np.float32)
@@ -147,14 +151,15 @@ def _compose_all(
         if n:
             boxes[i, :n], points[i, :n], state[i, :n] = scene.boxes, scene.points, scene.state
     out.flush()
-    with table.with_suffix(".part").open("wb") as stream:
+    with table.with_suffix(".npz.part").open("wb") as stream:
         np.savez(stream, boxes=boxes, points=points, state=state)
     os.replace(partial, images)
-    os.replace(table.with_suffix(".part"), table)
+    os.replace(table.with_suffix(".npz.part"), table)
 
 
 def compose(
-    photos: Sequence[LabelledPhoto], faces: FaceSet | None, rule: BoxRule, config: SceneConfig, rng: np.random.Generator
+    photos: Sequence[LabelledPhoto], faces: FaceSet | None, rule: BoxRule | None, config: SceneConfig,
+    rng: np.random.Generator,
 ) -> Scene:
     """One scene with its faces."""
     draw = rng.random()
@@ -164,7 +169,7 @@ def compose(
     elif with_faces and (faces is None or draw < config.empty + config.photos):
         scene = from_photo(with_faces[rng.integers(len(with_faces))], config, rng)
     else:
-        assert faces is not None
+        assert faces is not None and rule is not None
         scene = Scene(background(photos, config.size, rng))
         paste_faces(scene, faces, rule, config, rng)
     scene.pixels = degrade(scene.pixels, rng, 0.7)
@@ -185,7 +190,7 @@ def from_photo(photo: LabelledPhoto, config: SceneConfig, rng: np.random.Generat
     """A photo turned, scaled and cut so that one of its faces has a random size and place."""
     pixels = photo.pixels.copy()
     for box, points, sure in zip(photo.boxes, photo.points, photo.sure, strict=True):
-        if sure:
+        if sure and not photo.dressed:
             x1, y1, x2, y2 = _around(box, 0.5, pixels.shape)
             part = np.ascontiguousarray(pixels[y1:y2, x1:x2])
             pixels[y1:y2, x1:x2] = dress(part, points - (x1, y1), config, rng)
@@ -202,7 +207,7 @@ def from_photo(photo: LabelledPhoto, config: SceneConfig, rng: np.random.Generat
         border, value = "replicate", 0.0
     scene = Scene(align.warp(pixels, matrix, config.size, border=border, value=value, filter="linear"))
     for box, points, sure in zip(photo.boxes, photo.points, photo.sure, strict=True):
-        scene.add(moved_box(box, matrix), align.transform_points(points, matrix), bool(sure))
+        scene.add(moved_box(box, matrix), align.transform_points(points, matrix), bool(sure), not photo.dressed)
     return scene
 
 
@@ -250,7 +255,7 @@ def paste_faces(
             matrix = placed((box[:2] + box[2:]) / 2, place, scale, _angle(config, rng))
             there = moved_box(box, matrix)
             if all(_apart(there, other) for other in scene.boxes):
-                scene.pixels = _laid(scene.pixels, face, matrix, rng)
+                scene.pixels = lay(scene.pixels, face, matrix, rng)
                 scene.add(there, align.transform_points(points, matrix))
                 break
 
@@ -265,38 +270,3 @@ def mirror(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     gap = 0.35 * float((b[2:] - b[:2]).max())  # hair and neck come along with a pasted face
     return bool((a[0] > b[2] + gap) or (b[0] > a[2] + gap) or (a[1] > b[3] + gap) or (b[1] > a[3] + gap))
-
-
-def _laid(under: np.ndarray, face: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The face over the scene, cut as a square, a rounded square or an oval, with a soft or a hard edge."""
-    n = face.shape[0]
-    ys, xs = np.mgrid[:n, :n].astype(np.float32) / (n - 1) * 2 - 1
-    power = rng.choice([2.5, 4.0, 20.0])
-    edge = rng.uniform(0.02, 0.25)
-    cover = np.clip((1 - (np.abs(xs) ** power + np.abs(ys) ** power)) / edge, 0, 1)
-    size = under.shape[0]
-    over = align.warp(face, matrix, size, border="replicate", filter="linear").astype(np.float32)
-    alpha = align.warp(cover.astype(np.float32), matrix, size, border="constant", filter="linear")[..., None]
-    return np.asarray(under + alpha * (over - under) + 0.5, np.uint8)
-
-
-def background(photos: Sequence[LabelledPhoto], size: int, rng: np.random.Generator) -> np.ndarray:
-    """A picture without faces, uint8 [S,S,3]: part of a photo, a gradient, or noise of some coarseness."""
-    for _ in range(12 if photos and rng.random() < 0.8 else 0):
-        photo = photos[rng.integers(len(photos))]
-        height, width = photo.pixels.shape[:2]
-        side = int(rng.uniform(0.15, 0.9) * min(height, width))
-        if side < 16:
-            continue
-        top, left = int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))
-        box = np.array([left, top, left + side, top + side], float)
-        if all(np.any((box[:2] > b[2:]) | (box[2:] < b[:2])) for b in photo.boxes):
-            piece = photo.pixels[top : top + side, left : left + side]
-            return cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
-    ends = rng.uniform(0, 255, (2, 3))
-    angle = rng.uniform(0, 2 * np.pi)
-    along = np.linspace(-0.5, 0.5, size)
-    ramp = np.clip(np.cos(angle) * along[None] + np.sin(angle) * along[:, None] + 0.5, 0, 1)[..., None]
-    coarse = int(rng.choice([2, 4, 10, 40, 160]))
-    noise = cv2.resize(rng.normal(0, rng.uniform(0, 50), (coarse, coarse, 3)), (size, size))
-    return np.asarray(np.clip(ends[0] + ramp * (ends[1] - ends[0]) + noise, 0, 255), np.uint8)

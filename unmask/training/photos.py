@@ -9,14 +9,16 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
 from ..data import HELD_OUT_EVERY, POINT_NAMES, cache_folder
 from ..errors import UnmaskError
-from ..faces.detect import Detector
+
+if TYPE_CHECKING:
+    from ..faces.detect import Detector
 
 SURE = 0.5  # a teacher's score from which a face counts as one
 DOUBT = 0.25  # between the two it is neither face nor background
@@ -24,17 +26,25 @@ DOUBT = 0.25  # between the two it is neither face nor background
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """``pixels`` uint8 [H,W,3]; ``boxes`` float64 [K,4] (x1, y1, x2, y2); ``points`` [K,5,2]; ``sure`` bool [K]."""
+    """``pixels`` uint8 [H,W,3]; ``boxes`` float64 [K,4] (x1, y1, x2, y2); ``points`` [K,5,2]; ``sure`` bool [K].
+
+    ``dressed``: its people wear face masks already, so that the points below the eyes are guesses.
+    """
 
     name: str
     pixels: np.ndarray
     boxes: np.ndarray
     points: np.ndarray
     sure: np.ndarray
+    dressed: bool = False
 
 
 def load(
-    folder: str | Path, split: Literal["train", "val"], teacher: Detector | None = None, every: int = HELD_OUT_EVERY
+    folder: str | Path,
+    split: Literal["train", "val"],
+    teacher: Detector | None = None,
+    every: int = HELD_OUT_EVERY,
+    dressed: bool = False,
 ) -> list[LabelledPhoto]:
     """The photos of ``folder/images.zip``; every ``every``-th (0, ``every``, ...) is held out for validation.
 
@@ -54,11 +64,10 @@ def load(
         labels = [known.get(n, np.zeros((0, 15))) for n in chosen]
     else:
         labels = _ask(teacher, archive, chosen, pictures)
-    return [_labelled(n, p, rows) for n, p, rows in zip(chosen, pictures, labels, strict=True)]
-
-
-def _labelled(name: str, pixels: np.ndarray, rows: np.ndarray) -> LabelledPhoto:
-    return LabelledPhoto(name, pixels, rows[:, :4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 4] >= SURE)
+    return [
+        LabelledPhoto(name, pixels, rows[:, :4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 4] >= SURE, dressed)
+        for name, pixels, rows in zip(chosen, pictures, labels, strict=True)
+    ]
 
 
 def _table(path: Path) -> dict[str, np.ndarray]:

@@ -20,15 +20,22 @@ from ..images import to_tensor
 from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
+OCCLUDERS, SHARES = ("hand", "microphone", "cup", "block"), (0.45, 0.2, 0.2, 0.15)
+NOT_RENDERER = ("__init__", "align", "blend", "detect", "segment")
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """How many faces are rendered, and which shares of them wear a face mask or hide behind something else."""
+    """How many faces are rendered, and which shares wear a face mask, a scarf over the mouth, or hide behind an object.
+
+    ``handled`` is the share of garments with a hand in front: the hand is not part of the region.
+    """
 
     count: int = 12_000
-    garments: float = 0.68
-    occluded: float = 0.14
+    garments: float = 0.66
+    scarves: float = 0.04
+    occluded: float = 0.12
+    handled: float = 0.08
     seed: int = 0
 
 
@@ -58,8 +65,7 @@ class Pool:
 
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
     """Render the pool from aligned faces, or read it back: the key is the config, the faces and the renderer's source."""
-    renderer = hashlib.sha256(Path(simulate.__file__).read_bytes()).hexdigest()
-    key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer, 2])
+    key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
     path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)
@@ -70,6 +76,16 @@ def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = No
         return Pool(stored["images"], stored["regions"], stored["kinds"])
 
 
+def renderer_digest() -> str:
+    """A digest of the source of the renderer of face masks: what it made before a change is not used after it."""
+    folder = Path(simulate.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.py")):
+        if file.stem not in NOT_RENDERER:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = faces.images.shape[1]
     images = np.empty((config.count, size, size, 3), np.uint8)
@@ -77,17 +93,35 @@ def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray,
     kinds = np.empty(config.count, np.uint8)
     order = np.random.default_rng(config.seed).permutation(max(len(faces), config.count)) % len(faces)
     for i in tqdm(range(config.count), desc="rendering faces", mininterval=5):
-        rng = np.random.default_rng([config.seed, i])
         face, points = faces.images[order[i]], faces.points[order[i]].astype(np.float64)
-        draw = rng.random()
-        kinds[i] = GARMENT if draw < config.garments else OCCLUDED if draw < config.garments + config.occluded else PLAIN
-        images[i] = face
-        if kinds[i] == GARMENT:
-            made = simulate.simulate(face, points, rng)
-            images[i], regions[i] = made.image, (made.region * 255 + 0.5).astype(np.uint8)
-        elif kinds[i] == OCCLUDED:
-            images[i] = simulate.occlude(face, points, rng).image
+        images[i], region, kinds[i] = render(face, points, config, np.random.default_rng([config.seed, i]))
+        regions[i] = (region * 255 + 0.5).astype(np.uint8)
     return images, regions, kinds
+
+
+def render(
+    face: np.ndarray, points: np.ndarray, config: PoolConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """One face of the pool: picture, region float32 [S,S] and kind.
+
+    A scarf drawn over the mouth hides a face as a face mask does and counts as one; hands and things do not.
+    """
+    bare = np.zeros(face.shape[:2], np.float32)
+    draw = rng.random()
+    if draw < config.garments:
+        made = simulate.simulate(face, points, rng)
+        if rng.random() >= config.handled:
+            return made.image, made.region, GARMENT
+        hand = simulate.occlude(made.image, points, rng, "hand")
+        return hand.image, made.region * (1 - hand.region), GARMENT
+    draw -= config.garments
+    if draw < config.scarves:
+        scarf = simulate.occlude(face, points, rng, "scarf")
+        x, y = np.clip(points[3:].mean(0).round().astype(int), 0, len(face) - 1)
+        return (scarf.image, scarf.region, GARMENT) if scarf.region[y, x] > 0.5 else (face, bare, PLAIN)
+    if draw - config.scarves < config.occluded:
+        return simulate.occlude(face, points, rng, str(rng.choice(OCCLUDERS, p=SHARES))).image, bare, OCCLUDED
+    return face, bare, PLAIN
 
 
 def batch(
@@ -194,7 +228,7 @@ def _print(look: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.rand
     ys, xs = np.nonzero(region > 0.5)
     if len(ys) == 0:
         return look
-    look, size = np.ascontiguousarray(look), look.shape[0]
+    look, size = np.ascontiguousarray(np.clip(look, 0, 255).astype(np.uint8)), look.shape[0]
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(len(ys)))
         x, y = int(xs[at]), int(ys[at])
@@ -211,7 +245,7 @@ def _print(look: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.rand
         else:
             h, w = min(reach * 2, size - y), min(reach * 2, size - x)
             look[y : y + h, x : x + w] = other[:h, :w]
-    return look
+    return look.astype(np.float32)
 
 
 def _mix(under: np.ndarray, over: np.ndarray, cover: np.ndarray) -> np.ndarray:

@@ -1,0 +1,103 @@
+"""Modules to ONNX files whose weights may be stored as float16 (half the size) and are computed with as float32."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .detector import STRIDES, ScrfdLayout
+from .small import fuse
+
+OPSET = 17
+SMALLEST_HALVED = 64  # tensors with fewer elements stay as they are: shapes, scales, biases
+
+
+def to_onnx(
+    module: nn.Module,
+    example: Tensor | tuple[Tensor, ...],
+    path: str | Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    dynamic: Mapping[str, Mapping[int, str]],
+    half: bool = True,
+    note: Mapping[str, str] | None = None,
+) -> Path:
+    """Trace ``module`` on ``example`` and write an ONNX file in one step (never half a file under ``path``).
+
+    ``dynamic`` names the free axes of inputs and outputs; ``half`` stores large weights as float16 with a cast before
+    their use (runtimes fold it when they load); ``note`` becomes the file's metadata.
+    """
+    import io
+
+    import onnx
+
+    stream = io.BytesIO()
+    torch.onnx.export(
+        module.eval(), example if isinstance(example, tuple) else (example,), stream, dynamo=False, opset_version=OPSET,
+        input_names=list(inputs), output_names=list(outputs), dynamic_axes={k: dict(v) for k, v in dynamic.items()},
+    )
+    model = onnx.load_model_from_string(stream.getvalue())
+    del model.graph.value_info[:]
+    if half:
+        halve(model)
+    for key, value in (note or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    model.producer_name = "unmask"
+    onnx.checker.check_model(model)
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_bytes(model.SerializeToString())
+    os.replace(partial, path)
+    return path
+
+
+def halve(model: Any) -> None:
+    """Store the float32 weights of an ONNX model as float16, each followed by a cast back, in place."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED or not np.isfinite(values).all():
+            continue
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        stored = f"{weight.name}.half"
+        casts.append(helper.make_node("Cast", [stored], [weight.name], f"{weight.name}.cast", to=TensorProto.FLOAT))
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+
+
+def detector_onnx(detector: nn.Module, path: str | Path, note: Mapping[str, str] | None = None, half: bool = True) -> Path:
+    """The face detector in SCRFD's layout (nine outputs, free height and width), as insightface loads it."""
+    names = [f"{what}_{stride}" for what in ("score", "bbox", "kps") for stride in STRIDES]
+    free = {"input": {2: "height", 3: "width"}, **{name: {0: f"{name}_anchors"} for name in names}}
+    return to_onnx(
+        ScrfdLayout(fuse(detector)), torch.zeros(1, 3, 320, 320), path, ["input"], names, free, half, note
+    )
+
+
+def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
+    """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size] and ``garment`` [N], both in [0,1]."""
+    outputs = ("region", "garment")
+    free = {name: {0: "n"} for name in ("faces", *outputs)}
+    layout = _Probabilities(fuse(segmenter))
+    return to_onnx(layout, torch.zeros(1, 3, size, size), path, ["faces"], outputs, free, half)
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, segmenter: nn.Module) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        region, garment = self.segmenter(x)
+        return region.sigmoid(), garment.sigmoid()
