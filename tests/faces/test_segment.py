@@ -1,0 +1,51 @@
+"""The segmenter of a checkpoint: sizes, ranges and errors; and what the embedded one finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from unmask import weights
+from unmask.errors import UnmaskError
+from unmask.faces.segment import Segmenter
+from unmask.models.segmenter import Segmenter as Network
+
+SMALL = {"widths": [16, 16], "depths": [0, 0], "ups": [16]}
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    network = Network(**SMALL)
+    return weights.save(
+        tmp_path / "s.safetensors", "segmenter", SMALL, network.state_dict(), {"size": 64, "template": "ffhq"}
+    )
+
+
+@pytest.mark.parametrize("side", [48, 64, 100])
+def test_regions_have_the_size_of_the_crops(stored: Path, side: int) -> None:
+    segmenter = Segmenter(stored)
+    region, garment = segmenter.predict(torch.rand(3, 3, side, side) * 2 - 1)
+    assert region.shape == (3, 1, side, side) and garment.shape == (3,)
+    for out in (region, garment):
+        assert out.dtype == torch.float32 and 0 <= float(out.min()) and float(out.max()) <= 1
+
+
+def test_it_is_the_network_of_the_file(stored: Path) -> None:
+    network = Network(**SMALL)
+    weights.fill(network, weights.read(stored))
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        logits, score = network.eval()(x)
+    region, garment = Segmenter(stored).predict(x)
+    torch.testing.assert_close(region, logits.sigmoid(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(garment, score.sigmoid(), atol=1e-4, rtol=1e-4)
+
+
+def test_wrong_shapes_and_wrong_kinds_are_refused(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\[N,3,S,S\]"):
+        Segmenter(stored).predict(torch.zeros(1, 3, 64, 32))
+    other = weights.save(tmp_path / "d.safetensors", "detector", {}, {"a": torch.zeros(1)})
+    with pytest.raises(UnmaskError, match="holds a detector"):
+        Segmenter(other)

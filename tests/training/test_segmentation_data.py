@@ -1,0 +1,118 @@
+"""Faces with known regions: what is done to picture and region alike, and what belongs to one only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from unmask.data import FaceSet
+from unmask.faces import align
+from unmask.training import segmentation_data as task
+from unmask.training import segmenter
+from unmask.training.photometric import colours, degrade
+
+SIZE = 64
+
+
+def _pool() -> task.Pool:
+    """Dark faces with a bright square garment, bare, and behind something."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(20, 60, (9, SIZE, SIZE, 3), dtype=np.uint8)
+    regions = np.zeros((9, SIZE, SIZE), np.uint8)
+    kinds = np.array([task.GARMENT, task.PLAIN, task.OCCLUDED] * 3, np.uint8)
+    regions[kinds == task.GARMENT, 36:56, 16:48] = 255
+    images[regions > 0] = 230
+    return task.Pool(images, regions, kinds)
+
+
+def test_a_batch_has_regions_where_and_only_where_there_is_a_garment(rng: np.random.Generator) -> None:
+    x, region, garment = task.batch(_pool(), task.AugmentConfig(), 64, rng)
+    assert x.shape == (64, 3, SIZE, SIZE) and region.shape == (64, 1, SIZE, SIZE) and garment.shape == (64,)
+    assert x.min() >= -1 and x.max() <= 1 and region.min() >= 0 and region.max() <= 1
+    some = region.flatten(1).amax(1) > 0.5
+    assert torch.equal(some, garment > 0.5)
+
+
+def test_the_region_moves_with_the_picture(rng: np.random.Generator) -> None:
+    calm = task.AugmentConfig(restyle=0, transplant=0, strength=0)
+    for _ in range(10):
+        image, region, garment = task.sample(_pool(), 0, calm, rng)
+        assert garment == 1
+        bright = image.mean(2) > 140
+        agree = (bright & (region > 0.5)).sum() / (bright | (region > 0.5)).sum()
+        assert agree > 0.9
+
+
+def test_a_new_look_changes_the_garment_only(rng: np.random.Generator) -> None:
+    pool = _pool()
+    region = pool.regions[0].astype(np.float32) / 255
+    looks = [task.restyle(pool.images[0], region, pool.images[1], rng) for _ in range(25)]
+    for look in looks:
+        np.testing.assert_array_equal(look[region == 0], pool.images[0][region == 0])
+    assert np.std([look[region > 0].mean() for look in looks]) > 20
+
+
+def test_a_transplanted_garment_brings_its_region(rng: np.random.Generator) -> None:
+    pool = _pool()
+    image, cover = task.transplant(pool.images[1], pool.images[0], pool.regions[0].astype(np.float32) / 255, rng)
+    assert (image[cover > 0.99] > 150).mean() > 0.9
+    np.testing.assert_array_equal(image[cover == 0], pool.images[1][cover == 0])
+
+
+def test_light_and_camera_are_random_but_repeatable() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+    a, b, c = (degrade(image, np.random.default_rng(s)) for s in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert a.shape == image.shape and a.dtype == np.uint8 and not np.array_equal(a, c)
+    assert np.abs(degrade(image, np.random.default_rng(0), 0.0).astype(int) - image).max() <= 1
+    assert colours(np.ones((4, 4, 3), np.float32), np.random.default_rng(0)).dtype == np.float32
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    """Plain discs as faces: the renderer needs points, not features."""
+    ys, xs = np.mgrid[:128, :128]
+    disc = ((xs - 64) ** 2 + (ys - 72) ** 2 < 46**2)[..., None]
+    images = np.where(disc, [200, 160, 140], [60, 90, 120]).astype(np.uint8)[None].repeat(4, 0)
+    points = align.template("ffhq", 128).astype(np.float32)[None].repeat(4, 0)
+    words = np.array(["a", "b", "c", "d"])
+    return FaceSet(images, points, np.full(4, -1), words, words, "ffhq")
+
+
+def test_the_pool_holds_the_shares_asked_for_and_is_rendered_once(faces, tmp_path, monkeypatch) -> None:
+    config = task.PoolConfig(count=12, garments=0.5, scarves=0.1, occluded=0.2, handled=0.5)
+    pool = task.build_pool(faces, config, tmp_path)
+    assert len(pool) == 12 and set(pool.kinds) <= {0, 1, 2}
+    hidden = pool.regions.reshape(12, -1).max(1) > 0
+    assert not hidden[pool.kinds != task.GARMENT].any() and hidden[pool.kinds == task.GARMENT].all()
+    monkeypatch.setattr(task, "render", lambda *_: pytest.fail("rendered again"))
+    np.testing.assert_array_equal(task.build_pool(faces, config, tmp_path).images, pool.images)
+
+
+def test_dice_and_cross_entropy_by_hand() -> None:
+    truth = torch.zeros(1, 1, 4, 4)
+    truth[..., :2, :] = 1
+    sure = segmenter.region_losses((truth * 2 - 1) * 30, truth)
+    assert float(sure["bce"]) < 1e-6 and float(sure["dice"]) < 1e-6
+    wrong = segmenter.region_losses(-(truth * 2 - 1) * 30, truth)
+    assert float(wrong["dice"]) > 0.99 and float(wrong["bce"]) == pytest.approx(30, rel=1e-3)
+
+
+def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
+    pool = _pool()
+    calm = task.AugmentConfig(0, 0, 0, 0, 0, 0)
+
+    class Bright(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits = (x.mean(1, keepdim=True) - 0.3) * 50
+            return logits, logits.amax((1, 2, 3))
+
+    class Blind(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.full_like(x[:, :1], -9), torch.full((len(x),), -9.0)
+
+    good = segmenter.figures(Bright(), pool, calm, torch.device("cpu"))
+    assert good["iou"] > 0.9 and good["garment_right"] == 1.0 and good["false_pixels"] == 0.0
+    blind = segmenter.figures(Blind(), pool, calm, torch.device("cpu"))
+    assert blind["iou"] == 0.0 and blind["garment_right"] == pytest.approx(2 / 3)
