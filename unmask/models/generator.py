@@ -54,7 +54,8 @@ class SynthesisLayer(nn.Module):
             y = y + drawn * self.noise_strength.to(y.dtype)
         elif noise == "const":
             y = y + (self.noise_const * self.noise_strength).to(y.dtype)
-        return bias_act(y, self.bias.to(y.dtype), act="lrelu", clamp=256.0)
+        clamp = 256.0 if y.dtype == torch.float16 else None  # only half precision can overflow here
+        return bias_act(y, self.bias.to(y.dtype), act="lrelu", clamp=clamp)
 
 
 class ToRGB(nn.Module):

@@ -101,3 +101,32 @@ class _Probabilities(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         region, garment = self.segmenter(x)
         return region.sigmoid(), garment.sigmoid()
+
+
+def recogniser_onnx(recogniser: nn.Module, path: str | Path, size: tuple[int, int] = (112, 112), half: bool = True) -> Path:
+    """The recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised."""
+    free = {name: {0: "n"} for name in ("input", "embedding")}
+    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half)
+
+
+def generator_onnx(generator: nn.Module, path: str | Path, z_dim: int, half: bool = True) -> Path:
+    """The generator: ``z`` [N,z_dim] -> ``faces`` [N,3,S,S], about [-1,1], with its constant noise."""
+    free = {name: {0: "n"} for name in ("z", "faces")}
+    return to_onnx(_ConstantNoise(generator), torch.zeros(1, z_dim), path, ["z"], ["faces"], free, half)
+
+
+def unmasker_onnx(unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
+    """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S]."""
+    free = {name: {0: "n"} for name in ("faces", "region", "restored")}
+    example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
+    return to_onnx(unmasker, example, path, ["faces", "region"], ["restored"], free, half)
+
+
+class _ConstantNoise(nn.Module):
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor) -> Tensor:
+        made: Tensor = self.generator(z, noise="const")
+        return made

@@ -1,51 +1,69 @@
-"""From the checkpoint of a run to rows of the weights table: safetensors, ONNX twin, licence and source."""
+"""From the checkpoint of a run to a row of the weights table: safetensors, ONNX twin, licence and source."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from .. import weights
+from .. import models, weights
 from ..errors import UsageError
-from ..models.detector import Detector
-from ..models.onnx_export import detector_onnx, segmenter_onnx
-from ..models.segmenter import Segmenter
+from ..models import onnx_export
 from . import checkpoint
 
 LICENCE = "research, non-commercial use (trained on faces of public research sets)"
-KINDS = ("detector", "segmenter")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one task's checkpoint becomes weights: the module to take, the kind of network, its alignment, its twin."""
+
+    module: str
+    kind: str
+    template: str | None
+    size: Callable[[dict[str, Any]], int | None]
+    twin: Callable[[nn.Module, Path, dict[str, Any]], Path]
+
+
+KINDS: dict[str, Kind] = {
+    "detector": Kind("model", "detector", None, lambda c: None, lambda m, p, c: onnx_export.detector_onnx(m, p)),
+    "segmenter": Kind("model", "segmenter", "ffhq", lambda c: int(c["size"]),
+                      lambda m, p, c: onnx_export.segmenter_onnx(m, p, size=int(c["size"]))),
+    "recogniser": Kind("network", "iresnet", "arcface", lambda c: int(c["model"]["size"][0]),
+                       lambda m, p, c: onnx_export.recogniser_onnx(m, p, tuple(c["model"]["size"]))),
+    "generator": Kind("average", "generator", "ffhq", lambda c: int(c["model"]["img_resolution"]),
+                      lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]))),
+    "unmasker": Kind("average", "unmasker", "ffhq", lambda c: int(c["model"]["img_resolution"]),
+                     lambda m, p, c: onnx_export.unmasker_onnx(m, p, int(c["model"]["img_resolution"]))),
+}
 
 
 def release(run: str | Path, folder: str | Path | None = None, name: str | None = None) -> weights.Row:
-    """Write the detector or segmenter of a run's checkpoint into a weights folder and register it there.
+    """Write the network of a run's checkpoint into a weights folder (safetensors and ONNX) and register it there.
 
     Args:
-        run: the checkpoint (``last.pt``) of ``unmask train``.
+        run: the checkpoint (``last.pt``) of ``unmask train``, or the folder that holds it.
         folder: the weights folder; the default one if None.
         name: the row's name and the files' stem; the task's name if None.
     """
-    content = checkpoint.read(Path(run))
-    kind = content["task"]
-    if kind not in KINDS:
-        raise UsageError(f"{run}: a checkpoint of task {kind!r}; this writes {' and '.join(KINDS)}")
-    config: dict[str, Any] = content["config"]
-    home, stem = Path(folder) if folder else weights.default_folder(), name or kind
-    arch = dict(config["model"])
-    size = int(config["size"]) if kind == "segmenter" else None
-    template = "ffhq" if kind == "segmenter" else None
-    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
-    model: nn.Module = Segmenter(**arch) if kind == "segmenter" else Detector(**arch)
-    model.load_state_dict(content["modules"]["model"])
-    path = weights.save(home / f"{stem}.safetensors", kind, arch, model.state_dict(), meta)
+    place = Path(run)
+    content = checkpoint.read(place / checkpoint.NAME if place.is_dir() else place)
+    task = content["task"]
+    if task not in KINDS:
+        raise UsageError(f"{run}: a checkpoint of task {task!r}; this writes {', '.join(KINDS)}")
+    how, config = KINDS[task], content["config"]
+    home, stem = Path(folder) if folder else weights.default_folder(), name or task
+    arch, size = dict(config["model"]), how.size(config)
+    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": how.template}
+    model = models.build(how.kind, **arch)
+    model.load_state_dict(content["modules"][how.module])
+    path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
     weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
-    twin = home / f"{stem}.onnx"
-    if kind == "segmenter":
-        segmenter_onnx(model, twin, size=int(config["size"]))
-    else:
-        detector_onnx(model, twin)
-    source = f"trained by this project: unmask train --config mini-{kind}, {content['step']} steps"
+    twin = how.twin(model.eval(), home / f"{stem}.onnx", config)
+    source = f"trained by this project: unmask train --config mini-{task}, {content['step']} steps"
     return weights.register(
-        stem, path, licence=LICENCE, source=source, onnx=twin, template=template, size=size, folder=home
+        stem, path, licence=LICENCE, source=source, onnx=twin, template=how.template, size=size, folder=home
     )

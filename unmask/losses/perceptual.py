@@ -1,0 +1,51 @@
+"""Perceptual losses: distance of deep features, from a face recogniser or from LPIPS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import UnmaskError
+from ..faces import align
+from ..models.iresnet import IResNet
+
+
+class FaceFeatures(nn.Module):
+    """Feature maps and embedding of aligned crops through a frozen recogniser; gradients flow to the crops.
+
+    Args:
+        network: the recogniser.
+        template, size: alignment and side of the crops that will be given.
+    """
+
+    def __init__(self, network: IResNet, template: str = "ffhq", size: int = 128) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.matrix = torch.from_numpy(align.between(template, size, "arcface", network.size)).float()
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """x [N,3,size,size] in [-1,1] -> feature maps (finest first) and unit-length embeddings [N,D]."""
+        crop = align.warp_tensor(x, self.matrix.to(x.device), self.network.size)
+        maps = self.network.maps(crop.contiguous(memory_format=torch.channels_last))
+        return maps, functional.normalize(self.network.head(maps[-1]).float(), dim=1)
+
+
+def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """Mean over levels of the squared distance of channel-normalised maps (LPIPS with unit weights, Zhang et al. 2018)."""
+    total = torch.zeros((), device=a[0].device)
+    for x, y in zip(a, b, strict=True):
+        difference = functional.normalize(x.float(), dim=1) - functional.normalize(y.float(), dim=1)
+        total = total + difference.square().sum(1).mean()
+    return total / len(a)
+
+
+def lpips(net: str = "alex") -> Any:
+    """The LPIPS metric of Zhang et al. 2018 from the ``lpips`` package (RGB in [-1,1]); raises UnmaskError without it."""
+    try:
+        from lpips import LPIPS  # imports torchvision, so only when it is asked for
+    except ImportError as error:
+        raise UnmaskError(f"LPIPS needs the lpips package ({error}); pip install 'unmask[lpips]'") from None
+    return LPIPS(net=net, verbose=False).eval().requires_grad_(False)

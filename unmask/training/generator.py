@@ -1,0 +1,276 @@
+"""Task ``generator``: StyleGAN2 as an adversarial network, as an autoencoder, or as both together.
+
+With ``adversarial_weight`` alone this is StyleGAN2-ADA: non-saturating logistic loss, lazy R1 and path length, adaptive
+augmentation, moving average. Where compute does not reach that far, ``recon_weight`` trains the synthesis network to
+decode W+ codes that an encoder makes of (partly hidden) faces, and ``latent_weight`` trains the mapping network to draw
+from those codes: a small adversary on code vectors, as in adversarial autoencoders (Makhzani et al. 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import data, images, weights
+from ..losses import adversarial, perceptual, pixel
+from ..models.discriminator import Discriminator
+from ..models.encoder import Encoder
+from ..models.generator import Generator
+from ..models.iresnet import IResNet
+from . import ada, augment, distributed, ema, loop, masked, schedule
+from .unmasker import Drawer, EncoderShape
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.generator.Generator`."""
+
+    z_dim: int = 256
+    w_dim: int = 256
+    img_resolution: int = 128
+    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
+    mapping_layers: int = 4
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the generator; the three arms are switched by their weights.
+
+    ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), so
+    that a single style vector, which is what the mapping network makes, decodes to a face as well.
+    """
+
+    model: Network = Network()
+    encoder: EncoderShape = EncoderShape()
+    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    sources: tuple[str, ...] = ()
+    recogniser: str = ""
+    lr: float = 2e-3
+    lr_discriminator: float = 2e-3
+    warmup_steps: int = 100
+    recon_weight: float = 0.0
+    feature_weight: float = 0.0
+    spread_weight: float = 0.0
+    latent_weight: float = 0.0
+    adversarial_weight: float = 1.0
+    adv_start: int = 0
+    r1_gamma: float = 1.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    ada_target: float = 0.6
+    ada_kimg: float = 500.0
+    ema_kimg: float = 10.0
+    variants: int = 1
+    occluders: float = 0.08
+    hidden_share: float = 0.7
+    grow: float = 0.3
+    workers: int = 2
+
+
+class LatentJudge(nn.Module):
+    """A small adversary on style vectors: [N,w_dim] -> logits [N] (the latent discriminator of e4e)."""
+
+    def __init__(self, w_dim: int, width: int = 512, layers: int = 3) -> None:
+        super().__init__()
+        steps: list[nn.Module] = []
+        for i in range(layers):
+            steps += [nn.Linear(w_dim if i == 0 else width, width), nn.LeakyReLU(0.2)]
+        self.net = nn.Sequential(*steps, nn.Linear(width, 1))
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Style vectors to logits."""
+        found: Tensor = self.net(w)
+        return found.squeeze(1)
+
+
+class Trainer:
+    """The networks and optimisers of the task, and one training step."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        size = config.model.img_resolution
+        self.network = Generator(**asdict(config.model)).to(device, memory_format=torch.channels_last)
+        self.encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder)).to(
+            device, memory_format=torch.channels_last
+        )
+        self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
+        self.judge = Discriminator(size, config.discriminator).to(device, memory_format=torch.channels_last)
+        self.latent = LatentJudge(config.model.w_dim).to(device)
+        self.features = _features(config, device)
+        both = [
+            {"params": [*self.network.synthesis.parameters(), *self.encoder.parameters()]},
+            {"params": [*self.network.mapping.parameters()]},
+        ]
+        self.optimiser = torch.optim.Adam(both, config.lr, betas=(0.0, 0.99))
+        self.optimiser_d = torch.optim.Adam(self.judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+        self.optimiser_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
+        self.state = {"p": 0.0, "path_mean": 0.0}
+
+    def step(self, batch: Mapping[str, Tensor], at: int) -> dict[str, Tensor]:
+        """One step of all arms that are switched on."""
+        config = self.config
+        batch = {k: v.to(self.device).contiguous(memory_format=torch.channels_last) for k, v in batch.items()}
+        schedule.warm_cosine(self.optimiser, config.lr, at, config.warmup_steps, config.max_steps, least=0.2)
+        self.network.train()
+        self.encoder.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        losses: dict[str, Tensor] = {}
+        if config.recon_weight:
+            losses.update(self._reconstruct(batch))
+        if config.adversarial_weight and at >= config.adv_start:
+            losses.update(self._adversarial(batch["y"], at))
+        parameters = [*self.network.parameters(), *self.encoder.parameters()]
+        distributed.average_gradients(parameters)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
+        self.optimiser.step()
+        ema.update(self.average, self.network, config.batch_size, config.ema_kimg, at)
+        ema.update(self.average_encoder, self.encoder, config.batch_size, config.ema_kimg, at)
+        return {k: v.detach() for k, v in losses.items()}
+
+    def _reconstruct(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        config, region = self.config, batch["region"]
+        with loop.autocast(config.precision, self.device):
+            offsets, _ = self.encoder(batch["x"], region)
+            ws = offsets + self.network.w_avg
+            mean = ws.mean(1)
+            y_hat = self.network.synthesis(ws, "random").float()
+            losses = {"pixel": config.recon_weight * pixel.region_l1(y_hat, batch["y"], region, 0.5, 1.0),
+                      "spread": config.spread_weight * (ws - mean[:, None]).square().mean()}
+            if self.features is not None and config.feature_weight:
+                with torch.no_grad():
+                    wanted, _ = self.features(batch["y"])
+                found, _ = self.features(y_hat)
+                losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
+        sum(losses.values(), torch.zeros((), device=self.device)).backward()
+        if config.latent_weight:
+            losses.update(self._latent(mean.detach()))
+        else:
+            self.network.track(mean)
+        return losses
+
+    def _latent(self, real: Tensor) -> dict[str, Tensor]:
+        """Train the mapping network to draw code vectors, against the latent adversary."""
+        z = torch.randn(4 * len(real), self.config.model.z_dim, device=self.device)
+        w = self.network.mapping(z)
+        self.network.track(w)
+        self.latent.requires_grad_(False)
+        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w))
+        loss = loss + _moments(w, real)
+        loss.backward()
+        self.latent.requires_grad_(True)
+        known = real.requires_grad_()
+        logits = self.latent(known)
+        (slope,) = torch.autograd.grad(logits.sum(), known, create_graph=True)
+        total = adversarial.discriminator_logistic(logits, self.latent(w.detach())) + 5 * slope.square().sum(1).mean()
+        self.optimiser_l.zero_grad(set_to_none=True)
+        total.backward()
+        distributed.average_gradients(self.latent.parameters())
+        self.optimiser_l.step()
+        return {"latent": loss.detach(), "latent_judge": total.detach()}
+
+    def _adversarial(self, real: Tensor, at: int) -> dict[str, Tensor]:
+        """The StyleGAN2 arm: generator loss (with lazy path length), then the discriminator (with lazy R1)."""
+        config, n = self.config, len(real)
+        p = self.state["p"]
+        self.judge.requires_grad_(False)
+        z = torch.randn(n, config.model.z_dim, device=self.device)
+        with loop.autocast(config.precision, self.device):
+            w = self.network.mapping(z)
+            self.network.track(w)
+            fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
+            logits = self.judge(ada.augment(fake, p))
+        found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
+        found["adversarial"].backward()
+        if config.path_weight and at % config.path_every == 0:
+            found["path"] = self._path(max(2, n // 2))
+        self.judge.requires_grad_(True)
+        with loop.autocast(config.precision, self.device):
+            good, bad = self.judge(ada.augment(torch.cat([real, fake.detach()]), p)).chunk(2)
+        total = adversarial.discriminator_logistic(good, bad)
+        found.update(judge=total.detach(), real=good.mean(), fake=bad.mean())
+        if config.r1_gamma and at % config.r1_every == 0:
+            x = ada.augment(real[: max(4, n // 2)], p).detach().requires_grad_()
+            found["r1"] = adversarial.r1(x, self.judge(x))
+            total = total + config.r1_gamma * config.r1_every * found["r1"]
+        self.optimiser_d.zero_grad(set_to_none=True)
+        total.backward()
+        distributed.average_gradients(self.judge.parameters())
+        self.optimiser_d.step()
+        if config.ada_target:
+            self.state["p"] = ada.adjust(p, float(good.sign().mean()), n, config.ada_target, config.ada_kimg)
+        found["ada_p"] = torch.tensor(self.state["p"])
+        return found
+
+    def _path(self, n: int) -> Tensor:
+        config = self.config
+        z = torch.randn(n, config.model.z_dim, device=self.device)
+        ws = self.network.mapping(z)[:, None].expand(-1, self.network.num_ws, -1)
+        image = self.network.synthesis(ws, "random")
+        mean = torch.tensor(self.state["path_mean"], device=self.device)
+        penalty, updated = adversarial.path_length(image, ws, mean)
+        (config.path_weight * config.path_every * penalty).backward()
+        self.state["path_mean"] = float(updated)
+        return penalty.detach()
+
+
+def _moments(w: Tensor, real: Tensor) -> Tensor:
+    """Distance of the first two moments per channel: it steadies the latent adversary."""
+    return (w.mean(0) - real.mean(0)).square().mean() + (w.std(0) - real.std(0)).square().mean()
+
+
+def _features(config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
+    if not config.recogniser:
+        return None
+    checkpoint = weights.read(config.recogniser, kind="iresnet")
+    recogniser = IResNet(**checkpoint.arch)
+    weights.fill(recogniser, checkpoint)
+    return perceptual.FaceFeatures(recogniser.to(device), "ffhq", config.model.img_resolution)
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The generator task on the faces of ``config.sources``."""
+    size = config.model.img_resolution
+    faces = data.load(config.data, config.sources, size=size, split="train")
+    drawer = None
+    if config.recon_weight:
+        drawer = Drawer(faces, masked.bank(faces, config.variants, config.seed, config.occluders, config.workers))
+    held = data.load(config.data, config.sources, size=size, split="val")
+    held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))
+    torch.manual_seed(config.seed)
+    trainer = Trainer(config, device)
+
+    def batch(rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        if drawer is None:
+            rows = rng.integers(0, len(faces), config.batch_size)
+            flip = rng.random(len(rows)) < 0.5
+            return {"y": augment.to_float(augment.mirror(faces.images[rows], flip))}
+        drawn = drawer.draw(rng, config.batch_size, config.grow)
+        seen = torch.from_numpy(rng.random(config.batch_size) >= config.hidden_share)
+        region = drawn.region.clone()
+        region[seen] = 0
+        return {"x": torch.where(seen[:, None, None, None], drawn.y, drawn.x), "y": drawn.y, "region": region}
+
+    @torch.no_grad()
+    def sheet() -> np.ndarray:
+        drawn = np.random.default_rng(0).standard_normal((24, config.model.z_dim))
+        z = torch.from_numpy(drawn).float().to(device)
+        made = trainer.average(z, truncation_psi=0.7, noise="const").float().cpu()
+        rows = [list(images.to_uint8(made[:12].clamp(-1, 1))), list(images.to_uint8(made[12:].clamp(-1, 1)))]
+        if config.recon_weight:
+            y = augment.to_float(held.images).to(device)
+            offsets, _ = trainer.average_encoder.eval()(y, torch.zeros_like(y[:, :1]))
+            again = trainer.average.synthesis(offsets + trainer.average.w_avg).float().cpu()
+            rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
+        return images.sheet(rows)
+
+    modules = {"network": trainer.network, "average": trainer.average, "judge": trainer.judge,
+               "encoder": trainer.encoder, "average_encoder": trainer.average_encoder, "latent": trainer.latent}
+    optimisers = {"network": trainer.optimiser, "judge": trainer.optimiser_d, "latent": trainer.optimiser_l}
+    return loop.Task(modules, optimisers, batch, trainer.step, None, sheet, trainer.state)

@@ -1,0 +1,104 @@
+"""Faces with simulated face masks, rendered once and kept in the cache folder, so that training steps only read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import data, faces
+from ..faces import simulate
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source: ``images`` uint8 [V,N,S,S,3] masked faces, ``regions`` uint8 [V,N,S,S] (255: hidden)."""
+
+    images: np.ndarray
+    regions: np.ndarray
+
+
+class Bank:
+    """Masked twins of a face set, V variants of each face, read from disk row by row."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self.variants = len(parts[0].images)
+        self.starts = np.cumsum([0, *(p.images.shape[1] for p in parts)])
+
+    def rows(self, kinds: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variant ``kinds`` [n] of the faces ``rows`` [n]: images [n,S,S,3] and regions [n,S,S]."""
+        owner = np.searchsorted(self.starts, rows, side="right") - 1
+        pairs = [(self.parts[o], k, r - self.starts[o]) for o, k, r in zip(owner, kinds, rows, strict=True)]
+        return np.stack([p.images[k, i] for p, k, i in pairs]), np.stack([p.regions[k, i] for p, k, i in pairs])
+
+
+def bank(
+    known: data.FaceSet, variants: int, seed: int = 0, occluders: float = 0.1, workers: int = 1,
+    cache: str | Path | None = None,
+) -> Bank:
+    """Render ``variants`` masked twins of every face (a share ``occluders`` of them with other things than masks).
+
+    Each source is kept in a cache of its own, keyed by the faces, the arguments and the source of the renderer, so an
+    improved renderer draws anew.
+    """
+    changes = np.flatnonzero(known.source[1:] != known.source[:-1]) + 1
+    bounds = [0, *changes.tolist(), len(known)]
+    return Bank([
+        _part(known, slice(start, stop), variants, seed, occluders, workers, data.cache_folder(cache))
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+    ])
+
+
+def _part(
+    known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: float, workers: int, cache: Path
+) -> Part:
+    faces_, points = known.images[rows], known.points[rows]
+    stem = cache / f"masked-{_key(known, rows, variants, seed, occluders)}"
+    images, regions = stem.with_suffix(".images.npy"), stem.with_suffix(".regions.npy")
+    if not (images.is_file() and regions.is_file()):
+        shape = (variants, *faces_.shape)
+        drawn, hidden = np.empty(shape, np.uint8), np.empty(shape[:-1], np.uint8)
+        jobs = [(v, at) for v in range(variants) for at in range(0, len(faces_), CHUNK)]
+        with ProcessPoolExecutor(workers) as pool:
+            work = [
+                pool.submit(_render, faces_[at : at + CHUNK], points[at : at + CHUNK], seed, v, at, occluders)
+                for v, at in jobs
+            ]
+            for (v, at), done in tqdm(zip(jobs, work, strict=True), total=len(jobs), desc="face masks", mininterval=5):
+                drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
+        for path, array in ((images, drawn), (regions, hidden)):
+            partial = path.with_suffix(".part")
+            with partial.open("wb") as stream:
+                np.save(stream, array)
+            os.replace(partial, path)
+    return Part(np.load(images, mmap_mode="r"), np.load(regions, mmap_mode="r"))
+
+
+def _render(
+    images: np.ndarray, points: np.ndarray, seed: int, variant: int, at: int, occluders: float
+) -> tuple[np.ndarray, np.ndarray]:
+    drawn, hidden = np.empty_like(images), np.empty(images.shape[:-1], np.uint8)
+    for i, (image, kps) in enumerate(zip(images, points, strict=True)):
+        rng = np.random.default_rng([seed, variant, at + i])
+        put = simulate.occlude if rng.random() < occluders else simulate.simulate
+        found = put(image, kps.astype(np.float64), rng)
+        drawn[i], hidden[i] = found.image, np.round(found.region * 255)
+    return drawn, hidden
+
+
+def _key(known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: float) -> str:
+    files = known.names[rows]
+    digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
+    digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
+    for path in sorted(Path(faces.__file__).parent.glob("*.py")):
+        if path.stem not in ("detect", "segment", "blend"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

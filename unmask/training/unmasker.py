@@ -1,0 +1,277 @@
+"""Task ``unmasker``: the unmasking encoder with its generator, on faces under simulated face masks.
+
+Losses (the papers' families; the weights are ours): L1 in and around the region, distance of recogniser features and
+``1 - cos`` of embeddings on the blended face, an adversary that sees the blended face and the region, and the mean
+square of the code offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .. import data, images, weights
+from ..losses import adversarial, identity, perceptual, pixel
+from ..models.discriminator import Discriminator
+from ..models.iresnet import IResNet
+from ..models.unmasker import Unmasker
+from . import augment, distributed, ema, loop, masked, schedule
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Further arguments of :class:`unmask.models.encoder.Encoder`."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 224)
+    depths: tuple[int, ...] = (2, 3, 2)
+    pyramid: int = 96
+    narrow: int = 16
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.unmasker.Unmasker`."""
+
+    img_resolution: int = 128
+    w_dim: int = 256
+    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
+    encoder: EncoderShape = EncoderShape()
+    skips: tuple[int, ...] = (16, 32, 64)
+    gated: tuple[int, ...] = (64,)
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the unmasker.
+
+    ``generator`` (name or path) initialises the synthesis network, ``recogniser`` the encoder's trunk and the losses on
+    features and identity; both may be empty. ``tune`` says whether the generator learns too. The adversary joins at
+    step ``adv_start``.
+    """
+
+    model: Network = Network()
+    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    sources: tuple[str, ...] = ()
+    variants: int = 2
+    occluders: float = 0.08
+    workers: int = 2
+    generator: str = ""
+    recogniser: str = ""
+    tune: Literal["full", "frozen"] = "full"
+    lr: float = 1e-3
+    lr_discriminator: float = 1e-3
+    warmup_steps: int = 100
+    inside_weight: float = 1.0
+    outside_weight: float = 0.2
+    feature_weight: float = 1.0
+    identity_weight: float = 0.0
+    adversarial_weight: float = 0.0
+    adv_start: int = 0
+    code_weight: float = 1e-4
+    r1_gamma: float = 1.0
+    r1_every: int = 16
+    ema_kimg: float = 10.0
+    grow: float = 0.3
+
+
+class Batch(NamedTuple):
+    """x, y [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1]."""
+
+    x: Tensor
+    y: Tensor
+    region: Tensor
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The unmasker task on the faces of ``config.sources``."""
+    size = config.model.img_resolution
+    faces = data.load(config.data, config.sources, size=size, split="train")
+    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
+    held = _held(config, size)
+    torch.manual_seed(config.seed)
+    network = Unmasker(**asdict(config.model)).to(device, memory_format=torch.channels_last)
+    features = _initialise(network, config, device)
+    average = ema.twin(network)
+    judge = Discriminator(size, config.discriminator, inputs=4).to(device, memory_format=torch.channels_last)
+    trained = [*network.encoder.parameters()]
+    if config.tune == "full":
+        trained += network.synthesis.parameters()
+    else:
+        network.synthesis.requires_grad_(False)
+    optimiser = torch.optim.Adam(trained, config.lr, betas=(0.9, 0.99))
+    optimiser_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+    drawer = Drawer(faces, bank)
+
+    def batch(rng: np.random.Generator, step: int) -> Batch:
+        return drawer.draw(rng, config.batch_size, config.grow)
+
+    def step(content: Batch, at: int) -> Mapping[str, Tensor]:
+        content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
+        schedule.warm_cosine(optimiser, config.lr, at, config.warmup_steps, config.max_steps)
+        network.train()
+        fighting = config.adversarial_weight > 0 and at >= config.adv_start
+        judge.requires_grad_(False)
+        with loop.autocast(config.precision, device):
+            losses, blended = _losses(network, features, content, config)
+            if fighting:
+                logits = judge(torch.cat([blended, 2 * content.region - 1], 1))
+                losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
+        optimiser.zero_grad(set_to_none=True)
+        sum(losses.values(), torch.zeros((), device=device)).backward()
+        distributed.average_gradients(trained)
+        nn.utils.clip_grad_norm_(trained, 5.0)
+        optimiser.step()
+        ema.update(average, network, config.batch_size, config.ema_kimg, at)
+        if fighting:
+            losses.update(_discriminate(judge, optimiser_d, blended.detach(), content, config, at, device))
+        return {k: v.detach() for k, v in losses.items()}
+
+    return loop.Task(
+        {"network": network, "average": average, "judge": judge}, {"network": optimiser, "judge": optimiser_d},
+        batch, step, lambda: _validate(average, features, held, config, device),
+        lambda: _sheet(average, held, config, device),
+    )
+
+
+class Drawer:
+    """Draws training batches from faces and their masked twins."""
+
+    def __init__(self, faces: data.FaceSet, bank: masked.Bank) -> None:
+        self.faces, self.bank = faces, bank
+
+    def draw(self, rng: np.random.Generator, n: int, grow: float) -> Batch:
+        """``n`` faces, mirrored at random; a share ``grow`` of the regions wider by one pixel, and of two."""
+        rows, kinds = rng.integers(0, len(self.faces), n), rng.integers(0, self.bank.variants, n)
+        flip = rng.random(n) < 0.5
+        y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
+        drawn, hidden = self.bank.rows(kinds, rows)
+        x = augment.to_float(augment.mirror(drawn, flip))
+        region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255
+        for radius in (1, 2):
+            grown = rng.random(n) < grow
+            region[grown] = functional.max_pool2d(region[grown], 2 * radius + 1, 1, radius)
+        return Batch(x, y, region)
+
+
+def _held(config: Config, size: int) -> Batch:
+    """The fixed validation batch: 256 faces spread over the validation split."""
+    faces = data.load(config.data, config.sources, size=size, split="val")
+    chosen = np.linspace(0, len(faces) - 1, min(256, len(faces))).astype(int)
+    faces = faces.subset(chosen)
+    bank = masked.bank(faces, 1, config.seed + 1, 0.0, config.workers)
+    drawn, hidden = bank.rows(np.zeros(len(faces), int), np.arange(len(faces)))
+    region = torch.from_numpy(hidden)[:, None].float() / 255
+    return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
+
+
+def _initialise(network: Unmasker, config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
+    """Copy the generator and the recogniser's trunk into the network; return the features for the losses."""
+    if config.generator:
+        checkpoint = weights.read(config.generator, kind="generator")
+        own = {k.removeprefix("synthesis."): v for k, v in checkpoint.tensors.items() if k.startswith("synthesis.")}
+        network.synthesis.load_state_dict(own)
+        network.w_avg.copy_(checkpoint.tensors["w_avg"])
+    if not config.recogniser:
+        return None
+    checkpoint = weights.read(config.recogniser, kind="iresnet")
+    recogniser = IResNet(**checkpoint.arch)
+    weights.fill(recogniser, checkpoint)
+    own = network.encoder.trunk.state_dict()
+    for name, tensor in recogniser.state_dict().items():
+        if name in own and own[name].shape == tensor.shape:
+            own[name] = tensor
+        elif name == "stem.0.weight" and own[name].shape[0] == tensor.shape[0]:
+            own[name] = torch.cat([tensor, torch.zeros_like(tensor[:, :1])], 1)
+    network.encoder.trunk.load_state_dict(own)
+    return perceptual.FaceFeatures(recogniser.to(device), "ffhq", config.model.img_resolution)
+
+
+def _losses(
+    network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch, config: Config
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Weighted losses of the network and the blended face [N,3,S,S]."""
+    ws, skips = network.codes(batch.x, batch.region)
+    y_hat = network.synthesis(ws, "random", skips).float()
+    blended = batch.x + (y_hat - batch.x) * batch.region
+    losses = {
+        "pixel": pixel.region_l1(y_hat, batch.y, batch.region, config.inside_weight, config.outside_weight),
+        "code": config.code_weight * (ws - network.w_avg).square().mean(),
+    }
+    if features is not None and (config.feature_weight or config.identity_weight):
+        with torch.no_grad():
+            wanted, who = features(batch.y)
+        found, like = features(blended)
+        losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
+        losses["identity"] = config.identity_weight * identity.cosine(like, who)
+    return losses, blended
+
+
+def _discriminate(
+    judge: Discriminator, optimiser: torch.optim.Optimizer, fake: Tensor, batch: Batch, config: Config, step: int,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """One step of the discriminator, with R1 on a part of the batch every ``r1_every`` steps."""
+    judge.requires_grad_(True)
+    hint = 2 * batch.region - 1
+    with loop.autocast(config.precision, device):
+        logits = judge(torch.cat([torch.cat([batch.y, hint], 1), torch.cat([fake, hint], 1)]))
+    real, made = logits.chunk(2)
+    found = {"judge": adversarial.discriminator_logistic(real, made)}
+    total = found["judge"]
+    if config.r1_gamma and step % config.r1_every == 0:
+        part = max(4, config.batch_size // 4)
+        x = torch.cat([batch.y, hint], 1)[:part].detach().requires_grad_()
+        found["r1"] = adversarial.r1(x, judge(x))
+        total = total + config.r1_gamma * config.r1_every * found["r1"]
+    optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    distributed.average_gradients(judge.parameters())
+    optimiser.step()
+    found["real"], found["fake"] = real.mean(), made.mean()
+    return found
+
+
+@torch.no_grad()
+def restored(network: Unmasker, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The network's output and the blended face for a whole batch, [N,3,S,S] on the CPU."""
+    parts = []
+    network.eval()
+    for i in range(0, len(batch.x), 32):
+        x, region = (t[i : i + 32].to(device).contiguous(memory_format=torch.channels_last)
+                     for t in (batch.x, batch.region))
+        with loop.autocast(config.precision, device):
+            parts.append(network(x, region).float().cpu())
+    y_hat = torch.cat(parts).clamp(-1, 1)
+    return y_hat, batch.x + (y_hat - batch.x) * batch.region
+
+
+@torch.no_grad()
+def _validate(
+    network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
+) -> dict[str, float]:
+    y_hat, blended = restored(network, held, config, device)
+    solid = (held.region > 0.5).float()
+    energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
+    found = {
+        "psnr_region": pixel.psnr(blended, held.y, held.region).mean(),
+        "psnr_composite": pixel.psnr(blended, held.y).mean(),
+        "gradient_ratio": energy, "coverage": held.region.mean(),
+    }
+    if features is not None:
+        who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
+        found["identity_restored"], found["identity_masked"] = (like * who).sum(1).mean(), (masked_as * who).sum(1).mean()
+    return {k: float(v) for k, v in found.items()}
+
+
+def _sheet(network: Unmasker, held: Batch, config: Config, device: torch.device) -> np.ndarray:
+    """Rows of masked, region, output, blended and true faces."""
+    few = Batch(*(t[:: max(1, len(t) // 12)][:12] for t in held))
+    y_hat, blended = restored(network, few, config, device)
+    shown = few.region.expand(-1, 3, -1, -1) * 2 - 1
+    return images.sheet([list(images.to_uint8(t)) for t in (few.x, shown, y_hat, blended, few.y)])
