@@ -15,14 +15,10 @@ from unmask.faces.garments import COVERAGES, KINDS, PATTERNS, STYLES, Garment, s
 from unmask.faces.simulate import Simulated, simulate
 
 # the ffhq template at 128
-POINTS = (
-    np.array([(192.98, 239.95), (318.90, 240.19), (256.63, 314.02), (201.26, 371.41), (313.09, 371.15)]) / 4
-)
+POINTS = np.array([(192.98, 239.95), (318.90, 240.19), (256.63, 314.02), (201.26, 371.41), (313.09, 371.15)]) / 4
 
 
-def portrait(
-    size: int = 128, brightness: float = 1.0, sideways: float = 0.0, noise: float = 0.0
-) -> np.ndarray:
+def portrait(size: int = 128, brightness: float = 1.0, sideways: float = 0.0, noise: float = 0.0) -> np.ndarray:
     """An oval of skin before a grey wall, lit from the right for `sideways` > 0."""
     y, x = np.mgrid[:size, :size] / size
     face = (((x - 0.5) / 0.27) ** 2 + ((y - 0.55) / 0.37) ** 2 < 1)[..., None]
@@ -85,9 +81,7 @@ def test_coverage_orders_the_upper_edge() -> None:
     for coverage in COVERAGES:
         rows = []
         for seed in range(8):
-            region = simulate(
-                portrait(), POINTS, np.random.default_rng(seed), plain(coverage=coverage)
-            ).region
+            region = simulate(portrait(), POINTS, np.random.default_rng(seed), plain(coverage=coverage)).region
             rows.append(int(np.argmax(region[:, 64] > 0.5)))
         tops[coverage] = np.mean(rows)
     assert tops["high"] + 3 < tops["medium"] < tops["low"] - 3
@@ -100,9 +94,7 @@ def test_nothing_far_from_the_region_changes() -> None:
         covered = result.region > 0
         y, x = np.nonzero((result.image != image).any(-1) & ~covered)
         cy, cx = np.nonzero(covered)
-        distance = (
-            np.sqrt(((y[:, None] - cy) ** 2 + (x[:, None] - cx) ** 2).min(1)) if len(y) else np.zeros(1)
-        )
+        distance = np.sqrt(((y[:, None] - cy) ** 2 + (x[:, None] - cx) ** 2).min(1)) if len(y) else np.zeros(1)
         assert distance.max() < 15
         assert (result.image <= image)[~covered].all()  # the shadow only darkens
 
@@ -156,7 +148,7 @@ def test_partly_and_wholly_outside_the_picture() -> None:
     for shift in ((-60, 0), (60, 0), (0, 40), (50, 50), (-64, -30)):
         result = simulate(image, POINTS + shift, np.random.default_rng(1))
         assert result.region.max() > 0.5, shift
-    gone = simulate(image, POINTS + (400, 0), np.random.default_rng(1))
+    gone = simulate(image, POINTS + np.array([400, 0]), np.random.default_rng(1))
     assert gone.region.max() == 0 and np.array_equal(gone.image, image)
 
 

@@ -23,9 +23,7 @@ def test_everything_is_drawn_sooner_or_later() -> None:
     assert all(0 <= channel <= 255 and isinstance(channel, int) for g in garments for channel in g.colour)
 
 
-@pytest.mark.parametrize(
-    "field,value", [("kind", "n95"), ("coverage", "low"), ("style", "bandana"), ("valve", 2)]
-)
+@pytest.mark.parametrize("field,value", [("kind", "n95"), ("coverage", "low"), ("style", "bandana"), ("valve", 2)])
 def test_fields_can_be_fixed(field: str, value: object) -> None:
     for seed in range(20):
         garment = sample_garment(np.random.default_rng(seed), **{field: value})

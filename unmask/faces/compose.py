@@ -68,7 +68,16 @@ def compose(
     if grain.noise > 0.2:
         noise = rng.standard_normal((h, w, 1), np.float32) * grain.noise
         cover = cover + noise * alpha
+    result = np.clip(cover + under * (1.0 - alpha) + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.3:
+        result = np.where(alpha > 0, _compressed(result, int(rng.integers(40, 95))), result)
     out = image.copy()
-    out[y : y + h, x : x + w] = np.clip(cover + under * (1.0 - alpha) + 0.5, 0, 255).astype(np.uint8)
+    out[y : y + h, x : x + w] = result
     region[y : y + h, x : x + w] = alpha[..., 0]
     return out, region
+
+
+def _compressed(image: Image, quality: int) -> Image:
+    """The image [h, w, 3] after JPEG compression."""
+    ok, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(code, cv2.IMREAD_COLOR) if ok else image

@@ -62,28 +62,28 @@ def sample_cut(garment: Garment, rng: np.random.Generator) -> Cut:
     style = garment.style
     if style == "pleated":
         return Cut(u(60, 76), u(-5, 4), nose_y, u(0.48, 0.66) + drop, u(1.02, 1.25), u(0.0, 0.08), u(1.0, 1.7),
-                   u(1.02, 1.14), u(1.6, 2.6), u(0.7, 1.0), u(0.6, 1.0), u(0.34, 0.50))  # fmt: skip
+                   u(1.03, 1.20), u(1.6, 2.6), u(0.7, 1.0), u(0.6, 1.0), u(0.34, 0.50))  # fmt: skip
     if style == "cup":
         return Cut(u(52, 62), u(4, 9), nose_y, u(0.66, 0.80) + 0.7 * drop, u(0.95, 1.15), u(0.0, 0.05), u(1.3, 2.0),
-                   u(0.97, 1.06), u(2.0, 2.8), u(0.6, 1.0), u(0.7, 1.0), u(0.32, 0.45), dome=u(0.12, 0.26))  # fmt: skip
+                   u(0.99, 1.10), u(2.0, 2.8), u(0.6, 1.0), u(0.7, 1.0), u(0.32, 0.45), dome=u(0.12, 0.26))  # fmt: skip
     if style == "duckbill":
         return Cut(u(56, 66), u(-6, 0), nose_y, u(0.66, 0.80) + drop, u(0.95, 1.10), u(0.0, 0.05), u(0.8, 1.2),
-                   u(1.00, 1.08), u(1.4, 2.0), u(0.8, 1.0), u(0.8, 1.0), u(0.35, 0.5), bill=u(0.22, 0.4))  # fmt: skip
+                   u(1.02, 1.12), u(1.4, 2.0), u(0.8, 1.0), u(0.8, 1.0), u(0.35, 0.5), bill=u(0.22, 0.4))  # fmt: skip
     if style == "boat":
         return Cut(u(60, 74), u(-4, 2), nose_y, u(0.55, 0.70) + drop, u(0.90, 1.10), u(0.0, 0.06), u(0.9, 1.4),
-                   u(1.02, 1.10), u(1.5, 2.2), u(0.8, 1.0), u(0.8, 1.0), u(0.4, 0.6), dome=u(0.05, 0.12))  # fmt: skip
+                   u(1.03, 1.15), u(1.5, 2.2), u(0.8, 1.0), u(0.8, 1.0), u(0.4, 0.6), dome=u(0.05, 0.12))  # fmt: skip
     if style == "fold":
         return Cut(u(62, 76), u(-3, 3), nose_y, u(0.50, 0.66) + drop, u(0.84, 1.05), u(0.02, 0.12), u(0.7, 1.3),
-                   u(1.02, 1.12), u(1.3, 2.0), u(0.8, 1.0), u(0.8, 1.0), u(0.3, 0.45), ridge=u(0.05, 0.16))  # fmt: skip
+                   u(1.03, 1.16), u(1.3, 2.0), u(0.8, 1.0), u(0.8, 1.0), u(0.3, 0.45), ridge=u(0.05, 0.16))  # fmt: skip
     if style == "bandana":
         return Cut(u(72, 86), u(-2, 2), nose_y, u(0.30, 0.46) + 0.7 * drop, u(0.9, 1.3), u(0.0, 0.10), u(1.0, 1.6),
                    u(1.15, 1.5), u(1.2, 2.4), u(0.0, 0.4), u(0.7, 1.0), u(0.28, 0.4))  # fmt: skip
     if style == "flat":
         return Cut(u(62, 80), u(-6, 4), nose_y, u(0.48, 0.64) + drop, u(0.92, 1.2), u(0.0, 0.10), u(0.9, 1.6),
-                   u(1.02, 1.14), u(1.4, 2.4), u(0.6, 1.0), u(0.6, 1.0), u(0.3, 0.45), ridge=u(0.0, 0.08))  # fmt: skip
+                   u(1.03, 1.20), u(1.4, 2.4), u(0.6, 1.0), u(0.6, 1.0), u(0.3, 0.45), ridge=u(0.0, 0.08))  # fmt: skip
     # contour and sport: cut close, running out towards the ears
     return Cut(u(70, 86), u(-3, 2), nose_y, u(0.36, 0.56) + drop, u(0.66, 0.86), u(0.02, 0.14), u(0.7, 1.3),
-               u(1.02, 1.10), u(1.5, 2.4), u(0.8, 1.0), u(0.5, 0.9), u(0.28, 0.42), ridge=u(0.0, 0.07))  # fmt: skip
+               u(1.03, 1.15), u(1.5, 2.4), u(0.8, 1.0), u(0.5, 0.9), u(0.28, 0.42), ridge=u(0.0, 0.07))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,7 @@ def _relief(mesh: Array, theta: Array, cut: Cut, garment: Garment) -> Array:
     forward = nose(x, y, cut.breadth, cut.tent) + 0.03
     forward = forward + inner * (0.02 + 0.10 * garment.slack)
     forward = forward + cut.ridge * np.exp(-np.abs(x) / 0.22) * np.sin(np.pi * V)[:, None] ** 0.5
-    forward = (
-        forward + cut.dome * np.clip(1.0 - U**2, 0, 1)[None, :] ** 0.6 * np.sin(np.pi * V)[:, None] ** 0.6
-    )
+    forward = forward + cut.dome * np.clip(1.0 - U**2, 0, 1)[None, :] ** 0.6 * np.sin(np.pi * V)[:, None] ** 0.6
     bill = np.clip(1.0 - np.abs(V - 0.55) / 0.5, 0.0, 1.0)[:, None]
     forward = forward + cut.bill * bill * np.clip(1.25 - np.abs(U) * 1.3, 0.0, 1.0)[None, :]
     azimuth = np.radians(theta)
@@ -143,16 +141,17 @@ def _straps(garment: Garment, rng: np.random.Generator, mesh: Array, width: floa
     if garment.loops == "none":
         return []
     straps = []
+    seen = 1.0 if rng.random() < 0.5 else float(rng.uniform(0.3, 1.0))  # hair hides the rest
     for sign, column in ((-1.0, 0), (1.0, -1)):
         upper, lower = mesh[0, column], mesh[-1, column]
         if garment.loops == "head":
             ends = ((88.0, rng.uniform(-0.45, 0.0)), (88.0, rng.uniform(0.45, 0.95)))
         else:
-            ends = ((89.0, rng.uniform(-0.02, 0.25)), (89.0, rng.uniform(0.40, 0.62)))
+            ends = ((89.0, rng.uniform(0.04, 0.32)), (89.0, rng.uniform(0.40, 0.62)))
         for start, (azimuth, y) in zip((upper, lower), ends, strict=True):
             x0, z0 = start[0], start[2]
             end = np.array([sign * 1.14 * width, y, -1.15])
-            k = np.linspace(0.0, 1.0, 7)[:, None]
+            k = np.linspace(0.0, seen, 7)[:, None]
             line = start + (end - start) * k
             # follow the round of the cheek rather than cut through it
             a0 = np.arctan2(abs(x0), z0 + 1.15)

@@ -34,9 +34,9 @@ _STYLE_SHARE = {
 _PATTERN_SHARE = (0.46, 0.10, 0.08, 0.06, 0.06, 0.07, 0.07, 0.06, 0.04)
 
 _SURGICAL: tuple[tuple[float, Colour], ...] = (
-    (0.30, (150, 198, 226)),
-    (0.08, (110, 178, 226)),
-    (0.08, (168, 214, 220)),
+    (0.27, (152, 198, 222)),
+    (0.06, (118, 178, 220)),
+    (0.13, (172, 212, 220)),
     (0.24, (238, 240, 240)),
     (0.10, (32, 33, 37)),
     (0.06, (238, 186, 200)),
@@ -111,9 +111,7 @@ class Garment:
             ("loops", self.loops, ("ear", "head", "none")),
         ):
             if value not in known:
-                raise ValueError(
-                    f"unknown {name} {value!r} of a {self.kind} face mask: one of {', '.join(known)}"
-                )
+                raise ValueError(f"unknown {name} {value!r} of a {self.kind} face mask: one of {', '.join(known)}")
 
 
 def sample_garment(rng: np.random.Generator, **fixed: Any) -> Garment:
@@ -133,16 +131,14 @@ def sample_garment(rng: np.random.Generator, **fixed: Any) -> Garment:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of face mask {kind!r}: one of {', '.join(KINDS)}")
     style = fixed.get("style") or _choice(rng, STYLES[kind], _STYLE_SHARE[kind])
-    base = {"surgical": _surgical, "n95": _respirator, "kn95": _respirator, "cloth": _cloth}[kind](
-        rng, kind, style
-    )
+    base = {"surgical": _surgical, "n95": _respirator, "kn95": _respirator, "cloth": _cloth}[kind](rng, kind, style)
     garment = replace(
         base,
         coverage=_choice(rng, COVERAGES, (0.62, 0.28, 0.10)),
         size=float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.18)),
         slack=float(rng.beta(1.6, 3.0)),
         tilt=float(rng.normal(0.0, 2.0)),
-        wrinkles=float(rng.beta(1.5, 2.5)),
+        wrinkles=float(rng.beta(1.5, 2.5) if style != "bandana" else rng.beta(3.0, 2.0)),
     )
     return replace(garment, **fixed)
 
@@ -171,9 +167,7 @@ def _surgical(rng: np.random.Generator, kind: str, style: str) -> Garment:
     colour = _pick(rng, _SURGICAL) if rng.random() < 0.93 else any_colour(rng)
     dark = sum(colour) < 200
     loop: Colour = colour if dark or rng.random() < 0.1 else (238, 238, 238)
-    pattern = (
-        "plain" if rng.random() < 0.95 else _choice(rng, ("flowers", "dots", "print", "weave"), (1, 1, 1, 1))
-    )
+    pattern = "plain" if rng.random() < 0.95 else _choice(rng, ("flowers", "dots", "print", "weave"), (1, 1, 1, 1))
     return Garment(
         kind, colour, "high", style, pattern, accent=any_colour(rng), loop_colour=loop,
         loops=_choice(rng, ("ear", "head", "none"), (0.72, 0.06, 0.22)),

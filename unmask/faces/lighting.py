@@ -44,10 +44,11 @@ _SKIN = np.array([0.42, 0.26, 0.19])
 @dataclass(frozen=True)
 class Light:
     """Light on a face: a surface of linear albedo `a` with unit normal `n` (camera frame) shows
-    `a * level * exp(slope . (n - (0, 0, 1)))` in linear RGB."""
+    `a * level * exp(slope . (n - (0, 0, 1)))` in linear RGB. `colourful` is 0 for a photo without colour, else 1."""
 
     level: Array
     slope: Array
+    colourful: float = 1.0
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +77,11 @@ def estimate_light(image: Image, pose: Pose, rng: np.random.Generator) -> Light:
     """
     height, width = image.shape[:2]
     at = pose.project(_PLACES)[:, :2]
+    low, high = (
+        np.clip(at.min(0), 0, (width, height)).astype(int),
+        np.clip(at.max(0), 0, (width, height)).astype(int),
+    )
+    colourful = _has_colour(image, (slice(low[1], high[1] + 1), slice(low[0], high[0] + 1)))
     normals = _NORMALS @ pose.camera.T / pose.scale
     step = max(pose.scale * 0.03, 0.5)
     pixels = np.rint(at[:, None, :] + _PATCH * step).astype(np.int64)  # [P, 25, 2]
@@ -84,11 +90,9 @@ def estimate_light(image: Image, pose: Pose, rng: np.random.Generator) -> Light:
     if usable.sum() < 3:
         usable = inside.any(1)
     if not usable.any():
-        return Light(np.full(3, 0.8), np.array([0.0, -0.3, 0.4]))
+        return Light(np.full(3, 0.8), np.array([0.0, -0.3, 0.4]), colourful)
     px = np.clip(pixels[usable], 0, (width - 1, height - 1))
-    seen = to_linear_table()[np.median(image[px[..., 1], px[..., 0]], axis=1).astype(np.uint8)].astype(
-        np.float64
-    )
+    seen = to_linear_table()[np.median(image[px[..., 1], px[..., 0]], axis=1).astype(np.uint8)].astype(np.float64)
     seen = seen + 0.003
     log = np.log(seen @ _LUMA)
     design = np.concatenate([np.ones((len(log), 1)), normals[usable] - (0.0, 0.0, 1.0)], 1)
@@ -103,7 +107,14 @@ def estimate_light(image: Image, pose: Pose, rng: np.random.Generator) -> Light:
         weight = 1.0 / (1.0 + (off / 0.25) ** 2)
     slope = np.clip(fit[1:], (-1.2, -1.0, 0.0), (1.2, 0.6, 1.2))
     mean = (seen * weight[:, None]).sum(0) / weight.sum()
-    return Light(_level(float(np.exp(fit[0])), mean, rng), slope)
+    level = _level(float(np.exp(fit[0])), mean, rng)
+    return Light(level, slope, colourful) if colourful else Light(np.full(3, level @ _LUMA), slope, 0.0)
+
+
+def _has_colour(image: Image, box: tuple[slice, slice]) -> float:
+    """1.0 if the part of the image that `box` cuts out has colour anywhere, 0.0 if it is grey."""
+    part = image[box][::2, ::2].astype(np.int16)
+    return float(part.size == 0 or np.ptp(part, axis=-1).mean() > 3.0)
 
 
 def _level(luminance: float, skin: Array, rng: np.random.Generator) -> Array:

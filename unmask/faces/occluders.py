@@ -129,9 +129,7 @@ def _turned(points: Array, angle: float, shift: Array) -> Array:
 
 def _skin(board: _Board, image: Image, pose: Pose) -> Float:
     """Linear albedo of a hand: the skin of this face or, now and then, another."""
-    at = np.rint(
-        pose.project(np.array([[-0.45, 0.35, 0.0], [0.45, 0.35, 0.0], [0.0, -0.4, 0.1]]))[:, :2]
-    ).astype(int)
+    at = np.rint(pose.project(np.array([[-0.45, 0.35, 0.0], [0.45, 0.35, 0.0], [0.0, -0.4, 0.1]]))[:, :2]).astype(int)
     h, w = image.shape[:2]
     inside = (at >= 0).all(1) & (at < (w, h)).all(1)
     table = np.array([(224, 172, 140), (196, 140, 108), (150, 100, 72), (92, 60, 44)])
@@ -153,7 +151,7 @@ def _hand(board: _Board, image: Image, pose: Pose) -> None:
     arm = np.array([[-0.38, 0.9], [0.38, 0.9], [0.48, 4.0], [-0.48, 4.0]])
     _polygon(board, _turned(arm * size, angle, shift), skin, 0.4)
     if rng.random() < 0.5:
-        cuff = arm + (0.0, rng.uniform(0.3, 0.8))
+        cuff = arm + np.array([0.0, rng.uniform(0.3, 0.8)])
         _polygon(board, _turned(cuff * (1.2 * size, size), angle, shift), sleeve, 0.3)
     t = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     palm = np.stack([0.48 * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** 0.7, 0.6 * np.sin(t) + 0.45], -1)
@@ -232,9 +230,7 @@ def _blob(board: _Board, image: Image, pose: Pose) -> None:
     wobble = sum(rng.normal(0, 0.22 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in range(1, 5))
     outline = np.stack([np.cos(t) * rng.uniform(0.7, 1.3), np.sin(t)], -1) * (radius * (1 + wobble))[:, None]
     colour = _cloth_colour(board) if rng.random() < 0.5 else _linear(any_colour(rng))
-    _polygon(
-        board, _turned(outline, rng.uniform(0, 6), rng.uniform(-0.6, 0.6, 2)), colour, rng.uniform(0.05, 0.6)
-    )
+    _polygon(board, _turned(outline, rng.uniform(0, 6), rng.uniform(-0.6, 0.6, 2)), colour, rng.uniform(0.05, 0.6))
 
 
 def _microphone(board: _Board, image: Image, pose: Pose) -> None:
@@ -257,9 +253,7 @@ def _cup(board: _Board, image: Image, pose: Pose) -> None:
     angle, size = rng.uniform(-0.5, 0.5), rng.uniform(0.8, 1.4)
     shift = np.array([rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 0.6)])
     w = rng.uniform(0.4, 0.55)
-    body = np.array(
-        [[-w, 0.0], [-0.5 * w, -0.06], [0.5 * w, -0.06], [w, 0.0], [0.75 * w, 1.5], [-0.75 * w, 1.5]]
-    )
+    body = np.array([[-w, 0.0], [-0.5 * w, -0.06], [0.5 * w, -0.06], [w, 0.0], [0.75 * w, 1.5], [-0.75 * w, 1.5]])
     _polygon(board, _turned(body * size, angle, shift), _linear(any_colour(rng)), 0.45)
     band = np.array([[-0.95 * w, 0.4], [0.95 * w, 0.4], [0.85 * w, 0.95], [-0.85 * w, 0.95]])
     if rng.random() < 0.5:

@@ -31,9 +31,7 @@ def _spread(count: int, size: int) -> Float:
     position = np.linspace(0.0, count - 1.0, size)
     start = np.minimum(position.astype(int), count - 2)
     f = position - start
-    taps = (
-        np.stack([-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2], 1) / 2
-    )
+    taps = np.stack([-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2], 1) / 2
     weights = np.zeros((size, count))
     for k in range(4):
         index = np.clip(start + k - 1, 0, count - 1)
@@ -119,9 +117,7 @@ def _box(points: Float, straps: list[Strap], shape: tuple[int, ...]) -> tuple[ND
     return None if (end <= corner).any() else (corner, end - corner)
 
 
-def _chart(
-    points: Float, facing: NDArray[np.bool_], lo: Array, factor: Float, big: Array, far_right: bool
-) -> Float:
+def _chart(points: Float, facing: NDArray[np.bool_], lo: Array, factor: Float, big: Array, far_right: bool) -> Float:
     """For every corner between pixels [h + 1, w + 1] of the oversampled box the texel seen there, or -1.
 
     Painter's order: every texel is set down as 2 x 2 samples, far columns first, and in each column the rows under the

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 #: Eyes, nose tip and mouth corners of the mean face. The frontal x and y are the ffhq template in eye distances.
-POINTS = np.array(
-    [[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.587, 0.50], [-0.444, 1.043, 0.10], [0.444, 1.043, 0.10]]
-)
+POINTS = np.array([[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.587, 0.50], [-0.444, 1.043, 0.10], [0.444, 1.043, 0.10]])
 
 _THETA = np.arange(0.0, 91.0, 15.0)
 _JAW_Y = np.array([1.72, 1.69, 1.57, 1.35, 1.06, 0.75, 0.45])

@@ -19,9 +19,10 @@ from unmask.faces.compose import Layer, Simulated, check_image, compose
 from unmask.faces.drape import Drape, drape
 from unmask.faces.garments import Garment, sample_garment
 from unmask.faces.occluders import occlude
+from unmask.faces.relief import emboss
 from unmask.faces.render import Strap, normals_of, rasterise, surface
 from unmask.faces.shape3d import Array, Pose, fit_pose
-from unmask.faces.textures import emboss, paint, place_valves
+from unmask.faces.textures import paint, place_valves
 
 __all__ = ["Garment", "Simulated", "occlude", "sample_garment", "simulate"]
 
@@ -29,6 +30,7 @@ Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 _OVERSAMPLE = 2.0
+_ODD = 0.08  # share of garments whose light and grain do not match the photo, for variety
 # Eye distances in drawn pixels: smaller faces are drawn enlarged, larger ones reduced.
 _SMALLEST, _LARGEST = 48.0, 220.0
 
@@ -48,11 +50,23 @@ def simulate(image: Image, kps: Array, rng: np.random.Generator, garment: Garmen
     check_image(image)
     pose = fit_pose(kps)
     garment = garment or sample_garment(rng)
-    worn = drape(garment, rng, width=float(rng.normal(1.0, 0.03)), chin=float(rng.normal(1.0, 0.03)))
+    worn = drape(garment, rng, width=float(rng.normal(1.0, 0.03)), chin=float(rng.normal(1.015, 0.035)))
     light = lighting.estimate_light(image, pose, rng)
     grain = lighting.estimate_grain(image, pose)
+    if rng.random() < _ODD:
+        light, grain = _odd(light, grain, rng)
     layer = _draw(garment, worn, pose, light, rng, image.shape[:2])
     return Simulated(*compose(image, layer, grain, rng, pose.scale), garment)
+
+
+def _odd(
+    light: lighting.Light, grain: lighting.Grain, rng: np.random.Generator
+) -> tuple[lighting.Light, lighting.Grain]:
+    """Light and grain that do not fit the photo: flash, shade, pasted pictures, other cameras."""
+    level = light.level * rng.uniform(0.6, 1.5) * np.exp(rng.normal(0, 0.1, 3) * light.colourful)
+    slope = light.slope * rng.uniform(0.0, 1.6) + rng.normal(0, 0.2, 3)
+    odd = lighting.Grain(grain.noise * rng.uniform(0, 2), float(rng.uniform(0.3, 1.0)))
+    return lighting.Light(level, slope, light.colourful), odd
 
 
 def _draw(
@@ -74,19 +88,20 @@ def _draw(
     points += smooth * (relief * pose.scale)[..., None]
     shade = _shading(points, relief, light)
     albedo = lighting.to_linear_table()[paint(garment, rng, height, width, valves)]
+    if not light.colourful:
+        albedo = np.repeat(albedo @ np.array([[0.2126], [0.7152], [0.0722]], np.float32), 3, axis=2)
     colours = lighting.encode(albedo * shade[..., None] * light.level.astype(np.float32))
     straps = _straps(garment, worn, pose, light, rng)
     return rasterise(points, smooth[..., 2] > -0.02, colours, straps, pose, zoom, shape)
 
 
-def _straps(
-    garment: Garment, worn: Drape, pose: Pose, light: lighting.Light, rng: np.random.Generator
-) -> list[Strap]:
+def _straps(garment: Garment, worn: Drape, pose: Pose, light: lighting.Light, rng: np.random.Generator) -> list[Strap]:
     albedo = lighting.to_linear_table()[np.array(garment.loop_colour, np.uint8)]
-    thickness = pose.scale * float(rng.uniform(0.02, 0.05))
+    broad = garment.style in ("contour", "sport") and rng.random() < 0.5
+    thickness = pose.scale * float(rng.uniform(0.06, 0.14) if broad else rng.uniform(0.02, 0.05))
     straps = []
     for line in worn.straps:
-        tone = albedo * light.level * rng.uniform(0.6, 0.95)
+        tone = (albedo if light.colourful else albedo.mean()) * light.level * rng.uniform(0.6, 0.95)
         visible = _visible(line, pose)
         if len(visible) > 1:
             straps.append(Strap(visible, lighting.encode(tone.astype(np.float32)), thickness))

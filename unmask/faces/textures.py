@@ -51,21 +51,22 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, c
     return cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def paint(
-    garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()
-) -> Image:
+def paint(garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()) -> Image:
     """Colours of the garment, sRGB [H, W, 3], before any light falls on it."""
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = garment.colour
     _PAINTERS[garment.pattern](canvas, garment, rng)
-    hem = rng.random()
-    edge = max(1, round(0.035 * height))
-    if garment.kind == "cloth" and hem < 0.2:
-        canvas[:edge] = canvas[-edge:] = garment.accent if hem < 0.1 else _scaled(garment.colour, 0.7)
-    if garment.style == "sport" and rng.random() < 0.7:
+    if garment.kind == "cloth" and rng.random() < (0.7 if garment.style == "sport" else 0.06):
         _panels(canvas, garment, rng)
+    if garment.kind == "cloth" and rng.random() < (0.5 if garment.style == "sport" else 0.2):
+        _trim(canvas, garment, rng)
     if garment.kind == "surgical" and rng.random() < 0.6:
         _binding(canvas, garment, rng)
+    if garment.kind in ("n95", "kn95") or garment.style == "sport":
+        if rng.random() < 0.3:
+            _clip(canvas, rng)
+        if rng.random() < 0.15:
+            _print(canvas, garment, rng, small=True)
     for valve in valves:
         _paint_valve(canvas, garment, rng, valve)
     return canvas
@@ -154,18 +155,21 @@ def _flowers(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
         cv2.circle(canvas, (x, y), max(1, round(size * 0.45)), palette[2], -1)
 
 
-def _print(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
-    """One motif, somewhere near the middle: letters, a cross, a disc, a smile, a ring of strokes."""
+def _print(canvas: Image, garment: Garment, rng: np.random.Generator, small: bool = False) -> None:
+    """A motif or a few, anywhere: letters, a cross, a disc, a smile, a bundle of strokes."""
+    for _ in range(1 if small or rng.random() < 0.6 else int(rng.integers(2, 6))):
+        _motif(canvas, garment, rng, rng.uniform(0.015, 0.04) if small else rng.uniform(0.04, 0.16))
+
+
+def _motif(canvas: Image, garment: Garment, rng: np.random.Generator, share: float) -> None:
     height, width = canvas.shape[:2]
-    x, y = round(width * rng.uniform(0.3, 0.7)), round(height * rng.uniform(0.35, 0.75))
-    size = width * rng.uniform(0.05, 0.15)
-    s, line = round(size), max(1, round(size * rng.uniform(0.12, 0.35)))
+    x, y = round(width * rng.uniform(0.2, 0.8)), round(height * rng.uniform(0.25, 0.8))
+    size = width * share
+    s, line = max(2, round(size)), max(1, round(size * rng.uniform(0.12, 0.35)))
     choice = int(rng.integers(5))
     if choice == 0:
         text = "".join(rng.choice(list("ABCDEFGHKLMNOPRSTUVWXYZ"), int(rng.integers(2, 8))))
-        cv2.putText(
-            canvas, text, (x - 2 * s, y), int(rng.integers(4)), size / 22, garment.accent, line, cv2.LINE_AA
-        )
+        cv2.putText(canvas, text, (x - 2 * s, y), int(rng.integers(4)), size / 22, garment.accent, line, cv2.LINE_AA)
     elif choice == 1:
         cv2.line(canvas, (x - s, y - s), (x + s, y + s), garment.accent, line, cv2.LINE_AA)
         cv2.line(canvas, (x - s, y + s), (x + s, y - s), garment.accent, line, cv2.LINE_AA)
@@ -176,10 +180,8 @@ def _print(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
         cv2.ellipse(canvas, (x, y), (2 * s, s), 0, 10, 170, garment.accent, line, cv2.LINE_AA)
     else:
         for _ in range(int(rng.integers(4, 14))):
-            a, b = rng.normal(0, size, (2, 2)) + (x, y)
-            cv2.line(
-                canvas, tuple(a.astype(int).tolist()), tuple(b.astype(int).tolist()), garment.accent, line
-            )
+            a, b = rng.normal(0, size, (2, 2)) + np.array([x, y])
+            cv2.line(canvas, tuple(a.astype(int).tolist()), tuple(b.astype(int).tolist()), garment.accent, line)
 
 
 def _camo(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
@@ -211,6 +213,26 @@ def _panels(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
     _mix(canvas, panel, np.clip(edge * 40, 0, 1))
 
 
+def _trim(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
+    """A border of another colour along all edges, or along the upper and lower ones."""
+    height = canvas.shape[0]
+    dark: Colour = (24, 24, 26)
+    tone = (garment.accent, dark, _scaled(garment.colour, 0.65), _scaled(garment.colour, 1.3))[int(rng.integers(4))]
+    band = max(1, round(height * rng.uniform(0.025, 0.07)))
+    canvas[:band] = canvas[-band:] = tone
+    if rng.random() < 0.5:
+        canvas[:, :band] = canvas[:, -band:] = tone
+
+
+def _clip(canvas: Image, rng: np.random.Generator) -> None:
+    """The metal or foam strip over the nose, worn outside."""
+    height, width = canvas.shape[:2]
+    half, top = width * rng.uniform(0.07, 0.16), height * rng.uniform(0.01, 0.05)
+    tone = ((205, 208, 212), (150, 152, 156), (230, 200, 60), (40, 40, 44))[int(rng.integers(4))]
+    low = top + height * rng.uniform(0.04, 0.09)
+    cv2.rectangle(canvas, (round(width / 2 - half), round(top)), (round(width / 2 + half), round(low)), tone, -1)
+
+
 def _binding(canvas: Image, garment: Garment, rng: np.random.Generator) -> None:
     """The welded or bound edges of a surgical mask, a little lighter or darker than its face."""
     height, width = canvas.shape[:2]
@@ -235,72 +257,3 @@ def _paint_valve(canvas: Image, garment: Garment, rng: np.random.Generator, valv
             cv2.line(canvas, (x - a // 2, y + round(k * b)), (x + a // 2, y + round(k * b)), slot, 1)
     else:
         cv2.ellipse(canvas, (x, y), (max(1, a // 2), max(1, b // 2)), 0, 0, 360, slot, 1)
-
-
-def emboss(
-    garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()
-) -> Float:
-    """Relief [H, W] of the cloth in eye distances: pleats, seams, wire, wrinkles, edges."""
-    u, v = grid(height, width)
-    side = np.abs(u)
-    relief = np.zeros((height, width), np.float32)
-    if garment.style == "pleated":
-        relief += _pleats(garment, rng, u, v)
-    if garment.style in ("cup", "duckbill"):
-        at = rng.uniform(0.45, 0.6)
-        relief += 0.012 * np.exp(-(((v - at) / 0.015) ** 2)) * (rng.random() < 0.5)
-        rim = rng.uniform(0.05, 0.1)
-        relief -= 0.015 * np.exp(-(((np.maximum(side, np.abs(2 * v - 1)) - (1 - rim)) / 0.02) ** 2))
-    if garment.style in ("fold", "contour", "flat", "sport") and rng.random() < 0.85:
-        relief += rng.uniform(0.004, 0.016) * np.exp(-side / 0.018)
-    if garment.style == "boat":
-        for at in (rng.uniform(0.28, 0.38), rng.uniform(0.62, 0.72)):
-            bow = at + 0.10 * np.sign(at - 0.5) * (1 - side**2)
-            relief -= 0.016 * np.exp(-(((v - bow) / 0.018) ** 2))
-    if garment.kind != "cloth" or rng.random() < 0.3:  # the wire over the nose
-        depth = rng.uniform(0.003, 0.010)
-        relief += (
-            depth * np.exp(-(((v - rng.uniform(0.04, 0.09)) / 0.022) ** 2)) * (side < rng.uniform(0.22, 0.4))
-        )
-    seam = rng.uniform(0.02, 0.06)
-    relief -= rng.uniform(0.0, 0.008) * np.exp(-(((np.minimum(v, 1 - v) - seam) / 0.010) ** 2))
-    relief -= rng.uniform(0.0, 0.006) * np.exp(-(((1 - side - seam) / 0.012) ** 2))
-    relief += _wrinkles(garment, rng, height, width)
-    for valve in valves:
-        distance = np.hypot((u - valve.u) * 1.25, (v - valve.v) * 1.5) / valve.radius
-        inside = np.clip((1.0 - distance) * 6.0, 0.0, 1.0)
-        dome = 0.07 - 0.05 * distance**2 + 0.02 * np.exp(-(((distance - 0.55) / 0.12) ** 2))
-        relief += inside * (dome - relief)
-    return relief
-
-
-def _pleats(garment: Garment, rng: np.random.Generator, u: Float, v: Float) -> Float:
-    """Three or so downward folds, pressed flat at the sides and opened in the middle."""
-    count = int(rng.integers(3, 5)) if garment.kind == "surgical" else int(rng.integers(2, 4))
-    places = np.linspace(0.22, 0.75, count) + rng.normal(0, 0.02, count)
-    depth = rng.uniform(0.015, 0.04)
-    relief = np.zeros((v.shape[0], u.shape[1]), np.float32)
-    bow = rng.uniform(-0.04, 0.07)
-    for at in places:
-        line = v - at - bow * (1 - u**2) * (at - 0.3) * 2
-        fold = np.where(line < 0, np.exp(line / 0.10), np.exp(-np.maximum(line, 0) / 0.018))
-        relief += (depth * rng.uniform(0.6, 1.3) * fold * (0.45 + 0.55 * np.abs(u))).astype(np.float32)
-    return relief
-
-
-def _wrinkles(garment: Garment, rng: np.random.Generator, height: int, width: int) -> Float:
-    """Waves of the cloth, creases that start at the corners, and a gentle bulging."""
-    stiff = 0.35 if garment.kind in ("n95", "kn95") else 1.0
-    rows, columns = height // 2, width // 2
-    u, v = grid(rows, columns)
-    relief = smooth_noise(rng, rows, columns, 4, 5) * (0.012 + 0.022 * garment.wrinkles) * stiff
-    relief += smooth_noise(rng, rows, columns, 8, 9) * 0.008 * garment.wrinkles * stiff
-    for _ in range(int(rng.poisson(2.5 + 4.0 * garment.wrinkles * stiff))):
-        sign = -1.0 if rng.random() < 0.5 else 1.0
-        corner = float(rng.choice([0.0, 1.0, rng.uniform(0.1, 0.9)]))
-        slope = np.float32((0.5 - corner) * rng.uniform(0.0, 0.9) + rng.normal(0, 0.12))
-        along = (1 - np.float32(sign) * u).astype(np.float32)
-        line = (v - np.float32(corner) - slope * along) * np.float32(1.0 / rng.uniform(0.02, 0.05))
-        amount = rng.uniform(-1.0, 1.2) * 0.026 * (0.25 + garment.wrinkles) * stiff
-        relief += np.exp(-line * line) * (amount * np.exp(-along / rng.uniform(0.25, 0.7))).astype(np.float32)
-    return cv2.resize(relief, (width, height), interpolation=cv2.INTER_LINEAR)
