@@ -181,6 +181,4 @@ def _unmasking(name: str, device: str) -> Unmasking:
         if Path(name).suffix:
             raise
         known = ", ".join((*BASELINES, UNMASK))
-        raise UsageError(
-            f"{name}: no such restorer; use one of {known}, or weights by path ({error})"
-        ) from error
+        raise UsageError(f"{name}: no such restorer; use one of {known}, or weights by path ({error})") from error

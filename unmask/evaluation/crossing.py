@@ -80,9 +80,7 @@ class Crossing:
         at = np.asarray(edges)[block][:, None] + np.arange(BLOCK)  # [R,BLOCK]
         at = np.minimum(at, high - 1)
         rows = np.arange(len(weights))[:, None]
-        inside = before[:, None] + np.cumsum(
-            weights[rows, self.first[at]] * weights[rows, self.second[at]], 1
-        )
+        inside = before[:, None] + np.cumsum(weights[rows, self.first[at]] * weights[rows, self.second[at]], 1)
         last = np.minimum((inside <= wanted[:, None]).sum(1), BLOCK - 1)
         place = np.minimum(at[:, 0] + last, high - 1)
         return np.nextafter(self.ranked[place], np.float32(np.inf)).astype(np.float64)

@@ -33,9 +33,7 @@ Bools = NDArray[np.bool_]
 MISSING = -np.inf  # what a missing genuine pair scores: below every threshold
 
 
-def accuracy(
-    scores: Floats, issame: Bools, folds: NDArray[np.int64], weights: Floats
-) -> tuple[Floats, Bools]:
+def accuracy(scores: Floats, issame: Bools, folds: NDArray[np.int64], weights: Floats) -> tuple[Floats, Bools]:
     """k-fold accuracy [R], mean over the folds, and which pairs [P] are right under the first row of weights.
 
     The threshold of each fold is the one with the highest accuracy on all other folds (the middle of the gap
@@ -50,9 +48,7 @@ def accuracy(
         train = ~test if len(names) > 1 else test
         found = _best_threshold(scores[train], issame[train], weights[:, train])
         scored = np.where(np.isnan(scores[test]), np.nan, scores[test])
-        hit = np.where(
-            issame[test], scored >= found[:, None], scored < found[:, None]
-        )  # NaN compares as False
+        hit = np.where(issame[test], scored >= found[:, None], scored < found[:, None])  # NaN compares as False
         total = weights[:, test].sum(1)
         with np.errstate(invalid="ignore"):
             per_fold[row] = (hit * weights[:, test]).sum(1) / total

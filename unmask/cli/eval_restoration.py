@@ -1,0 +1,126 @@
+"""``unmask eval-restoration``: restorers side by side on held-out faces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..evaluation.restoration import Results, Segment
+
+RESTORERS = "mask,opencv,mean,linear,unmask"
+
+
+@click.command()
+@click.option(
+    "--data", "root", metavar="DIR", envvar="UNMASK_DATA", help="Folder of face data ($UNMASK_DATA)."
+)
+@click.option("--sources", metavar="NAME,...", help="Sources below it; by default the four of faces128.")
+@click.option(
+    "--restorers",
+    default=RESTORERS,
+    show_default=True,
+    metavar="NAME,...",
+    help="Baselines, 'unmask' (the embedded one), or weights by name or path.",
+)
+@click.option(
+    "--recogniser",
+    default="embedded",
+    show_default=True,
+    metavar="NAME",
+    help="Judge of identity: embedded, insightface:PACK, or a path; take one that trained no restorer.",
+)
+@click.option(
+    "--region",
+    type=click.Choice(["true", "auto"]),
+    default="true",
+    show_default=True,
+    help="Region given to the restorers: the exact one, or what the segmenter finds.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N faces, spread over the split.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the face masks.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON.")
+@click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables as Markdown.")
+@click.option("--sheet", metavar="FILE", help="Write a contact sheet: masked, region, each restorer, true.")
+def eval_restoration(
+    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, limit: int | None,
+    seed: int, device: str, json_file: str | None, markdown_file: str | None, sheet: str | None,
+) -> None:  # fmt: skip
+    """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
+    from .. import recognition
+    from ..evaluation import baselines, linear, restoration
+    from ..restore import pick_device
+
+    if root is None:
+        raise UsageError("eval-restoration needs faces; give their folder with --data or UNMASK_DATA")
+    where = str(pick_device(device))
+    judge = recognition.load(recogniser)
+    chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
+    faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
+    segment = _segmenter(where) if region == "auto" else None
+    with click.progressbar(length=len(faces), label="faces", file=click.get_text_stream("stderr")) as bar:
+        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update)
+    found = restoration.summary(results)
+    facts = {
+        "recogniser": {"name": judge.name, "fingerprint": judge.fingerprint},
+        "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
+        "seed": seed,
+        "region": region,
+    }
+    _print(found["all"], judge.name)
+    _write(found, facts, results, json_file, markdown_file, sheet)
+
+
+def _segmenter(device: str) -> Segment:
+    from ..faces.segment import Segmenter
+
+    segmenter = Segmenter(device=device)
+    return lambda crops: segmenter.predict(crops)[0]
+
+
+def _print(group: dict[str, Any], judge: str) -> None:
+    from ..evaluation import restoration, tables
+
+    click.echo(_caption(group, judge))
+    click.echo(tables.plain(*restoration.rows(group)))
+
+
+def _caption(group: dict[str, Any], judge: str) -> str:
+    text = f"{group['faces']} faces, {100 * group['coverage']:.1f} % covered, identity by {judge}"
+    iou = group.get("region_iou")
+    return text if iou is None else f"{text}, region found with IoU {iou:.3f}"
+
+
+def _write(
+    found: dict[str, Any],
+    facts: dict[str, Any],
+    results: Results,
+    json_file: str | None,
+    markdown_file: str | None,
+    sheet: str | None,
+) -> None:
+    from .. import images
+    from ..evaluation import restoration, tables
+    from ..images.write import replace_file
+
+    judge = facts["recogniser"]["name"]
+    if json_file:
+        whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds, "groups": found}
+        replace_file(Path(json_file), (json.dumps(whole, indent=1) + "\n").encode())
+    if markdown_file:
+        parts = [
+            f"**{name}**: {_caption(group, judge)}\n\n{tables.markdown(*restoration.rows(group))}"
+            for name, group in found.items()
+        ]
+        replace_file(Path(markdown_file), "\n".join(parts).encode())
+    if sheet:
+        labels = ["masked", "region", *results.figures, "true"]
+        picture = images.sheet(results.sheet, labels)
+        photo = images.read(picture)
+        images.write(photo, picture, Path(sheet))
