@@ -38,9 +38,9 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the detector.
 
-    ``photos`` are folders with ``images.zip`` (and ``faces.csv``, unless ``teacher`` names a detector that labels them);
-    ``worn`` likewise, of people who wear real face masks: only every second of these is used, the others are for
-    looking at. ``sources`` are aligned faces.
+    ``photos`` are folders with ``images.zip`` and ``faces.csv`` (without it ``teacher``, the path of a detector,
+    labels the photos); ``worn`` likewise, of people who wear real face masks: only every second of these is used, the
+    others are for looking at. ``sources`` are aligned faces.
     """
 
     model: Network = Network()
@@ -67,7 +67,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     held_config = replace(config.scenes, count=config.val_scenes, seed=config.scenes.seed + 1)
     held_scenes = detection_data.build_scenes(held, held_faces, held_config)
     torch.manual_seed(config.seed)
-    model = Detector(**vars(config.model)).to(device, memory_format=torch.channels_last)
+    model = Detector(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     grid = assignment.anchors(config.scenes.size, config.scenes.size)
     placed = assignment.Anchors(grid.centre.to(device), grid.size.to(device), grid.stride.to(device), grid.counts)
@@ -105,7 +105,7 @@ def gather(config: Config) -> tuple[list[photos.LabelledPhoto], list[photos.Labe
     """The labelled photos for training and those held out."""
     from ..faces.detect import load_detector
 
-    teacher = load_detector(config.teacher, threshold=photos.DOUBT) if config.teacher else None
+    teacher = load_detector(config.teacher, min_score=photos.DOUBT) if config.teacher else None
     known: list[photos.LabelledPhoto] = []
     held: list[photos.LabelledPhoto] = []
     for name in config.photos:

@@ -48,8 +48,8 @@ def load(
 ) -> list[LabelledPhoto]:
     """The photos of ``folder/images.zip``; every ``every``-th (0, ``every``, ...) is held out for validation.
 
-    The faces come from ``teacher`` where given (which sees more than one face and doubtful ones, and is asked once:
-    its answers are cached), else from ``folder/faces.csv``.
+    The faces come from ``folder/faces.csv`` where there is one, else from ``teacher``, which is asked once: its answers
+    are cached.
     """
     folder = Path(folder)
     archive = folder / "images.zip"
@@ -59,7 +59,7 @@ def load(
         names = [n for n in sorted(stored.namelist()) if not n.endswith("/")]
         chosen = [n for i, n in enumerate(names) if (i % every == 0) == (split == "val")]
         pictures = [np.asarray(Image.open(io.BytesIO(stored.read(n))).convert("RGB")) for n in chosen]
-    if teacher is None:
+    if teacher is None or (folder / "faces.csv").is_file():
         known = _table(folder / "faces.csv")
         labels = [known.get(n, np.zeros((0, 15))) for n in chosen]
     else:
@@ -95,6 +95,7 @@ def _ask(teacher: Detector, archive: Path, names: list[str], pictures: list[np.n
         rows = [np.concatenate([f.bbox, [f.det_score], np.ravel(f.kps)]) for f in teacher.detect(pixels)]
         labels.append(np.array(rows).reshape(-1, 15))
     partial = path.with_suffix(".part.npz")
-    np.savez(partial, **{f"a{i}": rows for i, rows in enumerate(labels)})
+    arrays: dict[str, Any] = {f"a{i}": rows for i, rows in enumerate(labels)}
+    np.savez(partial, **arrays)
     os.replace(partial, path)
     return labels
