@@ -95,7 +95,7 @@ class Restorer:
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
-        except (TypeError, ValueError) as error:
+        except (UnmaskError, TypeError, ValueError) as error:
             raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
@@ -109,7 +109,7 @@ class Restorer:
             segmenter,
             detector,
             size=unmasker.size,
-            template=checkpoint.meta.get("template", "ffhq"),
+            template=unmasker.template,
             recogniser=_recogniser(folder),
             device=where,
             made_by=made_by,

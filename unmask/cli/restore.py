@@ -79,7 +79,7 @@ class FaceChoice(click.ParamType):
 @click.option(
     "--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack."
 )
-@click.option("--detector", metavar="FILE", help="Another face detector in SCRFD's layout, as an ONNX file.")
+@click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise."
 )

@@ -63,7 +63,7 @@ class Colour(click.ParamType):
     help="The same seed and file name give the same picture.",
 )
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: the exact region covered.")
-@click.option("--detector", metavar="FILE", help="Another face detector in SCRFD's layout, as an ONNX file.")
+@click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
 def simulate(
