@@ -10,7 +10,8 @@ __all__ = ["Restored", "Restorer", "UnmaskError", "__version__"]
 from .errors import UnmaskError
 
 if TYPE_CHECKING:
-    from .restore import Restored, Restorer
+    from .restore import Restorer
+    from .result import Restored
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
-    "unmask": {"errors", "restore"},
+    "unmask": {"errors", "restore", "result"},
     "__main__": {"cli"},
 }  # fmt: skip
 # Within `faces` only these may lean on more than `images` and `errors`.

@@ -39,6 +39,8 @@ class MappingNetwork(nn.Module):
 class SynthesisLayer(nn.Module):
     """Modulated convolution, noise, bias, leaky ReLU."""
 
+    noise_const: Tensor
+
     def __init__(self, inputs: int, outputs: int, w_dim: int, resolution: int, up: bool) -> None:
         super().__init__()
         self.conv = ModulatedConv(inputs, outputs, w_dim, up=up)
@@ -80,6 +82,8 @@ class Synthesis(nn.Module):
         img_resolution: side of the picture, a power of two from 8.
         channels: channels at 4, 8, ... img_resolution; None takes the paper's.
     """
+
+    taps: Tensor
 
     def __init__(self, w_dim: int, img_resolution: int, channels: Sequence[int] | None = None) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ def lay(under: np.ndarray, face: np.ndarray, matrix: np.ndarray, rng: np.random.
 def background(photos: Sequence[LabelledPhoto], size: int, rng: np.random.Generator) -> np.ndarray:
     """A picture without faces, uint8 [S,S,3]: part of a photo, a gradient, or noise of some coarseness."""
     for _ in range(12 if photos and rng.random() < 0.8 else 0):
-        photo = photos[rng.integers(len(photos))]
+        photo = photos[int(rng.integers(len(photos)))]
         height, width = photo.pixels.shape[:2]
         side = int(rng.uniform(0.15, 0.9) * min(height, width))
         if side < 16:

@@ -202,7 +202,7 @@ def from_photo(photo: LabelledPhoto, config: SceneConfig, rng: np.random.Generat
     place = np.array([_place(config.size, reach, rng), _place(config.size, reach, rng)])
     matrix = placed((box[:2] + box[2:]) / 2, place, scale, _angle(config, rng))
     if rng.random() < 0.5:
-        border, value = "constant", float(rng.choice([0, 0, 255, rng.integers(256)]))
+        border, value = "constant", float(rng.choice([0, 0, 255, int(rng.integers(256))]))
     else:
         border, value = "replicate", 0.0
     scene = Scene(align.warp(pixels, matrix, config.size, border=border, value=value, filter="linear"))

@@ -27,5 +27,5 @@ def update(average: nn.Module, module: nn.Module, batch_size: int, kimg: float, 
     beta = 0.5 ** (batch_size / max(half_life, 1e-8))
     for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
         slow.lerp_(fast, 1 - beta)
-    for slow, fast in zip(average.buffers(), module.buffers(), strict=True):
-        slow.copy_(fast)
+    for kept, current in zip(average.buffers(), module.buffers(), strict=True):
+        kept.copy_(current)

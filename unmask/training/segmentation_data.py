@@ -160,9 +160,10 @@ def misalign(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both moved, turned and scaled alike, as by the points of a real detector."""
     size = image.shape[0]
-    matrix = cv2.getRotationMatrix2D(
+    turned = cv2.getRotationMatrix2D(
         (size / 2, size / 2), float(rng.normal(0, config.degrees)), float(np.exp(rng.normal(0, config.scale)))
     )
+    matrix = np.asarray(turned, np.float64)
     matrix[:, 2] += rng.normal(0, config.shift * size / 128, 2)
     border = int(rng.choice([cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT]))
     moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)

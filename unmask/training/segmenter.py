@@ -54,7 +54,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     held_config = replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1)
     held_out = segmentation_data.build_pool(held, held_config)
     torch.manual_seed(config.seed)
-    model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)
+    model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
     def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor, Tensor]:
