@@ -1,18 +1,30 @@
 """``bias_act`` and ``upfirdn2d``, the two ops StyleGAN2 is made of besides convolution.
 
 ``impl`` chooses the code that runs: ``"reference"`` is plain PyTorch, ``"native"`` the compiled kernels of
-``third_party/stylegan2_ops``, and ``"auto"`` (the default) what the environment variable ``UNMASK_OPS`` says.
+``third_party/stylegan2_ops``, and ``"auto"`` (the default) does what the environment variable ``UNMASK_OPS``
+says, which is ``auto`` too where it is not set:
+
+- ``UNMASK_OPS=native`` builds the kernels on the first call, which takes about a minute once per machine; where
+  that is impossible it says so in one warning and takes the reference. ``impl="native"`` raises instead.
+- ``UNMASK_OPS=auto`` takes the kernels where they are built already and the reference where they are not: it never
+  makes anyone wait for a compiler. ``unmask doctor --ops`` builds them.
+- ``UNMASK_OPS=reference`` takes the reference.
+
+While a graph is exported or compiled the variable is not asked and the reference runs: its parts are known to
+exporters, and compilers fuse them. The same holds for a filter that needs a gradient, for forward-mode
+derivatives, and for tensors on devices other than CPU and CUDA.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import reference
+from . import native, reference
 
 __all__ = ["bias_act", "setup_filter", "upfirdn2d"]
 
@@ -56,7 +68,8 @@ def bias_act(
         if b.ndim != 1 or b.shape[0] != x.shape[dim]:
             raise ValueError(f"a bias of shape {tuple(b.shape)} does not fit dim {dim} of {tuple(x.shape)}")
     gain = reference.ACTIVATIONS[act].gain if gain is None else float(gain)
-    return reference.bias_act(x, b, act, gain, clamp, dim)
+    ops = native if _takes_native(impl, x) else reference
+    return ops.bias_act(x, b, act, gain, clamp, dim)
 
 
 def upfirdn2d(
@@ -102,7 +115,8 @@ def upfirdn2d(
     width = x.shape[3] * ups[1] + pads[0] + pads[1] - f.shape[-1]
     if height < 0 or width < 0:
         raise ValueError(f"{tuple(x.shape)} with padding {pads} is smaller than the filter {tuple(f.shape)}")
-    return reference.upfirdn2d(x, f, ups, downs, pads, flip, float(gain))
+    ops = native if _takes_native(impl, x, f) else reference
+    return ops.upfirdn2d(x, f, ups, downs, pads, flip, float(gain))
 
 
 def setup_filter(
@@ -141,6 +155,23 @@ def setup_filter(
     if f.ndim == 1 and not separable:
         f = torch.outer(f, f)
     return f.to(device=device, dtype=torch.float32)
+
+
+def _takes_native(impl: str, x: Tensor, f: Tensor | None = None) -> bool:
+    """Whether the call goes to the native kernels, see the head of this file."""
+    chosen = os.environ.get("UNMASK_OPS", "auto") if impl == "auto" else impl
+    if chosen not in ("auto", "native", "reference"):
+        raise ValueError(f"{chosen!r} is no way to run an op: choose auto, native or reference")
+    if impl == "native":
+        native.load()
+        if not native.supports(x.device):
+            raise ValueError(f"there are no native kernels for {x.device}; use impl='reference'")
+        return True
+    if chosen == "reference" or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    if torch.autograd.forward_ad._current_level >= 0 or (f is not None and f.requires_grad):
+        return False
+    return x.dtype in native.DTYPES and native.available(x.device, chosen == "native")
 
 
 def _pair(value: int | Sequence[int], name: str) -> tuple[int, int]:

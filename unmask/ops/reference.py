@@ -30,6 +30,10 @@ def _lrelu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE)
 
 
+def _softplus(x: Tensor) -> Tensor:
+    return F.softplus(x, threshold=40.0)  # beyond it, x itself is exact also in float64
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(lambda x: x, 1.0),
     "relu": Activation(F.relu, math.sqrt(2)),
@@ -38,7 +42,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(torch.sigmoid, 1.0),
     "elu": Activation(F.elu, 1.0),
     "selu": Activation(F.selu, 1.0),
-    "softplus": Activation(F.softplus, 1.0),
+    "softplus": Activation(_softplus, 1.0),
     "swish": Activation(F.silu, math.sqrt(2)),
 }
 
@@ -79,9 +83,7 @@ def upfirdn2d(
         return _filter(x, f[:, None] * gain, (up[0], 1), (down[0], 1), [0, 0, *padding[2:]])
 
 
-def _filter(
-    x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], padding: Sequence[int]
-) -> Tensor:
+def _filter(x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], padding: Sequence[int]) -> Tensor:
     """Convolve every channel with ``f`` ``[taps_y, taps_x]``: the whole op for one pass."""
     channels = x.shape[1]
     left, right, top, bottom = padding
@@ -89,8 +91,8 @@ def _filter(
         inside = (0, 0)
         if top == bottom >= 0 and left == right >= 0:
             inside = (top, left)
-        elif any(padding):
-            x = F.pad(x, list(padding))
+        else:
+            x = _pad(x, padding)
         weight = _depthwise(f.flip([0, 1]), channels)
         return F.conv2d(x, weight, stride=down, padding=inside, groups=channels)
     # A transposed convolution makes the full result of the zero-filled image without making that image.
@@ -100,10 +102,15 @@ def _filter(
     top, bottom = taps_y - 1 - top, taps_y - up[0] - bottom
     cut = (max(0, min(top, bottom)), max(0, min(left, right)))
     x = F.conv_transpose2d(x, _depthwise(f, channels), stride=up, padding=cut, groups=channels)
-    rest = [cut[1] - left, cut[1] - right, cut[0] - top, cut[0] - bottom]
-    if any(rest):
-        x = F.pad(x, rest)
+    x = _pad(x, [cut[1] - left, cut[1] - right, cut[0] - top, cut[0] - bottom])
     return x[:, :, :: down[0], :: down[1]] if down != (1, 1) else x
+
+
+def _pad(x: Tensor, padding: Sequence[int]) -> Tensor:
+    """Zeros around the image, or less of it; in this order, as more may be cut off than there was."""
+    for sides in ([max(0, p) for p in padding], [min(0, p) for p in padding]):
+        x = F.pad(x, sides) if any(sides) else x
+    return x
 
 
 def _depthwise(f: Tensor, channels: int) -> Tensor:

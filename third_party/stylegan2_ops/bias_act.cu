@@ -1,0 +1,147 @@
+// bias_act on CUDA: one pass over memory, sixteen bytes to a thread and step where the layout allows it.
+
+#include "cuda_kernels.h"
+
+namespace unmask {
+namespace {
+
+template <typename A>
+struct Settings {
+  Act act;
+  int order;
+  bool from_output, clips;
+  A gain, clamp;
+};
+
+template <typename A>
+__device__ inline A sigmoid(A u) {
+  return A(1) / (A(1) + exp(-u));
+}
+
+template <typename A>
+__device__ inline A value(Act act, A u) {
+  switch (act) {
+    case Act::relu: return u > 0 ? u : (u == u ? A(0) : u);
+    case Act::lrelu: return u > 0 ? u : u * A(kSlope);
+    case Act::tanh: return tanh(u);
+    case Act::sigmoid: return sigmoid(u);
+    case Act::elu: return u > 0 ? u : expm1(u);
+    case Act::selu: return A(kSeluScale) * (u > 0 ? u : A(kSeluAlpha) * expm1(u));
+    case Act::softplus: return (u > 0 ? u : A(0)) + log1p(exp(u > 0 ? -u : u));
+    case Act::swish: return u * sigmoid(u);
+    default: return u;
+  }
+}
+
+template <typename A>
+__device__ inline A first_derivative(Act act, A u) {
+  switch (act) {
+    case Act::relu: return u > 0 ? A(1) : A(0);
+    case Act::lrelu: return u > 0 ? A(1) : A(kSlope);
+    case Act::tanh: return A(1) - tanh(u) * tanh(u);
+    case Act::sigmoid: return sigmoid(u) * (A(1) - sigmoid(u));
+    case Act::elu: return u > 0 ? A(1) : exp(u);
+    case Act::selu: return A(kSeluScale) * (u > 0 ? A(1) : A(kSeluAlpha) * exp(u));
+    case Act::softplus: return sigmoid(u);
+    case Act::swish: return sigmoid(u) * (A(1) + u * (A(1) - sigmoid(u)));
+    default: return A(1);
+  }
+}
+
+template <typename A>
+__device__ inline A second_derivative(Act act, A u) {
+  const A s = sigmoid(u), slope = s * (A(1) - s);
+  switch (act) {
+    case Act::tanh: return A(2) * tanh(u) * (tanh(u) * tanh(u) - A(1));
+    case Act::sigmoid: return slope * (A(1) - A(2) * s);
+    case Act::elu: return u > 0 ? A(0) : exp(u);
+    case Act::selu: return u > 0 ? A(0) : A(kSeluScale * kSeluAlpha) * exp(u);
+    case Act::softplus: return slope;
+    case Act::swish: return slope * (A(2) + u * (A(1) - A(2) * s));
+    default: return A(0);
+  }
+}
+
+template <bool simple, typename A>
+__device__ inline A formula(const Settings<A>& s, A x, A b, A g, A h) {
+  const Act act = simple && s.act != Act::relu && s.act != Act::lrelu ? Act::linear : s.act;
+  const A u = s.from_output ? x : x + b;
+  if (s.order == 0) {
+    const A y = value(act, u) * s.gain;
+    return s.clips ? (y > s.clamp ? s.clamp : (y < -s.clamp ? -s.clamp : y)) : y;
+  }
+  if (s.clips) {
+    const A y = s.from_output ? x : value(act, u) * s.gain;
+    if (!(y < s.clamp && y > -s.clamp)) return A(0);
+  }
+  return g * s.gain * (s.order == 1 ? first_derivative(act, u) : h * second_derivative(act, u));
+}
+
+// N elements to a step; they share a channel, or (inner == 1) have N channels in a row.
+template <typename T, int N, bool simple, typename A>
+__global__ void bias_act_kernel(Settings<A> s, T* out, const T* x, const T* g, const T* h, const T* b, uint32_t steps,
+                                uint32_t channels, uint32_t inner) {
+  using P = Pack<T, N>;
+  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < steps; i += gridDim.x * blockDim.x) {
+    P vx = reinterpret_cast<const P*>(x)[i], vg{}, vh{}, vb{};
+    if (g) vg = reinterpret_cast<const P*>(g)[i];
+    if (h) vh = reinterpret_cast<const P*>(h)[i];
+    if (b) {
+      const uint32_t channel = uint32_t(uint64_t(i) * N / inner % channels);
+      for (int k = 0; k < N; ++k) vb.v[k] = b[inner == 1 ? channel + k : channel];
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) vx.v[k] = T(formula<simple>(s, A(vx.v[k]), A(vb.v[k]), A(vg.v[k]), A(vh.v[k])));
+    reinterpret_cast<P*>(out)[i] = vx;
+  }
+}
+
+template <typename T, int N>
+void launch(const BiasActCall& c, int64_t begin, int64_t n, cudaStream_t stream) {
+  using A = typename Wide<T>::type;
+  auto at = [&](const void* p) { return p ? static_cast<const T*>(p) + begin : nullptr; };
+  const Settings<A> s{c.act, c.order, c.from_output, c.clamp >= 0, A(c.gain), A(c.clamp)};
+  const uint32_t steps = uint32_t(n / N), threads = 256;
+  const uint32_t blocks = uint32_t((steps + threads - 1) / threads);
+  T* out = static_cast<T*>(c.out) + begin;
+  const T *x = at(c.x), *g = at(c.g), *h = at(c.h), *b = static_cast<const T*>(c.b);
+  const uint32_t channels = uint32_t(c.channels), inner = uint32_t(c.inner);
+  if (is_piecewise_linear(c.act)) {
+    UNMASK_LAUNCH((bias_act_kernel<T, N, true, A>), blocks, threads, stream, s, out, x, g, h, b, steps, channels, inner);
+  } else {
+    UNMASK_LAUNCH((bias_act_kernel<T, N, false, A>), blocks, threads, stream, s, out, x, g, h, b, steps, channels, inner);
+  }
+}
+
+template <typename T>
+cudaError_t launch_typed(const BiasActCall& c, cudaStream_t stream) {
+  constexpr int N = 16 / sizeof(T);
+  const int64_t period = c.b ? c.channels * c.inner : N, limit = int64_t(1) << 30;
+  if (period > limit) return cudaErrorInvalidValue;
+  bool wide = !c.b || c.inner % N == 0 || (c.inner == 1 && c.channels % N == 0);
+  for (const void* p : {static_cast<const void*>(c.out), c.x, c.g, c.h}) wide = wide && uintptr_t(p) % 16 == 0;
+  const int64_t part = limit / period * period;  // indices within a launch fit 32 bits
+  for (int64_t begin = 0; begin < c.n; begin += part) {
+    const int64_t n = c.n - begin < part ? c.n - begin : part, tail = wide ? n % N : n;
+    if (n > tail) launch<T, N>(c, begin, n - tail, stream);
+    if (tail > 0) launch<T, 1>(c, begin + n - tail, tail, stream);  // with a bias there is none, or it is all
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t launch_bias_act(const BiasActCall& call, cudaStream_t stream) {
+  if (call.n == 0) return cudaSuccess;
+  switch (call.type) {
+    case Type::f64: return launch_typed<double>(call, stream);
+    case Type::f32: return launch_typed<float>(call, stream);
+#ifdef UNMASK_HALF_TYPES
+    case Type::f16: return launch_typed<__half>(call, stream);
+    case Type::bf16: return launch_typed<__nv_bfloat16>(call, stream);
+#endif
+    default: return cudaErrorInvalidValue;
+  }
+}
+
+}  // namespace unmask

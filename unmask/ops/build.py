@@ -1,0 +1,290 @@
+"""Find, build and load the native kernels of ``third_party/stylegan2_ops``.
+
+The library is built once per machine by ``torch.utils.cpp_extension`` with ninja, in a child process, under a
+kernel file lock (which the system drops when its holder dies), and put into the cache with its SHA-256 beside
+it. It is loaded only when the sum is right, so that a truncated file is rebuilt and not mapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import UnmaskError
+
+NAME = "unmask_ops"
+SOURCES = ("schema.cpp", "bias_act_cpu.cpp", "upfirdn2d_cpu.cpp")
+CUDA_SOURCES = ("bias_act.cu", "upfirdn2d.cu", "cuda_bindings.cpp")
+LIMIT = 1800  # seconds a build may take
+JOB_MEMORY = 2 << 30  # bytes one compiler may need
+
+# The child dies with its parent, and with it the compilers it started: the pipe from the parent then ends.
+CHILD = """
+import json, os, signal, sys, threading
+arguments = json.loads(sys.stdin.readline())
+def watch():
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+from torch.utils import cpp_extension
+cpp_extension.load(**arguments)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+class BuildError(UnmaskError):
+    """The native kernels cannot be built or loaded here; the message says why and what to do."""
+
+
+def source_folder() -> Path:
+    """The folder of the C++ and CUDA sources: in the source tree, or packed with the installed package."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[2] / "third_party" / "stylegan2_ops", here.parent / "native_sources"):
+        if (folder / SOURCES[0]).is_file():
+            return folder
+    raise BuildError(f"{here.parent}: the sources of the native ops are missing; install unmask again")
+
+
+def cache_folder() -> Path:
+    """Where libraries are kept: ``$UNMASK_CACHE/ops``, else ``~/.cache/unmask/ops``."""
+    return Path(os.environ.get("UNMASK_CACHE") or Path.home() / ".cache" / "unmask") / "ops"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what the library contains; ``key`` names its folder in the cache."""
+
+    sources: tuple[Path, ...]
+    compiler: str
+    cflags: tuple[str, ...]
+    cuda_flags: tuple[str, ...]
+    key: str
+
+    @property
+    def with_cuda(self) -> bool:
+        return any(path.suffix == ".cu" for path in self.sources)
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / self.key
+
+    @property
+    def library(self) -> Path:
+        return self.folder / f"{NAME}.so"
+
+
+def recipe() -> Recipe:
+    """Look at this machine and say what would be built.
+
+    Raises:
+        BuildError: There is no C++ compiler, or the sources are missing.
+    """
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "")
+    words = shlex.split(compiler)
+    if not words or shutil.which(words[0]) is None:
+        raise BuildError("no C++ compiler on PATH; install g++ or clang, or set UNMASK_OPS=reference")
+    folder = source_folder()
+    nvcc = _nvcc()
+    names = SOURCES + (CUDA_SOURCES if nvcc else ())
+    cflags, cpu = _cpu_flags()
+    arch = _cuda_arch() if nvcc else ""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name in names or (path.suffix == ".h" and (nvcc or not path.name.startswith("cuda"))):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    facts = (
+        torch.__version__,
+        sysconfig.get_config_var("SOABI"),
+        platform.machine(),
+        _version([*words, "--version"]),
+        torch.version.cuda,
+        _version([nvcc, "--version"]) if nvcc else "",
+        arch,
+        cpu,
+        *cflags,
+    )
+    digest.update(json.dumps(facts).encode())
+    cuda_flags = ("-O3", "--use_fast_math") if nvcc else ()
+    return Recipe(tuple(folder / name for name in names), compiler, cflags, cuda_flags, digest.hexdigest()[:24])
+
+
+def ensure(rebuild: bool = False) -> Path:
+    """The path of a whole library for this machine, built if need be.
+
+    Args:
+        rebuild: Build even where there is one already, or where the last attempt failed.
+
+    Raises:
+        BuildError: There is no compiler or no ninja, or the build failed, now or before.
+    """
+    plan = recipe()
+    if not rebuild and intact(plan.library):
+        return plan.library
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        with _lock(plan.folder / "lock"):
+            if rebuild or not intact(plan.library):  # another process may have built it meanwhile
+                _build(plan, rebuild)
+    except OSError as error:
+        raise BuildError(f"{plan.folder}: {error.strerror}; set UNMASK_CACHE to a writable folder") from error
+    return plan.library
+
+
+def intact(library: Path) -> bool:
+    """Whether the library is there and is the one whose SHA-256 was written beside it."""
+    try:
+        return library.with_suffix(".sha256").read_text().strip() == _sha256(library)
+    except OSError:
+        return False
+
+
+def _build(plan: Recipe, rebuild: bool) -> None:
+    failed = plan.folder / "failed.log"
+    if failed.exists() and not rebuild:
+        raise BuildError(f"the native ops failed to build before, see {failed}; try `unmask doctor --ops` again")
+    for left in plan.folder.glob("build-*"):  # of a build that was killed: the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
+    environment = _environment(plan)
+    work = Path(tempfile.mkdtemp(prefix="build-", dir=plan.folder))
+    try:
+        arguments = {
+            "name": NAME,
+            "sources": [str(path) for path in plan.sources],
+            "extra_cflags": list(plan.cflags),
+            "extra_ldflags": ["-fopenmp"] if "-fopenmp" in plan.cflags else [],
+            "extra_cuda_cflags": list(plan.cuda_flags),
+            "build_directory": str(work),
+            "with_cuda": plan.with_cuda,
+            "is_python_module": False,
+            "verbose": True,
+        }
+        # The child also loads the library: whatever that does to a process, it does not do it to this one.
+        code = _run_child(json.dumps(arguments), environment, work / "log")
+        built = work / f"{NAME}.so"
+        if code != 0 or not built.exists():
+            os.replace(work / "log", failed)
+            raise BuildError(f"building the native ops failed, see {failed}; the reference ops need no build")
+        _install(built, plan.library)
+        failed.unlink(missing_ok=True)
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"building the native ops took longer than {LIMIT} s; set UNMASK_OPS=reference") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _run_child(arguments: str, environment: dict[str, str], log: Path) -> int:
+    with open(log, "wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        assert child.stdin is not None
+        with child.stdin as pipe:  # closing it is what ends a child that is still at work
+            pipe.write(arguments.encode() + b"\n")
+            pipe.flush()
+            return child.wait(LIMIT)
+
+
+def _install(built: Path, library: Path) -> None:
+    """Move the library into place; its sum comes last, so that it never vouches for another file."""
+    note = library.with_suffix(".sha256")
+    note.unlink(missing_ok=True)
+    digest = _sha256(built)
+    os.replace(built, library)
+    fresh = note.with_suffix(".new")
+    fresh.write_text(digest + "\n")
+    os.replace(fresh, note)
+
+
+def _environment(plan: Recipe) -> dict[str, str]:
+    environment = dict(os.environ, CXX=plan.compiler)
+    if shutil.which("ninja") is None:
+        try:
+            import ninja
+        except ImportError:
+            raise BuildError("ninja is missing; install it (pip install ninja) or set UNMASK_OPS=reference") from None
+        environment["PATH"] = f"{ninja.BIN_DIR}{os.pathsep}{environment.get('PATH', '')}"
+    environment.setdefault("MAX_JOBS", str(_jobs()))
+    return environment
+
+
+def _jobs() -> int:
+    """As many compilers as there are cores, but no more than the memory holds."""
+    jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(ValueError, OSError):
+        jobs = min(jobs, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // JOB_MEMORY)
+    return max(1, jobs)
+
+
+def _cpu_flags() -> tuple[tuple[str, ...], str]:
+    """Compiler flags for exactly this processor, and a text that changes when the processor does."""
+    flags = ["-O3"]
+    if sys.platform != "linux":
+        return tuple(flags), ""
+    flags.append("-fopenmp")
+    capability = torch.backends.cpu.get_cpu_capability()
+    if platform.machine() != "x86_64" or capability not in ("AVX2", "AVX512"):
+        return tuple(flags), ""
+    flags += ["-march=native", f"-DCPU_CAPABILITY={capability}", f"-DCPU_CAPABILITY_{capability}"]
+    if capability == "AVX512":
+        flags.append("-mprefer-vector-width=512")
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as lines:
+        return tuple(flags), next((line for line in lines if line.startswith("flags")), "")
+    return tuple(flags), ""
+
+
+def _nvcc() -> str | None:
+    """The CUDA compiler, where this build of torch can use it."""
+    if torch.version.cuda is None:
+        return None
+    home = os.environ.get("CUDA_HOME")
+    return shutil.which(str(Path(home) / "bin" / "nvcc") if home else "nvcc")
+
+
+def _cuda_arch() -> str:
+    if listed := os.environ.get("TORCH_CUDA_ARCH_LIST"):
+        return listed
+    return " ".join(str(torch.cuda.get_device_capability(i)) for i in range(torch.cuda.device_count()))
+
+
+def _version(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"{command[0]} does not run ({error}); set UNMASK_OPS=reference") from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the kernel on ``path``; it goes with the process, however that ends."""
+    with open(path, "a") as file:
+        try:
+            import fcntl
+        except ImportError:  # Windows has none; the build itself is private, and installing it is atomic
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
