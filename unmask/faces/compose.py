@@ -58,7 +58,8 @@ def compose(
     # the drawing is already as soft as one pixel (sigma 0.3)
     blur = float(np.sqrt(max(grain.blur**2 - 0.09, 0.0))) * float(rng.uniform(0.8, 1.1))
     if blur > 0.2:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        soft = cv2.GaussianBlur(pixels, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        pixels = np.asarray(soft, np.float32)
     alpha = np.clip(pixels[..., 3:], 0.0, 1.0)
     under = image[y : y + h, x : x + w].astype(np.float32)
     reach = max(0.08 * scale, 0.6)
@@ -80,4 +81,4 @@ def compose(
 def _compressed(image: Image, quality: int) -> Image:
     """The image [h, w, 3] after JPEG compression."""
     ok, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(code, cv2.IMREAD_COLOR) if ok else image
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8) if ok else image

@@ -85,14 +85,15 @@ def estimate_light(image: Image, pose: Pose, rng: np.random.Generator) -> Light:
     normals = _NORMALS @ pose.camera.T / pose.scale
     step = max(pose.scale * 0.03, 0.5)
     pixels = np.rint(at[:, None, :] + _PATCH * step).astype(np.int64)  # [P, 25, 2]
-    inside = ((pixels >= 0) & (pixels < (width, height))).all(-1)
+    px, py = pixels[..., 0], pixels[..., 1]
+    inside = (px >= 0) & (py >= 0) & (px < width) & (py < height)  # [P, 25]
     usable = inside.all(1) & (normals[:, 2] > 0.2)
     if usable.sum() < 3:
         usable = inside.any(1)
     if not usable.any():
         return Light(np.full(3, 0.8), np.array([0.0, -0.3, 0.4]), colourful)
-    px = np.clip(pixels[usable], 0, (width - 1, height - 1))
-    seen = to_linear_table()[np.median(image[px[..., 1], px[..., 0]], axis=1).astype(np.uint8)].astype(np.float64)
+    px, py = np.clip(px[usable], 0, width - 1), np.clip(py[usable], 0, height - 1)
+    seen = to_linear_table()[np.median(image[py, px], axis=1).astype(np.uint8)].astype(np.float64)
     seen = seen + 0.003
     log = np.log(seen @ _LUMA)
     design = np.concatenate([np.ones((len(log), 1)), normals[usable] - (0.0, 0.0, 1.0)], 1)

@@ -115,7 +115,8 @@ def _place(board: _Board, pose: Pose, shape: tuple[int, ...]) -> Layer | None:
     soft = cv2.GaussianBlur(board.pixels, (0, 0), max(0.45 / zoom, 0.3))
     matrix = np.concatenate([turn, (mouth - turn @ half - lo)[:, None]], 1)
     w, h = (hi - lo).tolist()
-    return Layer(cv2.warpAffine(soft, matrix, (w, h), flags=cv2.INTER_LINEAR), (int(lo[0]), int(lo[1])))
+    pixels = np.asarray(cv2.warpAffine(soft, matrix, (w, h), flags=cv2.INTER_LINEAR), np.float32)
+    return Layer(pixels, (int(lo[0]), int(lo[1])))
 
 
 def _linear(colour: object) -> Float:
@@ -227,7 +228,9 @@ def _blob(board: _Board, image: Image, pose: Pose) -> None:
     rng = board.rng
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     radius = rng.uniform(0.4, 0.9)
-    wobble = sum(rng.normal(0, 0.22 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in range(1, 5))
+    wobble = np.zeros_like(t)
+    for k in range(1, 5):
+        wobble += rng.normal(0, 0.22 / k) * np.cos(k * t + rng.uniform(0, 6))
     outline = np.stack([np.cos(t) * rng.uniform(0.7, 1.3), np.sin(t)], -1) * (radius * (1 + wobble))[:, None]
     colour = _cloth_colour(board) if rng.random() < 0.5 else _linear(any_colour(rng))
     _polygon(board, _turned(outline, rng.uniform(0, 6), rng.uniform(-0.6, 0.6, 2)), colour, rng.uniform(0.05, 0.6))

@@ -84,7 +84,7 @@ def _wrinkles(garment: Garment, rng: np.random.Generator, height: int, width: in
     buckle = rng.uniform(0.0, 0.06) * (0.3 + crumple) * stiff
     side = np.exp((np.abs(u) - 1.0) / 0.14)
     relief += (side * buckle * np.sin(v * rng.uniform(6, 16) + np.sign(u) + rng.uniform(0, 6))).astype(np.float32)
-    return cv2.resize(relief, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(relief, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _fold(

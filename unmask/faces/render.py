@@ -103,7 +103,8 @@ def rasterise(
     sheet[hit, :3] = colours.reshape(-1, 3)[chart[hit]]
     sheet[hit, 3] = 1.0
     mode = cv2.INTER_AREA if zoom > 1 else cv2.INTER_LINEAR
-    return Layer(cv2.resize(canvas, size.tolist(), interpolation=mode), (int(lo[0]), int(lo[1])))
+    pixels = np.asarray(cv2.resize(canvas, size.tolist(), interpolation=mode), np.float32)
+    return Layer(pixels, (int(lo[0]), int(lo[1])))
 
 
 def _box(points: Float, straps: list[Strap], shape: tuple[int, ...]) -> tuple[NDArray[np.int64], ...] | None:
@@ -117,7 +118,14 @@ def _box(points: Float, straps: list[Strap], shape: tuple[int, ...]) -> tuple[ND
     return None if (end <= corner).any() else (corner, end - corner)
 
 
-def _chart(points: Float, facing: NDArray[np.bool_], lo: Array, factor: Float, big: Array, far_right: bool) -> Float:
+def _chart(
+    points: Float,
+    facing: NDArray[np.bool_],
+    lo: NDArray[np.int64],
+    factor: Float,
+    big: NDArray[np.int64],
+    far_right: bool,
+) -> Float:
     """For every corner between pixels [h + 1, w + 1] of the oversampled box the texel seen there, or -1.
 
     Painter's order: every texel is set down as 2 x 2 samples, far columns first, and in each column the rows under the

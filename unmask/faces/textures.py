@@ -48,7 +48,7 @@ def grid(height: int, width: int) -> tuple[Float, Float]:
 def smooth_noise(rng: np.random.Generator, height: int, width: int, rows: int, columns: int) -> Float:
     """Smooth random field [H, W], unit variance at its knots."""
     knots = rng.standard_normal((rows, columns)).astype(np.float32)
-    return cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def paint(garment: Garment, rng: np.random.Generator, height: int, width: int, valves: Sequence[Valve] = ()) -> Image:
