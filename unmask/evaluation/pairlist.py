@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UnmaskError
 
-__all__ = ["Faults", "Pair", "PairList", "assemble", "finish", "spread_folds"]
+__all__ = ["Faults", "Pair", "PairList", "assemble", "finish", "spread_folds", "thinned"]
 
 FOLDS = 10  # where a list does not say
 SHOWN_FAULTS = 4
@@ -56,7 +56,8 @@ class Faults:
 
     def add(self, line: int, text: str) -> None:
         """Note one fault."""
-        self.found.append((line, text))
+        if (line, text) not in self.found[-2:]:
+            self.found.append((line, text))
 
     def check(self, cure: str) -> None:
         """Raise UnmaskError if there are any, naming the first few."""
@@ -155,3 +156,17 @@ def _connected(pairs: Sequence[Pair], pictures: Sequence[str]) -> dict[str, str]
         if pair.issame:
             parent[root(pair.b)] = root(pair.a)
     return {key: root(key) for key in pictures}
+
+
+def thinned(listed: PairList, count: int) -> PairList:
+    """``count`` pairs of a list, spread evenly over it, with the people as they were numbered among those
+    left.
+    """
+    if count >= len(listed.pairs):
+        return listed
+    chosen = [listed.pairs[i] for i in np.linspace(0, len(listed.pairs) - 1, count).round().astype(int)]
+    pictures = list(dict.fromkeys(key for pair in chosen for key in (pair.a, pair.b)))
+    numbers = {old: new for new, old in enumerate(dict.fromkeys(listed.identity[key] for key in pictures))}
+    return replace(
+        listed, pairs=chosen, pictures=pictures, identity={key: numbers[listed.identity[key]] for key in pictures}
+    )

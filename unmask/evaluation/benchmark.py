@@ -1,0 +1,127 @@
+"""A whole verification run: pictures to views to embeddings to figures, as one plain structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..recognition import Recognizer
+from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast
+from .embedding import Embedded
+from .pairlist import PairList
+from .views import CLEAN, MASKED
+
+__all__ = ["Judged", "judge", "summary"]
+
+GROUPINGS = ("kind", "coverage", "colour", "pose", "face size")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All conditions under one recogniser."""
+
+    recogniser: Recognizer
+    assessor: Assessor
+    assessments: dict[str, Assessment]  # by the condition's name
+    deployed: float
+
+    def against_clean(self, probe: str) -> Assessment:
+        """The assessment of a view against clean pictures."""
+        return self.assessments[Condition(probe, CLEAN).name]
+
+
+def judge(
+    pairs: PairList,
+    embedded: Embedded,
+    recognisers: Sequence[Recognizer],
+    restorers: Sequence[str],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    progress: Callable[[int], None] | None = None,
+) -> list[Judged]:
+    """Figures of every condition for every recogniser, over the same resamples."""
+    assessor = Assessor(pairs, seed, resamples)
+    found = []
+    for recogniser in recognisers:
+        vectors = {view: embedded.vectors[recogniser.name, view] for view in (CLEAN, MASKED, *restorers)}
+        clean = assessor.assess(Condition(CLEAN, CLEAN), vectors[CLEAN], vectors[CLEAN], None)
+        deployed = assessor.deployed_threshold(clean)
+        every = {}
+        for condition in conditions(restorers):
+            every[condition.name] = assessor.assess(
+                condition, vectors[condition.probe], vectors[condition.reference], deployed
+            )
+            if progress is not None:
+                progress(1)
+        found.append(Judged(recogniser, assessor, every, deployed))
+    return found
+
+
+def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dict[str, Any]:
+    """The figures of one recogniser as plain values for JSON."""
+    pairs = judged.assessor.pairs
+    masked = judged.against_clean(MASKED)
+    restored = [judged.against_clean(name) for name in restorers]
+    words = properties(embedded)
+    return {
+        "deployed_threshold": judged.deployed,
+        "conditions": {name: _plain(one) for name, one in judged.assessments.items()},
+        "restored_minus_masked": {
+            name: {
+                "against_clean": contrast(judged.against_clean(name), masked),
+                "against_own_kind": contrast(
+                    judged.assessments[Condition(name, name).name],
+                    judged.assessments[Condition(MASKED, MASKED).name],
+                ),
+            }
+            for name in restorers
+        },
+        "groups": {
+            grouping: judged.assessor.groups(words[grouping], masked, restored)
+            for grouping in GROUPINGS
+            if set(words[grouping]) != {"unknown"}
+        },
+        "faces_not_found": {
+            view: embedded.missing(judged.recogniser.name, view) for view in (CLEAN, MASKED, *restorers)
+        },
+        "pairs": len(pairs.pairs),
+    }
+
+
+def _plain(one: Assessment) -> dict[str, Any]:
+    return {
+        "figures": {name: estimate.as_dict() for name, estimate in one.figures.items()},
+        "thresholds": {f"{far:g}": value for far, value in one.thresholds.items() if np.isfinite(value)},
+        "list_tar_at_far": {f"{far:g}": value for far, value in one.list_tars.items() if np.isfinite(value)},
+        "impostor_pairs": one.impostors,
+        "pairs_not_scored": int(np.isnan(one.scores).sum()),
+    }
+
+
+def properties(embedded: Embedded) -> dict[str, list[str]]:
+    """A word per picture for every grouping: of its face mask, pose and size."""
+    notes = embedded.notes[MASKED]
+    return {
+        "kind": [str(note.get("kind", "unknown")) for note in notes],
+        "coverage": [str(note.get("coverage", "unknown")) for note in notes],
+        "colour": [str(note.get("colour", "unknown")) for note in notes],
+        "pose": [_pose(note) for note in notes],
+        "face size": [_size(note) for note in notes],
+    }
+
+
+def _pose(note: dict[str, Any]) -> str:
+    if "yaw" not in note:
+        return "unknown"
+    yaw = abs(float(note["yaw"]))
+    return "0-10 degrees" if yaw < 10 else "10-25 degrees" if yaw < 25 else "over 25 degrees"
+
+
+def _size(note: dict[str, Any]) -> str:
+    if "eyes" not in note:
+        return "unknown"
+    eyes = float(note["eyes"])
+    return "eyes under 30 px apart" if eyes < 30 else "eyes 30-45 px apart" if eyes < 45 else "eyes over 45 px apart"

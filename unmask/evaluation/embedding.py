@@ -1,0 +1,144 @@
+"""Embeddings of every view of every picture, kept by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import images
+from ..faces import align
+from ..recognition import Recognizer
+from .store import Store, content, source_hash
+from .views import CLEAN, MASKED, Look, Studio
+
+__all__ = ["Embedded", "embed"]
+
+BATCH = 32
+SAVE_EVERY = 512  # pictures
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings [N,D] by recogniser and view, NaN where no face was found, and a note per picture and
+    view.
+    """
+
+    keys: list[str]
+    vectors: dict[tuple[str, str], NDArray[np.float32]]
+    notes: dict[str, list[dict[str, Any]]]
+    computed: int  # pictures that were not in the cache
+
+    def missing(self, recogniser: str, view: str) -> list[str]:
+        """The pictures without a face in a view."""
+        gone = np.isnan(self.vectors[recogniser, view]).any(1)
+        return [key for key, lost in zip(self.keys, gone, strict=True) if lost]
+
+
+def embed(
+    studio: Studio,
+    keys: Sequence[str],
+    recognisers: Sequence[Recognizer],
+    fingerprints: dict[str, str],
+    cache: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Embedded:
+    """Embed all views of all pictures by all recognisers.
+
+    ``fingerprints`` name what the views depend on besides the pictures: the detector, the segmenter.
+    """
+    stores = {
+        (r.name, view): Store(_way(studio, view, r, fingerprints), cache)
+        for r in recognisers
+        for view in studio.views()
+    }
+    ids = {key: _identity(studio, key) for key in keys}
+    computed = since = 0
+    for start in range(0, len(keys), BATCH):
+        batch = list(keys[start : start + BATCH])
+        todo = [key for key in batch if any(ids[key] not in store for store in stores.values())]
+        if todo:
+            wanted = [
+                v for v in studio.views() if any(ids[k] not in stores[r.name, v] for r in recognisers for k in todo)
+            ]
+            looks = studio.shoot(todo, wanted)
+            for (name, view), store in stores.items():
+                if view in looks:
+                    recogniser = next(r for r in recognisers if r.name == name)
+                    _embed_looks(recogniser, looks[view], [ids[k] for k in todo], store)
+            computed += len(todo)
+            since += len(todo)
+        if since >= SAVE_EVERY:
+            _save(stores)
+            since = 0
+        if progress is not None:
+            progress(len(batch))
+    _save(stores)
+    return _collect(studio, list(keys), recognisers, ids, stores, computed)
+
+
+def _way(studio: Studio, view: str, recogniser: Recognizer, fingerprints: dict[str, str]) -> str:
+    """Everything that an embedding of a view depends on, apart from the picture."""
+    package = Path(__file__).resolve().parents[1]
+    code = source_hash([package / "faces", package / "images"])
+    parts: list[object] = [code, view == CLEAN, recogniser.fingerprint, studio.aligned, fingerprints.get("detector")]
+    if view != CLEAN:
+        parts += [studio.points, studio.masks is None, studio.seed if studio.masks is None else None]
+    if view not in (CLEAN, MASKED):
+        restorer = next(r for r in studio.restorers if r.name == view)
+        parts += [restorer.fingerprint, studio.segment is None, fingerprints.get("segmenter")]
+        parts += [source_hash([package / "models", package / "ops"]), Path(__file__).with_name("views.py").read_bytes()]
+    return content(*parts)
+
+
+def _identity(studio: Studio, key: str) -> str:
+    """What tells one picture from another: its bytes, its name (which seeds its mask), and its masked
+    twin's bytes.
+    """
+    parts: list[object] = [studio.pictures.read(key), key]
+    if studio.masks is not None:
+        name = studio.masks.find(key) or studio.masks.find(key.rsplit(".", 1)[0])
+        parts.append(studio.masks.read(name) if name else None)
+    return content(*parts)
+
+
+def _embed_looks(recogniser: Recognizer, looks: Sequence[Look], ids: Sequence[str], store: Store) -> None:
+    there = [i for i, look in enumerate(looks) if look.kps is not None]
+    vectors: dict[int, NDArray[np.float32]] = {}
+    if there:
+        crops = [align.crop_face(looks[i].pixels, looks[i].kps, recogniser.template, recogniser.size)[0] for i in there]
+        found = recogniser.embed(images.to_tensor(np.stack(crops))).detach().cpu().numpy()
+        vectors = dict(zip(there, found, strict=True))
+    for i, (look, key) in enumerate(zip(looks, ids, strict=True)):
+        store.put(key, vectors.get(i), look.note)
+
+
+def _save(stores: dict[tuple[str, str], Store]) -> None:
+    for store in stores.values():
+        store.save()
+
+
+def _collect(
+    studio: Studio,
+    keys: list[str],
+    recognisers: Sequence[Recognizer],
+    ids: dict[str, str],
+    stores: dict[tuple[str, str], Store],
+    computed: int,
+) -> Embedded:
+    vectors, notes = {}, {}
+    for (name, view), store in stores.items():
+        held = [store.get(ids[key]) for key in keys]
+        size = next((len(v) for v, _ in held if v is not None), 1)
+        table = np.full((len(keys), size), np.nan, np.float32)
+        for row, (vector, _) in enumerate(held):
+            if vector is not None:
+                table[row] = vector
+        vectors[name, view] = table
+        if name == recognisers[0].name:
+            notes[view] = [note or {} for _, note in held]
+    return Embedded(keys, vectors, notes, computed)
