@@ -8,9 +8,7 @@ import pytest
 from unmask.evaluation import crossing, intervals, verification
 
 
-def people(
-    count: int = 60, each: int = 3, seed: int = 0, noise: float = 0.6
-) -> tuple[np.ndarray, np.ndarray]:
+def people(count: int = 60, each: int = 3, seed: int = 0, noise: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     identity = np.repeat(np.arange(count), each)
     centre = rng.normal(size=(count, 16))
@@ -36,9 +34,7 @@ def test_thresholds_of_all_pairs(symmetric: bool) -> None:
     for far in (0.1, 0.01, 0.002):
         expected = verification.threshold_at_far(every, far)
         assert found.threshold(far) == pytest.approx(expected, abs=1e-6)
-        assert found.far(found.threshold(far), np.ones((1, 60)))[0] == pytest.approx(
-            (every >= expected).mean()
-        )
+        assert found.far(found.threshold(far), np.ones((1, 60)))[0] == pytest.approx((every >= expected).mean())
     assert np.isnan(found.threshold(1e-5))
     assert np.isnan(found.thresholds(1e-5, np.ones((2, 60)))).all()
 
@@ -73,6 +69,4 @@ def test_large_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = np.concatenate([intervals.point(260), intervals.draw(260, 5, seed=2)])
     ours = found.thresholds(0.1, weights)
     assert ours[0] == found.threshold(0.1)
-    np.testing.assert_allclose(
-        [found.far(t, w[None])[0] for t, w in zip(ours, weights, strict=True)], 0.1, rtol=1e-3
-    )
+    np.testing.assert_allclose([found.far(t, w[None])[0] for t, w in zip(ours, weights, strict=True)], 0.1, rtol=1e-3)

@@ -53,9 +53,7 @@ def test_p_values_of_no_difference_are_uniform() -> None:
         shared = rng.normal(size=100)
         first, second = (shared + 0.3 * rng.normal(size=100) for _ in range(2))
         weights = intervals.draw(100, 200, seed)
-        one, two = (
-            intervals.Estimate(float(x.mean()), weights @ x / weights.sum(1)) for x in (first, second)
-        )
+        one, two = (intervals.Estimate(float(x.mean()), weights @ x / weights.sum(1)) for x in (first, second))
         values.append(intervals.difference(one, two).p_value)
     assert np.mean(np.array(values) < 0.05) < 0.1
     assert 0.38 < np.mean(values) < 0.62

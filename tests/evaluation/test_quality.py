@@ -15,9 +15,7 @@ from unmask.evaluation import quality
 
 def pair(seed: int = 0, size: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    y = torch.nn.functional.interpolate(
-        torch.rand(2, 3, 8, 8, generator=generator) * 2 - 1, size, mode="bilinear"
-    )
+    y = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8, generator=generator) * 2 - 1, size, mode="bilinear")
     return (y + 0.1 * torch.randn(y.shape, generator=generator)).clamp(-1, 1), y
 
 
@@ -25,9 +23,7 @@ def test_psnr_and_ssim_agree_with_scikit_image() -> None:
     y_hat, y = pair()
     for i in range(len(y)):
         a, b = (t[i].permute(1, 2, 0).double().numpy() for t in (y_hat, y))
-        assert quality.psnr(y_hat, y)[i].item() == pytest.approx(
-            metrics.peak_signal_noise_ratio(b, a, data_range=2)
-        )
+        assert quality.psnr(y_hat, y)[i].item() == pytest.approx(metrics.peak_signal_noise_ratio(b, a, data_range=2))
         theirs = metrics.structural_similarity(
             b, a, data_range=2, channel_axis=2, gaussian_weights=True, use_sample_covariance=False
         )
@@ -61,9 +57,7 @@ def test_gradient_energy_of_a_ramp() -> None:
     region[..., 5:15, 5:15] = 1
     assert quality.gradient_energy(ramp, region).item() == pytest.approx(0.01, rel=1e-6)
     blurred = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 20, 20), 5, 1, 2)
-    assert quality.gradient_energy(blurred, region) < quality.gradient_energy(
-        torch.rand(1, 3, 20, 20), region
-    )
+    assert quality.gradient_energy(blurred, region) < quality.gradient_energy(torch.rand(1, 3, 20, 20), region)
 
 
 def test_seam_jump_of_a_pasted_square() -> None:

@@ -1,0 +1,190 @@
+"""The whole verification run on drawn people, from pictures to report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.evaluation import standins
+from unmask import recognition
+from unmask.cli import main
+from unmask.errors import UnmaskError
+from unmask.evaluation import benchmark, embedding, pairs, report, store, svg, views
+from unmask.evaluation.baselines import Inpainting
+from unmask.evaluation.pictures import Folder
+from unmask.faces import detect
+
+PEOPLE = 24
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn people in LFW's layout with two folds of pairs; one picture is black."""
+    root = tmp_path_factory.mktemp("people")
+    for person in range(PEOPLE):
+        name = f"P{person:02d}"
+        (root / "faces" / name).mkdir(parents=True)
+        for i in (1, 2):
+            picture = standins.face(person, i)
+            if (person, i) == (3, 2):
+                picture = np.zeros_like(picture)
+            Image.fromarray(picture).save(root / "faces" / name / f"{name}_{i:04d}.png")
+    each = PEOPLE // 2
+    lines = [f"2\t{each}"]
+    for fold in range(2):
+        group = range(fold * each, (fold + 1) * each)
+        lines += [f"P{i:02d}\t1\t2" for i in group]
+        lines += [f"P{i:02d}\t1\tP{fold * each + (i + 1) % each:02d}\t2" for i in group]
+    (root / "pairs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def run(
+    people: Path, **changes: object
+) -> tuple[embedding.Embedded, views.Studio, pairs.PairList, standins.Projection]:
+    pictures = Folder(people / "faces")
+    listed = pairs.read(people / "pairs.txt", pictures)
+    studio = views.Studio(pictures, standins.Fixed(), [Inpainting()], **changes)  # type: ignore[arg-type]
+    recogniser = standins.Projection()
+    return embedding.embed(studio, listed.pictures, [recogniser], {"detector": "fixed"}), studio, listed, recogniser
+
+
+def test_views_and_cache(people: Path, cache: Path) -> None:
+    embedded, studio, listed, recogniser = run(people)
+    assert embedded.computed == len(listed.pictures) == 2 * PEOPLE
+    assert embedded.missing("projection", "clean") == ["P03/P03_0002.png"]
+    assert embedded.missing("projection", "opencv") == ["P03/P03_0002.png"]
+    assert recogniser.calls == 3 * (2 * PEOPLE - 1)
+    again, _, _, second = run(people)
+    assert again.computed == 0 and second.calls == 0
+    for key, vectors in embedded.vectors.items():
+        np.testing.assert_array_equal(again.vectors[key], vectors)
+    assert again.notes["masked"] == embedded.notes["masked"]
+    other, _, _, third = run(people, seed=1)
+    assert other.computed and third.calls == 2 * (2 * PEOPLE - 1)  # clean pictures are as they were
+    look = studio.shoot([listed.pictures[0]], ["clean", "masked", "opencv"])
+    changed = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).max(2) > 8
+    assert 0.02 < changed.mean() < 0.6
+    assert {"kind", "coverage", "colour", "yaw", "eyes"} <= set(look["masked"][0].note)
+
+
+def test_figures_of_a_run(people: Path, cache: Path) -> None:
+    embedded, studio, listed, recogniser = run(people)
+    judged = benchmark.judge(listed, embedded, [recogniser], ["opencv"], seed=0, resamples=200)[0]
+    result = benchmark.summary(judged, embedded, ["opencv"])
+    assert list(result["conditions"]) == [
+        "clean/clean",
+        "masked/clean",
+        "opencv/clean",
+        "masked/masked",
+        "opencv/opencv",
+    ]
+    clean = result["conditions"]["clean/clean"]
+    assert clean["figures"]["accuracy"]["value"] > 0.9 and clean["pairs_not_scored"] == 2
+    assert (
+        clean["impostor_pairs"] == 47 * 46 / 2 - 23
+        and result["conditions"]["masked/clean"]["impostor_pairs"] == 47 * 46 - 46
+    )
+    assert clean["figures"]["tar@0.1"]["value"] > 0.9
+    both = result["restored_minus_masked"]["opencv"]["against_clean"]
+    expected = (
+        result["conditions"]["opencv/clean"]["figures"]["accuracy"]["value"]
+        - result["conditions"]["masked/clean"]["figures"]["accuracy"]["value"]
+    )
+    assert both["accuracy"]["value"] == pytest.approx(expected)
+    assert 0 < both["accuracy"]["p_value"] <= 1 and 0 < both["mcnemar"]["p_value"] <= 1
+    assert sum(row["pairs"] for row in result["groups"]["kind"]) == PEOPLE
+    pictured = report.notable(judged, studio, "opencv")
+    facts = {"headline": "H <1>", "relations": {"projection": "none"}}
+    page = report.html(facts, {"projection": result}, [judged], ["opencv"], pictured)
+    assert page.count("<svg") == 4 and "data:image/jpeg;base64," in page and "H &lt;1&gt;" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    json.dumps(result)
+
+
+def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) -> None:
+    for path in sorted((people / "faces").rglob("*.png")):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[80:] = 200
+        target = tmp_path / path.relative_to(people / "faces").with_suffix(".jpg")
+        target.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(target)
+
+    def lower(crops: torch.Tensor) -> torch.Tensor:
+        region = torch.zeros(len(crops), 1, 128, 128)
+        region[:, :, 78:] = 1
+        return region
+
+    embedded, studio, listed, _ = run(people, masks=Folder(tmp_path), segment=lower)
+    assert embedded.computed == 2 * PEOPLE
+    look = studio.shoot([listed.pictures[0]], ["masked", "opencv"])
+    assert abs(int(look["masked"][0].pixels[100, 64, 0]) - 200) < 8
+    assert abs(int(look["opencv"][0].pixels[100, 64, 0]) - 200) > 8
+    with pytest.raises(UnmaskError, match="true region"):
+        run(people, masks=Folder(tmp_path))
+    (tmp_path / "P00" / "P00_0001.jpg").unlink()
+    with pytest.raises(UnmaskError, match="no masked picture of P00"):
+        run(people, masks=Folder(tmp_path), segment=lower)
+
+
+def test_command(
+    people: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recognition, "load", lambda name: standins.Projection(str(name)))
+    found = standins.Fixed()
+    found.name = __file__
+    monkeypatch.setattr(detect, "load_detector", lambda name: found)
+    files = {kind: tmp_path / f"v.{kind}" for kind in ("json", "csv", "html", "markdown")}
+    arguments = ["eval-verification", "--pairs", str(people / "pairs.txt"), "--images", str(people / "faces")]
+    arguments += ["--recogniser", "embedded", "--recogniser", "other", "--restorer", "opencv", "--restorer", "mask"]
+    arguments += ["--region", "true", "--resamples", "50"]
+    arguments += [text for kind, path in files.items() for text in (f"--{kind}", str(path))]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "Headline: other." in out and "opencv/clean" in out and "figures flatter" in out
+    rows = list(csv.reader(files["csv"].open(encoding="utf-8")))
+    assert len(rows) == 2 * PEOPLE + 1 and len(rows[0]) == 5 + 2 * 5
+    assert sum(row[5] == "" for row in rows[1:]) == 2
+    whole = json.loads(files["json"].read_text(encoding="utf-8"))
+    assert whole["results"]["other"]["conditions"]["clean/clean"]["figures"]["auc"]["value"] > 0.9
+    assert whole["pairs"]["people"] == PEOPLE and whole["options"]["seed"] == 0
+    assert "| opencv/clean |" in files["markdown"].read_text(encoding="utf-8")
+    assert main([*arguments, "--masked-images", str(people / "faces")]) == 2
+
+
+def test_store_survives_damage(cache: Path) -> None:
+    kept = store.Store("a way")
+    kept.put("one", np.arange(3, dtype=np.float32), {"yaw": 1.5})
+    kept.put("two", None)
+    kept.save()
+    read = store.Store("a way")
+    assert read.get("one")[0].tolist() == [0, 1, 2] and read.get("one")[1] == {"yaw": 1.5}
+    assert read.get("two") == (None, None) and "three" not in read and len(store.Store("another way")) == 0
+    read.path.write_bytes(b"damaged")
+    assert len(store.Store("a way")) == 0
+
+
+def test_charts() -> None:
+    axis = svg.Axis("far", 1e-4, 1e-1, log=True)
+    assert axis.ticks() == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])
+    assert [axis.place(v) for v in (0.0, 1e-4, 1e-1, 1.0)] == pytest.approx([0, 0, 1, 1])
+    assert svg.Axis("x", -1.0, 1.0).ticks() == pytest.approx([-1, -0.5, 0, 0.5, 1])
+    drawn = svg.chart("a & b", axis, svg.Axis("tar", 0, 1), [svg.Line("x<y", [1e-3, 1e-2], [0.5, 0.9], "#000")])
+    assert "a &amp; b" in drawn and "x&lt;y" in drawn and drawn.endswith("</svg>")
+    x, y = svg.steps(np.array([0.1, 0.1, 0.9, np.nan]), 0, 1, bins=2)
+    assert x == [0, 0.5, 0.5, 1] and y == pytest.approx([2 / 3, 2 / 3, 1 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name"),
+    [((250, 250, 250), "white"), ((120, 120, 120), "grey"), ((10, 20, 30), "black"), ((120, 170, 220), "blue"),
+     ((200, 40, 40), "red"), ((60, 150, 70), "green"), ((220, 160, 180), "pink"), ((220, 190, 60), "yellow")],
+)  # fmt: skip
+def test_colour_names(rgb: tuple[int, int, int], name: str) -> None:
+    assert views.colour_name(rgb) == name

@@ -1,0 +1,101 @@
+"""Restorers side by side, on drawn faces, from the library and from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.evaluation import standins
+from unmask import recognition
+from unmask.cli import main
+from unmask.errors import UsageError
+from unmask.evaluation import baselines, restoration
+
+
+class Oracle:
+    """Knows the true face."""
+
+    name, size, template, fingerprint = "oracle", 128, "ffhq", "oracle"
+
+    def __init__(self, faces: restoration.Faces):
+        self.left = list(faces.images)
+
+    def __call__(self, x: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
+        true = [self.left.pop(0) for _ in range(len(x))]
+        return torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def test_restorers_side_by_side(drawn_data: Path, cache: Path) -> None:
+    faces = restoration.held_out(drawn_data, ["faces128/drawn"])
+    assert len(faces) == 8 and faces.names[:2] == ["000_0.png", "005_0.png"]
+    chosen = [baselines.MaskLeftOn(), baselines.Inpainting(), Oracle(faces)]
+    results = restoration.evaluate(faces, chosen, standins.Projection(), seed=3)
+    everyone = restoration.summary(results)["all"]
+    assert everyone["faces"] == 8 and 0.02 < everyone["coverage"] < 0.5
+    mask, opencv, oracle = (everyone["restorers"][name] for name in ("mask", "opencv", "oracle"))
+    assert mask["psnr_region"] < opencv["psnr_region"] < oracle["psnr_region"]
+    assert oracle["psnr_region"] > 35 and oracle["identity"] > 0.99 > mask["identity"]
+    assert oracle["sharpness"] == pytest.approx(1, abs=0.1) and oracle["seam"] == pytest.approx(1, abs=0.15)
+    assert mask["frechet"] is None  # eight faces are too few
+    header, rows = restoration.rows(everyone)
+    assert len(rows) == 3 and all(len(row) == len(header) for row in rows)
+    again = restoration.evaluate(faces, chosen[:2], standins.Projection(), seed=3)
+    assert restoration.summary(again)["all"]["restorers"]["opencv"] == opencv
+    assert len(results.sheet) == 8 and len(results.sheet[0]) == 6
+
+
+def test_the_mask_of_a_face_does_not_depend_on_the_others(drawn_data: Path, cache: Path) -> None:
+    whole = restoration.held_out(drawn_data, ["faces128/drawn"])
+    two = restoration.held_out(drawn_data, ["faces128/drawn"], limit=2)
+    assert two.names == [whole.names[0], whole.names[-1]]
+    masks = [restoration.evaluate(f, [baselines.MaskLeftOn()], standins.Projection()) for f in (whole, two)]
+    np.testing.assert_array_equal(masks[0].sheet[-1][0], masks[1].sheet[-1][0])
+
+
+def test_a_found_region_is_scored(drawn_data: Path, cache: Path) -> None:
+    faces = restoration.held_out(drawn_data, ["faces128/drawn"], limit=3)
+
+    def half(crops: torch.Tensor) -> torch.Tensor:
+        region = torch.zeros(len(crops), 1, 128, 128)
+        region[:, :, 70:] = 1
+        return region
+
+    results = restoration.evaluate(faces, [baselines.Inpainting()], standins.Projection(), segment=half)
+    assert results.region_iou is not None and 0.1 < results.region_iou.mean() < 0.95
+
+
+def test_command(
+    drawn_data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recognition, "load", lambda name: standins.Projection(str(name)))
+    monkeypatch.setattr(baselines.linear, "SOURCES", ("faces128/drawn",))
+    monkeypatch.setattr(baselines.linear.fit, "__defaults__", (("faces128/drawn",), 8, None))
+    files = [tmp_path / name for name in ("r.json", "r.md", "r.png")]
+    arguments = ["eval-restoration", "--data", str(drawn_data), "--restorers", "mask,opencv,mean,linear"]
+    arguments += ["--recogniser", "judge", "--limit", "6"]
+    arguments += ["--json", str(files[0]), "--markdown", str(files[1]), "--sheet", str(files[2])]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "6 faces" in out and "identity by judge" in out
+    assert [line.split()[0] for line in out.splitlines()[2:6]] == ["mask", "opencv", "mean", "linear"]
+    found = json.loads(files[0].read_text(encoding="utf-8"))
+    assert found["groups"]["all"]["restorers"]["linear"]["psnr"] > 10 and found["versions"]["torch"]
+    assert "| linear |" in files[1].read_text(encoding="utf-8")
+    with Image.open(files[2]) as sheet:
+        assert sheet.width > 7 * 128
+
+
+def test_bad_requests(drawn_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("UNMASK_DATA", raising=False)
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(tmp_path))
+    assert main(["eval-restoration"]) == 2
+    with pytest.raises(UsageError, match="no such restorer"):
+        baselines.load(["magic"])
+    with pytest.raises(UsageError, match="--data"):
+        baselines.load(["mean"])
+    assert [r.name for r in baselines.load(["mask", "opencv", "mask"])] == ["mask", "opencv"]
