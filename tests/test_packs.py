@@ -81,9 +81,7 @@ def test_a_download_with_the_right_hash_is_installed(server: str, tmp_path: Path
         ("/missing", SHA, "download failed"),
     ],
 )
-def test_a_failed_download_installs_nothing(
-    server: str, tmp_path: Path, path: str, sha256: str, message: str
-) -> None:
+def test_a_failed_download_installs_nothing(server: str, tmp_path: Path, path: str, sha256: str, message: str) -> None:
     with pytest.raises(UnmaskError, match=message):
         packs.install("mine", accepted=True, url=server + path, sha256=sha256, home=tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -94,9 +92,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
         packs.install("mine", accepted=True, url="http://127.0.0.1:9/x", sha256=SHA, home=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "http://127.0.0.1.example.org/x"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "http://127.0.0.1.example.org/x"])
 def test_only_https_is_downloaded(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="only https"):
         packs.install("mine", accepted=True, url=url, sha256=SHA, home=tmp_path)

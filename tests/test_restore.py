@@ -358,9 +358,7 @@ def test_one_checkpoint_beside_the_rest_of_the_pack(pack: Path, monkeypatch: pyt
         Restorer.from_pretrained(pack / "segmenter.safetensors", detector=Detector())
 
 
-def test_checkpoints_of_another_shape_or_hash(
-    pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_of_another_shape_or_hash(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
     good = weights.read("unmasker")
     wider = weights.save(tmp_path / "wide.safetensors", "unmasker", {**good.arch, "w_dim": 24}, good.tensors)

@@ -114,9 +114,7 @@ def install(
             _unpack(archive, Path(work) / name)
             (Path(work) / name).rename(target)
     except OSError as error:
-        raise UnmaskError(
-            f"{target}: cannot be installed ({error}); check the folder and disk space"
-        ) from None
+        raise UnmaskError(f"{target}: cannot be installed ({error}); check the folder and disk space") from None
     return target
 
 

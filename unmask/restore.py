@@ -165,9 +165,7 @@ class Restorer:
         note = self._note(faces)
         return Restored(give_back(image, target, photo, pixels, note), faces, note, photo.pixels, pixels)
 
-    def find(
-        self, pixels: NDArray[np.uint8], face: str | int = "all", called: str = "the photo"
-    ) -> list[RestoredFace]:
+    def find(self, pixels: NDArray[np.uint8], face: str | int = "all", called: str = "the photo") -> list[RestoredFace]:
         """All faces of a photo [H,W,3], largest first; those that ``face`` asks for are "restored" to be."""
         with self._detecting:
             found = self.detector.detect(pixels)
@@ -219,9 +217,7 @@ class Restorer:
                 f"{photo.name}: the region is {have}, the upright photo {want} pixels; give one of its size"
             )
         levels = region.astype(np.float32) / (255.0 if region.dtype == np.uint8 else 1.0)
-        parts = [
-            align.warp(levels, matrix, self.size, border="constant", filter="linear") for matrix in matrices
-        ]
+        parts = [align.warp(levels, matrix, self.size, border="constant", filter="linear") for matrix in matrices]
         return torch.from_numpy(np.stack(parts)[:, None]).clamp(0, 1), None
 
     def _drift(self, before: Tensor, after: Tensor) -> list[float | None]:

@@ -184,9 +184,7 @@ def register(
     row = replace(row, licence=licence, source=source, template=template, size=size)
     if onnx is not None:
         twin = Path(onnx)
-        row = replace(
-            row, onnx=_inside(twin, home), onnx_sha256=_file_sha256(twin), onnx_bytes=twin.stat().st_size
-        )
+        row = replace(row, onnx=_inside(twin, home), onnx_sha256=_file_sha256(twin), onnx_bytes=twin.stat().st_size)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
     table[at : at + 1] = [row]
@@ -307,9 +305,7 @@ def _write(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         part.replace(path)
     except OSError as error:
-        raise UnmaskError(
-            f"{path}: cannot be written ({error.strerror}); check folder and disk space"
-        ) from None
+        raise UnmaskError(f"{path}: cannot be written ({error.strerror}); check folder and disk space") from None
     finally:
         with contextlib.suppress(OSError):
             part.unlink()

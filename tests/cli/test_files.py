@@ -46,9 +46,7 @@ def test_a_folders_tree_is_mirrored_without_results_and_hidden_files(make: Make,
     (tmp_path / "in" / "b.png").rename(tmp_path / "in" / "b.PNG")
     (tmp_path / "in" / "notes.txt").write_text("")
     jobs = plan([str(tmp_path / "in")], str(tmp_path / "in" / "out"), "unmasked", ["compare"])
-    assert [
-        (str(job.source.relative_to(tmp_path)), str(job.target.relative_to(tmp_path))) for job in jobs
-    ] == [
+    assert [(str(job.source.relative_to(tmp_path)), str(job.target.relative_to(tmp_path))) for job in jobs] == [
         ("in/b.PNG", "in/out/b.PNG"),
         ("in/deep/a.jpg", "in/out/deep/a.jpg"),
     ]

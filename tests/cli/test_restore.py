@@ -54,9 +54,7 @@ def test_a_folder_with_bad_files_in_it(run: Run, make: Make, tmp_path: Path) -> 
     assert code == 3
     lines = err.splitlines()
     assert lines[-1] == "unmask: 3 of 5 pictures failed"
-    assert [word in err for word in ("bare.png: no face mask", "nobody.png: no face", "broken.jpg: ")] == [
-        True
-    ] * 3
+    assert [word in err for word in ("bare.png: no face mask", "nobody.png: no face", "broken.jpg: ")] == [True] * 3
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     assert written == ["deep/good.jpg", "good.png"]
     assert len(out.splitlines()) == 2
@@ -194,9 +192,7 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
     assert [path.name for path in photo.parent.iterdir()] == ["a.png"]
 
 
-def test_an_odd_failure_does_not_cost_the_others(
-    run: Run, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_odd_failure_does_not_cost_the_others(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from unmask.restore import Restorer
 
     real = Restorer.restore

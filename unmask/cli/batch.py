@@ -35,9 +35,7 @@ def run(
                 bar.write(line, file=sys.stdout)
         except Exception as error:  # one odd file must not cost the others
             ours = isinstance(error, UnmaskError)
-            message = (
-                str(error) if ours else f"{job.name}: unexpected {type(error).__name__} ({error}); report it"
-            )
+            message = str(error) if ours else f"{job.name}: unexpected {type(error).__name__} ({error}); report it"
             if failed:
                 failed(job, message)
             if len(jobs) == 1:

@@ -36,9 +36,7 @@ def doctor(weights: Path | None, ops: bool, as_json: bool) -> int:
     if ops:
         checks.append(_try("native ops", _ops))
     if as_json:
-        click.echo(
-            json.dumps([dict(zip(("what", "ok", "found"), check, strict=True)) for check in checks], indent=1)
-        )
+        click.echo(json.dumps([dict(zip(("what", "ok", "found"), check, strict=True)) for check in checks], indent=1))
     else:
         for what, well, found in checks:
             click.echo(f"{'ok ' if well else 'BAD'} {what:14} {found}")

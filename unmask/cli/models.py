@@ -26,18 +26,14 @@ def list_(weights: Path | None, as_json: bool) -> None:
     from .. import weights as table
 
     rows = table.rows(weights)
-    known = [
-        {**asdict(pack), "installed": (packs.folder() / pack.name).is_dir()} for pack in packs.PACKS.values()
-    ]
+    known = [{**asdict(pack), "installed": (packs.folder() / pack.name).is_dir()} for pack in packs.PACKS.values()]
     if as_json:
         click.echo(json.dumps({"weights": [asdict(row) for row in rows], "packs": known}, indent=1))
         return
     click.echo(f"weights in {weights or table.default_folder()}")
     for row in rows:
         size = (row.bytes + (row.onnx_bytes or 0)) / 1e6
-        click.echo(
-            f"  {row.name:12} {row.kind:12} {size:6.1f} MB  {row.file}{f', {row.onnx}' if row.onnx else ''}"
-        )
+        click.echo(f"  {row.name:12} {row.kind:12} {size:6.1f} MB  {row.file}{f', {row.onnx}' if row.onnx else ''}")
         click.echo(f"  {'':12} {row.licence}; {row.source}; sha256 {row.sha256[:16]}")
     if not rows:
         click.echo("  none")

@@ -76,13 +76,9 @@ class FaceChoice(click.ParamType):
     help="A picture of the photo's size, white where the face mask is.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack."
-)
+@click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesised.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
@@ -103,9 +99,7 @@ def restore(
     jobs = files.plan(inputs, out, MARK, EXTRAS)
     if options.region != "auto" and len(jobs) > 1:
         raise UsageError(f"--region {options.region}: is for one picture, not for {len(jobs)}")
-    if any(job.target is None for job in jobs) and (
-        options.as_json or options.compare or options.save_region
-    ):
+    if any(job.target is None for job in jobs) and (options.as_json or options.compare or options.save_region):
         raise UsageError("--json, --compare, --save-region: need the picture in a file; give -o FILE")
     if dry_run:
         for job in jobs:
@@ -128,9 +122,7 @@ def _fate(job: files.Job, options: Options) -> str:
     )
 
 
-def _run(
-    jobs: list[files.Job], options: Options, device: str, weights: str | None, detector: str | None
-) -> int:
+def _run(jobs: list[files.Job], options: Options, device: str, weights: str | None, detector: str | None) -> int:
     """Load the models once and restore every job."""
     todo = batch.pending(jobs, options.overwrite, options.skip_existing)
     if not todo:

@@ -26,9 +26,7 @@ class Colour(click.ParamType):
 
     name = "#rrggbb"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
         """Three numbers from 0 to 255."""
         if isinstance(value, tuple):
             return value
