@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from unmask import weights
 from unmask.errors import UnmaskError
-from unmask.faces.segment import Segmenter
+from unmask.faces.segment import Segmenter, tidy
 from unmask.models.segmenter import Segmenter as Network
 
 SMALL = {"widths": [16, 16], "depths": [0, 0], "ups": [16]}
@@ -38,7 +39,7 @@ def test_it_is_the_network_of_the_file(stored: Path) -> None:
     x = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.no_grad():
         logits, score = network.eval()(x)
-    region, garment = Segmenter(stored).predict(x)
+    region, garment = Segmenter(stored).predict(x, tidied=False)
     torch.testing.assert_close(region, logits.sigmoid(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(garment, score.sigmoid(), atol=1e-4, rtol=1e-4)
 
@@ -49,3 +50,23 @@ def test_wrong_shapes_and_wrong_kinds_are_refused(stored: Path, tmp_path: Path) 
     other = weights.save(tmp_path / "d.safetensors", "detector", {}, {"a": torch.zeros(1)})
     with pytest.raises(UnmaskError, match="holds a detector"):
         Segmenter(other)
+
+
+def test_tidy_fills_holes_and_drops_what_is_somebody_elses() -> None:
+    region = np.full((64, 64), 0.02, np.float32)
+    region[30:60, 16:48] = 0.9  # the face mask
+    region[40:46, 28:36] = 0.1  # a valve
+    region[36:39, 48:64] = 0.8  # a strap, connected
+    region[2:8, 2:10] = 0.95  # something above
+    out = tidy(region)
+    assert (out[40:46, 28:36] > 0.5).all() and (out[2:8, 2:10] < 0.5).all()
+    untouched = np.ones_like(region, bool)
+    untouched[40:46, 28:36] = untouched[2:8, 2:10] = False
+    np.testing.assert_array_equal(out[untouched], region[untouched])
+
+
+def test_tidy_keeps_a_face_mask_that_a_finger_divides_and_an_empty_region() -> None:
+    region = np.zeros((64, 64), np.float32)
+    region[30:60, 10:30] = region[30:60, 34:54] = 0.9
+    np.testing.assert_array_equal(tidy(region), region)
+    np.testing.assert_array_equal(tidy(np.full((8, 8), 0.3, np.float32)), np.full((8, 8), 0.3, np.float32))

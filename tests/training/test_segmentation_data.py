@@ -35,7 +35,7 @@ def test_a_batch_has_regions_where_and_only_where_there_is_a_garment(rng: np.ran
 
 
 def test_the_region_moves_with_the_picture(rng: np.random.Generator) -> None:
-    calm = task.AugmentConfig(restyle=0, transplant=0, strength=0)
+    calm = task.AugmentConfig(restyle=0, transplant=0, tight=0.5, strength=0)
     for _ in range(10):
         image, region, garment = task.sample(_pool(), 0, calm, rng)
         assert garment == 1
@@ -101,7 +101,7 @@ def test_dice_and_cross_entropy_by_hand() -> None:
 
 def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
     pool = _pool()
-    calm = task.AugmentConfig(0, 0, 0, 0, 0, 0)
+    calm = task.AugmentConfig(0, 0, 0, 0, 0, 0, 0)
 
     class Bright(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,10 @@ from torch import Tensor
 from .. import weights
 from ..models.segmenter import Segmenter as Network
 from ..models.small import fuse
+
+MOUTH = (0.5, 0.68)  # where a face mask is centred in the template, in shares of the crop
+REACH = 0.22  # and how far from there its parts lie
+PART = 0.15  # a piece apart from the main one counts from this share of its weight
 
 
 class Segmenter:
@@ -32,11 +38,12 @@ class Segmenter:
         self.template = str(found.meta.get("template", "ffhq"))
 
     @torch.inference_mode()
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, crops: Tensor, tidied: bool = True) -> tuple[Tensor, Tensor]:
         """Regions and garment scores of aligned crops.
 
         Args:
             crops: [N,3,S,S] RGB in [-1,1].
+            tidied: whether to apply :func:`tidy` to the regions.
 
         Returns:
             region [N,1,S,S] in [0,1], 1 where the face mask hides the face; garment score [N] in [0,1], how likely the
@@ -49,6 +56,33 @@ class Segmenter:
         if side != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=side > self.size)
         logits, score = self.network(x)
+        region = logits.sigmoid()
+        if tidied:
+            region = torch.from_numpy(np.stack([tidy(m) for m in region[:, 0].cpu().numpy()]))[:, None]
         if side != self.size:
-            logits = F.interpolate(logits, side, mode="bilinear", align_corners=False)
-        return logits.sigmoid().to(crops.device), score.sigmoid().to(crops.device)
+            region = F.interpolate(region, side, mode="bilinear", align_corners=False)
+        return region.to(crops.device), score.sigmoid().to(crops.device)
+
+
+def tidy(region: np.ndarray) -> np.ndarray:
+    """A region float32 [S,S] without holes inside (prints, valves) and without pieces that belong to somebody else.
+
+    Of the connected pieces above one half, the heaviest around the mouth stays, and others of a share of its weight.
+    """
+    solid = (region > 0.5).astype(np.uint8)
+    count, labels = cv2.connectedComponents(solid, connectivity=8)
+    if count < 2:
+        return region
+    side = region.shape[0]
+    ys, xs = np.mgrid[:side, :side] / (side - 1)
+    near = np.exp(-((xs - MOUTH[0]) ** 2 + (ys - MOUTH[1]) ** 2) / (2 * REACH**2))
+    mass = np.bincount(labels.ravel(), near.ravel(), count)
+    mass[0] = 0
+    keep = mass >= PART * mass.max()
+    keep[0] = True  # what is below one half stays as it is
+    out = np.where(keep[labels], region, 1 - np.maximum(region, 0.5))
+    kept = np.where(keep[labels], solid, 0).astype(np.uint8)
+    outside = np.pad(1 - kept, 1, constant_values=1)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
+    hole = outside[1:-1, 1:-1] == 1
+    return np.where(hole, np.maximum(out, 1 - out), out).astype(np.float32)

@@ -41,13 +41,17 @@ class PoolConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks."""
+    """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks.
+
+    ``tight`` is the share of faces that fill their photo: what lies outside is mirrored, as alignment does it.
+    """
 
     shift: float = 3.0
     degrees: float = 4.0
     scale: float = 0.06
     restyle: float = 0.35
     transplant: float = 0.2
+    tight: float = 0.3
     strength: float = 1.0
 
 
@@ -74,6 +78,15 @@ def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = No
         os.replace(partial, path)
     with np.load(path) as stored:
         return Pool(stored["images"], stored["regions"], stored["kinds"])
+
+
+def extended(pool: Pool, images: np.ndarray, regions: np.ndarray, repeats: int) -> Pool:
+    """The pool with further faces in face masks, each ``repeats`` times."""
+    more = len(images) * repeats
+    return Pool(
+        np.concatenate([pool.images, *[images] * repeats]), np.concatenate([pool.regions, *[regions] * repeats]),
+        np.concatenate([pool.kinds, np.full(more, GARMENT, np.uint8)]),
+    )
 
 
 def renderer_digest() -> str:
@@ -150,6 +163,8 @@ def sample(pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
         other = pool.images[int(rng.integers(len(pool)))]
         image = restyle(image, region, other, rng)
     image, region = misalign(image, region, config, rng)
+    if rng.random() < config.tight:
+        image, region = tighten(image, region, rng)
     if rng.random() < 0.5:
         image, region = image[:, ::-1], region[:, ::-1]
     return degrade(image, rng, config.strength), region, float(kind == GARMENT)
@@ -172,6 +187,16 @@ def misalign(
         borderMode=cv2.BORDER_CONSTANT if border == cv2.BORDER_CONSTANT else border,
     )
     return moved, inside
+
+
+def tighten(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Both as cut from a photo that ends close to the face: beyond its edges it is mirrored."""
+    size = image.shape[0]
+    edges = rng.uniform(0.0, 0.26, 4) * (rng.random(4) < 0.5)
+    top, bottom, left, right = (int(e * size) for e in edges)
+    around = ((top, bottom), (left, right))
+    inner = (slice(top, size - bottom), slice(left, size - right))
+    return np.pad(image[inner], (*around, (0, 0)), "reflect"), np.pad(region[inner], around, "reflect")
 
 
 def transplant(

@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import data
 from ..images import sheet, to_uint8
 from ..models.segmenter import Segmenter
-from . import distributed, loop, schedule, segmentation_data
+from . import distributed, loop, schedule, segmentation_data, self_labels
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,21 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``."""
+    """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``.
+
+    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every second
+    of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
+    """
 
     model: Network = Network()
     sources: tuple[str, ...] = ()
     size: int = 128
     pool: segmentation_data.PoolConfig = segmentation_data.PoolConfig()
     augment: segmentation_data.AugmentConfig = segmentation_data.AugmentConfig()
+    worn: tuple[str, ...] = ()
+    worn_labels: str = ""
+    worn_repeats: int = 10
+    teacher: str = "embedded"
     lr: float = 2e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-4
@@ -50,6 +58,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: builds the pool (once, cached) and the network."""
     faces = data.load(config.data, config.sources, config.size, "ffhq", "train")
     pool = segmentation_data.build_pool(faces, config.pool)
+    if config.worn and config.worn_labels:
+        folders = [config.data / name for name in config.worn]
+        more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
+        pool = segmentation_data.extended(pool, *more, config.worn_repeats)
     held = data.load(config.data, config.sources, config.size, "ffhq", "val")
     held_config = replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1)
     held_out = segmentation_data.build_pool(held, held_config)
