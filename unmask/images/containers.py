@@ -59,9 +59,7 @@ def jpeg_xmp(segments: Iterable[tuple[int, bytes]]) -> bytes | None:
     return None
 
 
-def jpeg_splice(
-    encoded: bytes, kept: Sequence[tuple[int, bytes]], xmp: bytes | None, comment: str | None
-) -> bytes:
+def jpeg_splice(encoded: bytes, kept: Sequence[tuple[int, bytes]], xmp: bytes | None, comment: str | None) -> bytes:
     """A freshly encoded JPEG with the kept segments and the XMP packet put where they belong.
 
     A packet too long for one segment is left out and the ``comment`` takes its place.
@@ -138,10 +136,11 @@ def png_splice(
     placed = {b"IHDR", b"PLTE", b"IEND"} | (own - {b"IDAT"})
     pixels = [c for c in fresh if c[0] not in placed]
     ordered = ihdr + early + palette + late + extra + pixels + [(b"IEND", b"")]
-    return PNG_MAGIC + b"".join(_png_chunk(kind, payload) for kind, payload in ordered)
+    return PNG_MAGIC + b"".join(png_chunk(kind, payload) for kind, payload in ordered)
 
 
-def _png_chunk(kind: bytes, payload: bytes) -> bytes:
+def png_chunk(kind: bytes, payload: bytes) -> bytes:
+    """One chunk as it stands in the file: length, type, payload, checksum."""
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
 
@@ -163,7 +162,7 @@ def png_encode_16(samples: NDArray[np.uint16]) -> bytes:
     filtered[:, 1:] = np.where((cost_left <= cost_above)[:, None], left, above)
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b""))
-    return PNG_MAGIC + b"".join(_png_chunk(kind, payload) for kind, payload in chunks)
+    return PNG_MAGIC + b"".join(png_chunk(kind, payload) for kind, payload in chunks)
 
 
 def webp_is_lossless(data: bytes) -> bool:

@@ -40,9 +40,7 @@ _COLOURS = ("L", "LA", "RGB", "RGBA")
 _DEEP = {"PNG": _COLOURS, "TIFF": _COLOURS, "PPM": ("L",), "JPEG2000": ("L",)}
 
 
-def encode(
-    photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, format: str | None = None
-) -> bytes:
+def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, format: str | None = None) -> bytes:
     """The bytes of a file that holds ``pixels`` and, for the rest, what ``photo`` held.
 
     Args:

@@ -13,9 +13,7 @@ NAMESPACE = "urn:unmask:provenance"
 PNG_KEYWORD = "unmask"
 # The newscodes term for a photo of which a part was made by a trained model.
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_OURS = re.compile(
-    rb'\s*<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance".*?</rdf:Description>', re.S
-)
+_OURS = re.compile(rb'\s*<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance".*?</rdf:Description>', re.S)
 _NOTE = re.compile(rb"<unmask:Note>(.*?)</unmask:Note>", re.S)
 
 
