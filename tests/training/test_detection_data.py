@@ -68,7 +68,8 @@ def test_the_points_of_a_scene_lie_where_the_picture_shows_them(rng: np.random.G
 
 
 def test_pasted_faces_do_not_overlap_and_are_where_they_are_said_to_be(rng: np.random.Generator) -> None:
-    faces = FaceSet(_dotted()[None], POINTS[None].astype(np.float32), np.array([-1]), np.array(["a"]), np.array(["a"]), "ffhq")
+    points, name = POINTS[None].astype(np.float32), np.array(["a"])
+    faces = FaceSet(_dotted()[None], points, np.array([-1]), name, name, "ffhq")
     rule = task.box_rule([_photo(False)] * 3)
     config = task.SceneConfig(size=256, masked=0.0, occluded=0.0, least=40, most_pasted=90)
     for _ in range(5):

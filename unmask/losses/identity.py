@@ -21,7 +21,9 @@ class MarginSoftmax(nn.Module):
     (Deng et al. 2019, eq. 4; Wang et al. 2018, eq. 4). Labels below zero (unknown people) are left out.
     """
 
-    def __init__(self, features: int, classes: int, scale: float = 30.0, m_arc: float = 0.0, m_cos: float = 0.35) -> None:
+    def __init__(
+        self, features: int, classes: int, scale: float = 30.0, m_arc: float = 0.0, m_cos: float = 0.35
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(classes, features) * features**-0.5)
         self.scale, self.m_arc, self.m_cos = scale, m_arc, m_cos

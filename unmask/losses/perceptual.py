@@ -34,7 +34,7 @@ class FaceFeatures(nn.Module):
 
 
 def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """Mean over levels of the squared distance of channel-normalised maps (LPIPS with unit weights, Zhang et al. 2018)."""
+    """Mean over levels of the squared distance of channel-normalised maps: LPIPS (Zhang et al. 2018), unit weights."""
     total = torch.zeros((), device=a[0].device)
     for x, y in zip(a, b, strict=True):
         difference = functional.normalize(x.float(), dim=1) - functional.normalize(y.float(), dim=1)
@@ -43,7 +43,7 @@ def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
 
 
 def lpips(net: str = "alex") -> Any:
-    """The LPIPS metric of Zhang et al. 2018 from the ``lpips`` package (RGB in [-1,1]); raises UnmaskError without it."""
+    """LPIPS (Zhang et al. 2018) from the ``lpips`` package, RGB in [-1,1]; raises UnmaskError without it."""
     try:
         from lpips import LPIPS  # imports torchvision, so only when it is asked for
     except ImportError as error:

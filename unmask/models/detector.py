@@ -1,4 +1,4 @@
-"""A small face detector in SCRFD's output layout (Guo et al., 2021, arXiv:2105.04714): strides 8, 16 and 32, two anchors
+"""A small face detector in SCRFD's output layout (Guo et al. 2021, arXiv:2105.04714): strides 8, 16, 32, two anchors
 per location, and for each anchor a score, four box distances and five points in units of the stride.
 
 The network is our own: plain residual stages, a top-down and a bottom-up path, and one head shared by the levels.
@@ -130,7 +130,7 @@ def centres(height: int, width: int) -> list[Tensor]:
 
 
 def decode(distances: Tensor, points: Tensor, centre: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Distances [...,A,4] and points [...,A,10] in strides -> boxes x1, y1, x2, y2 [...,A,4], points [...,A,5,2] in pixels."""
+    """Distances [...,A,4], points [...,A,10] in strides -> boxes x1, y1, x2, y2 [...,A,4], points [...,A,5,2] in pixels."""
     lt, rb = distances[..., :2] * stride, distances[..., 2:] * stride
     boxes = torch.cat([centre - lt, centre + rb], -1)
     return boxes, points.unflatten(-1, (POINTS, 2)) * stride + centre[..., None, :]

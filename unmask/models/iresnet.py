@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def activation(name: str, channels: int) -> nn.Module:
-    """``prelu`` (a learned slope per channel, as in ArcFace) or ``lrelu`` (slope 0.2, much cheaper to train on a CPU)."""
+    """``prelu`` (a learned slope per channel, as in ArcFace) or ``lrelu`` (slope 0.2, cheaper to train on a CPU)."""
     if name not in ("prelu", "lrelu"):
         raise ValueError(f"act is {name!r}; it can be 'prelu' or 'lrelu'")
     return nn.PReLU(channels) if name == "prelu" else nn.LeakyReLU(0.2)
@@ -19,7 +19,7 @@ def activation(name: str, channels: int) -> nn.Module:
 class IRBlock(nn.Module):
     """BN, conv 3x3, BN, activation, conv 3x3, BN, plus a shortcut (1x1 conv and BN where the shape changes).
 
-    The stride is the second convolution's as in ArcFace, or the first one's (``early``), which is several times cheaper.
+    The stride is the second convolution's as in ArcFace, or the first one's (``early``), several times cheaper.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, act: str = "prelu", early: bool = False) -> None:

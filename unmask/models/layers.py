@@ -91,7 +91,7 @@ class Conv(nn.Module):
 class ModulatedConv(nn.Module):
     """Modulated convolution (Karras et al. 2020, eq. 1 and 3), un-fused: scale the input, convolve, scale the output.
 
-    ``y = d * conv(w, s * x)`` with ``s`` the styles and ``d = rsqrt(sum (w s)^2)`` is the paper's form exactly, with one
+    ``y = d * conv(w, s * x)`` with ``s`` the styles and ``d = rsqrt(sum (w s)^2)`` is the paper's form exactly, one
     shared kernel for the whole batch.
     """
 

@@ -76,7 +76,9 @@ def halve(model: Any) -> None:
     model.graph.node.extend([*casts, *nodes])
 
 
-def detector_onnx(detector: nn.Module, path: str | Path, note: Mapping[str, str] | None = None, half: bool = True) -> Path:
+def detector_onnx(
+    detector: nn.Module, path: str | Path, note: Mapping[str, str] | None = None, half: bool = True
+) -> Path:
     """The face detector in SCRFD's layout (nine outputs, free height and width), as insightface loads it."""
     names = [f"{what}_{stride}" for what in ("score", "bbox", "kps") for stride in STRIDES]
     free = {"input": {2: "height", 3: "width"}, **{name: {0: f"{name}_anchors"} for name in names}}
@@ -86,7 +88,7 @@ def detector_onnx(detector: nn.Module, path: str | Path, note: Mapping[str, str]
 
 
 def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
-    """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size] and ``garment`` [N], both in [0,1]."""
+    """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size], ``garment`` [N], both in [0,1]."""
     outputs = ("region", "garment")
     free = {name: {0: "n"} for name in ("faces", *outputs)}
     layout = _Probabilities(fuse(segmenter))
@@ -103,7 +105,9 @@ class _Probabilities(nn.Module):
         return region.sigmoid(), garment.sigmoid()
 
 
-def recogniser_onnx(recogniser: nn.Module, path: str | Path, size: tuple[int, int] = (112, 112), half: bool = True) -> Path:
+def recogniser_onnx(
+    recogniser: nn.Module, path: str | Path, size: tuple[int, int] = (112, 112), half: bool = True
+) -> Path:
     """The recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised."""
     free = {name: {0: "n"} for name in ("input", "embedding")}
     return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half)

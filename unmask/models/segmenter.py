@@ -12,7 +12,7 @@ from .small import ConvBN, Residual
 
 
 class Segmenter(nn.Module):
-    """Region of the face mask and whether there is one, from aligned faces of any size divisible by ``2 ** len(widths)``.
+    """Region of the face mask and whether there is one, from aligned faces of a size divisible by ``2 ** len(widths)``.
 
     Args:
         widths: channels at strides 2, 4, 8, ...

@@ -83,7 +83,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def diou(a: Tensor, b: Tensor) -> Tensor:
-    """Distance IoU of boxes [N,4]: IoU minus the squared distance of the centres over the squared diagonal of the hull."""
+    """Distance IoU of boxes [N,4]: IoU minus the squared distance of centres over the squared diagonal of the hull."""
     hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
     apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).square().sum(1)
     return iou(a, b) - apart / hull.square().sum(1).clamp(min=1e-6)

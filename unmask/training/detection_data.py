@@ -1,4 +1,4 @@
-"""Scenes for the detector: whole photos at many scales, and aligned faces pasted on backgrounds, with simulated face masks.
+"""Scenes for the detector: whole photos at many scales, and aligned faces on backgrounds, with simulated face masks.
 
 The points of a masked face are those of its unmasked twin, since the mask is put on after they are known. Scenes are
 composed once and kept in the cache folder.
@@ -30,7 +30,7 @@ LEAST_SIZE = 9.0  # smaller faces are neither faces nor background
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """``least`` to ``most`` is the face's size (root of the box's area, log-uniform); shares are of scenes or of faces."""
+    """``least`` to ``most`` is a face's size (root of its box's area, log-uniform); shares are of scenes or of faces."""
 
     count: int = 5000
     size: int = 320
@@ -84,7 +84,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class BoxRule:
-    """The box around a face as a linear function of its points in the face's own upright frame (see :func:`box_rule`)."""
+    """A face's box as a linear function of its points in the face's own upright frame (see :func:`box_rule`)."""
 
     weights: np.ndarray
 
@@ -109,7 +109,7 @@ def box_rule(photos: Sequence[LabelledPhoto]) -> BoxRule:
                 rows.append(np.concatenate([own, [1.0]]))
                 boxes.append(moved_box(box, to_frame))
     if not rows:
-        raise UnmaskError("the photos show no upright bare face to learn from where a face's box lies; give more photos")
+        raise UnmaskError("no upright bare face in the photos to learn from where a face's box lies; give more photos")
     a, b = np.array(rows), np.array(boxes)
     penalty = np.diag([len(a) * (0.01 * a[:, :10].var() + 1e-9)] * 10 + [0.0])
     return BoxRule(np.linalg.solve(a.T @ a + penalty, a.T @ b))

@@ -116,7 +116,9 @@ def gather(config: Config) -> tuple[list[photos.LabelledPhoto], list[photos.Labe
     return known, held
 
 
-def collate(scenes: detection_data.Scenes, rows: np.ndarray, grid: assignment.Anchors, rng: np.random.Generator) -> Batch:
+def collate(
+    scenes: detection_data.Scenes, rows: np.ndarray, grid: assignment.Anchors, rng: np.random.Generator
+) -> Batch:
     """Scenes as tensors with the anchors' tasks; each is mirrored or not, and its light varied a little."""
     n, size = len(rows), scenes.images.shape[1]
     images = np.empty((n, size, size, 3), np.float32)
@@ -145,8 +147,10 @@ def collate(scenes: detection_data.Scenes, rows: np.ndarray, grid: assignment.An
 
 
 @torch.no_grad()
-def detect(model: torch.nn.Module, x: Tensor, threshold: float = 0.5, overlap: float = 0.4) -> list[dict[str, np.ndarray]]:
-    """Faces in each photo of ``x`` [N,3,H,W] by greedy suppression: arrays ``boxes`` [K,4], ``points`` [K,5,2], ``scores`` [K]."""
+def detect(
+    model: torch.nn.Module, x: Tensor, threshold: float = 0.5, overlap: float = 0.4
+) -> list[dict[str, np.ndarray]]:
+    """Faces in each photo of ``x`` [N,3,H,W] by greedy suppression: ``boxes`` [K,4], ``points`` [K,5,2], ``scores`` [K]."""
     model.eval()
     scores, boxes, points = model(x)
     score = torch.cat(scores, 1)[..., 0].sigmoid()
@@ -201,7 +205,7 @@ def figures(model: torch.nn.Module, scenes: detection_data.Scenes, device: torch
 
 
 def points_error(found: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance of five points [5,2], over the distance between the eyes (at least a third of the face's height)."""
+    """Mean distance of five points [5,2], over that between the eyes (at least a third of the face's height)."""
     eyes = float(np.linalg.norm(truth[1] - truth[0]))
     height = float(np.linalg.norm(truth[3:].mean(0) - truth[:2].mean(0)))
     return float(np.linalg.norm(found - truth, axis=1).mean() / max(eyes, height / 3, 1e-6))

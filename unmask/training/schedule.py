@@ -7,7 +7,9 @@ import math
 import torch
 
 
-def warm_cosine(optimiser: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, least: float = 0.01) -> None:
+def warm_cosine(
+    optimiser: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, least: float = 0.01
+) -> None:
     """Linear warm-up to ``lr`` over ``warmup`` steps, then a cosine down to ``least * lr`` at step ``total``."""
     if step < warmup:
         factor = (step + 1) / warmup

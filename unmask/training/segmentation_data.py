@@ -57,7 +57,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Pool:
-    """``images`` uint8 [N,S,S,3], ``regions`` uint8 [N,S,S] (255 = hidden), ``kinds`` [N] of GARMENT, PLAIN, OCCLUDED."""
+    """``images`` uint8 [N,S,S,3], ``regions`` uint8 [N,S,S] (255 hidden), ``kinds`` [N] of GARMENT, PLAIN, OCCLUDED."""
 
     images: np.ndarray
     regions: np.ndarray
@@ -68,7 +68,7 @@ class Pool:
 
 
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
-    """Render the pool from aligned faces, or read it back: the key is the config, the faces and the renderer's source."""
+    """Render the pool from aligned faces, or read it back; its key: the config, the faces and the renderer's source."""
     key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
     path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
@@ -151,7 +151,9 @@ def batch(
     return to_tensor(images), torch.from_numpy(regions), torch.from_numpy(garment)
 
 
-def sample(pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+def sample(
+    pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, float]:
     """One augmented face: uint8 [S,S,3], region float32 [S,S], whether it wears a face mask."""
     image, region = pool.images[row], pool.regions[row].astype(np.float32) / 255.0
     kind = int(pool.kinds[row])
