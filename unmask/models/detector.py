@@ -130,7 +130,7 @@ def centres(height: int, width: int) -> list[Tensor]:
 
 
 def decode(distances: Tensor, points: Tensor, centre: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Distances [...,A,4], points [...,A,10] in strides -> boxes x1, y1, x2, y2 [...,A,4], points [...,A,5,2] in pixels."""
+    """Distances [...,A,4], points [...,A,10] in strides -> boxes (x1, y1, x2, y2), points [...,A,5,2] in pixels."""
     lt, rb = distances[..., :2] * stride, distances[..., 2:] * stride
     boxes = torch.cat([centre - lt, centre + rb], -1)
     return boxes, points.unflatten(-1, (POINTS, 2)) * stride + centre[..., None, :]

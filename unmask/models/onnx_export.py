@@ -88,7 +88,7 @@ def detector_onnx(
 
 
 def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
-    """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size], ``garment`` [N], both in [0,1]."""
+    """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size], ``garment`` [N], in [0,1]."""
     outputs = ("region", "garment")
     free = {name: {0: "n"} for name in ("faces", *outputs)}
     layout = _Probabilities(fuse(segmenter))

@@ -30,7 +30,7 @@ LEAST_SIZE = 9.0  # smaller faces are neither faces nor background
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """``least`` to ``most`` is a face's size (root of its box's area, log-uniform); shares are of scenes or of faces."""
+    """``least`` to ``most`` is a face's size (root of its box's area, log-uniform); shares are of scenes or faces."""
 
     count: int = 5000
     size: int = 320

@@ -150,7 +150,7 @@ def collate(
 def detect(
     model: torch.nn.Module, x: Tensor, threshold: float = 0.5, overlap: float = 0.4
 ) -> list[dict[str, np.ndarray]]:
-    """Faces in each photo of ``x`` [N,3,H,W] by greedy suppression: ``boxes`` [K,4], ``points`` [K,5,2], ``scores`` [K]."""
+    """Faces in each photo of ``x`` [N,3,H,W] by greedy suppression: boxes [K,4], points [K,5,2], scores [K]."""
     model.eval()
     scores, boxes, points = model(x)
     score = torch.cat(scores, 1)[..., 0].sigmoid()

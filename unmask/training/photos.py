@@ -1,4 +1,4 @@
-"""Whole photos with the boxes and points of their faces, for the detector: from a zip, labelled by a table or a teacher."""
+"""Whole photos with the boxes and points of their faces, for the detector; labels by a table or a teacher."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Training task ``segmenter``: region and presence of a face mask, on aligned faces with simulated ones.
 
 A pool of faces (with a simulated face mask, without, or behind a hand or another object) is rendered once and kept;
-every step draws from it with a new misalignment, light, camera and, for a share, a new look of the garment. Objects that
-are no face mask have garment 0 and an empty region: they are not to be restored.
+every step draws from it with a new misalignment, light, camera and, for a share, a new look of the garment. Objects
+that are no face mask have garment 0 and an empty region: they are not to be restored.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``.
 
-    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every second
-    of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
+    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every
+    second of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
     """
 
     model: Network = Network()

@@ -1,7 +1,7 @@
 """Real face masks labelled by an earlier segmenter: what simulation does not show, for another round of training.
 
-Only crops count on which the earlier network is sure, averaged over mirroring and small shifts. Every second photo is used
-(1, 3, 5, ...), the others stay for looking at.
+Only crops count on which the earlier network is sure, averaged over mirroring and small shifts. Every second photo is
+used (1, 3, 5, ...), the others stay for looking at.
 """
 
 from __future__ import annotations
