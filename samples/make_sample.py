@@ -23,7 +23,7 @@ POINTS = np.array([[204.4, 100.8], [247.3, 103.1], [223.5, 128.4], [201.2, 138.5
 def main() -> None:
     """Write the bare and the masked portrait beside this script."""
     bare = np.ascontiguousarray(skimage.data.astronaut()[TOP : TOP + SIDE, LEFT : LEFT + SIDE])
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(1)
     garment = sample_garment(
         rng, kind="surgical", coverage="high", colour=(150, 198, 226), pattern="plain", loops="ear"
     )
