@@ -93,18 +93,19 @@ class Assessor:
             "eer": _estimate(verification.eer(scores, self.issame, self.of_pairs)),
             "d_prime": _estimate(verification.d_prime(scores, self.issame, self.of_pairs)),
         }
-        crossing, thresholds = None, {}
+        crossing, thresholds, totals = None, {}, None
         if self.pairs.people_known:
             symmetric = condition.probe == condition.reference
             crossing = cross_scores(probe, reference, self.identity, symmetric)
+            totals = crossing.totals(self.weights)
             for far in FARS:
                 thresholds[far] = crossing.threshold(far)
                 if np.isfinite(thresholds[far]):
-                    figures[f"tar@{far:g}"] = self._tar(scores, crossing.thresholds(far, self.weights))
+                    figures[f"tar@{far:g}"] = self._tar(scores, crossing.thresholds(far, self.weights, totals))
         if deployed is not None:
             fixed = verification.fixed_threshold(scores, self.issame, deployed, self.of_pairs)
             figures["false_reject"] = _estimate(fixed.false_reject)
-            far = crossing.far(deployed, self.weights) if crossing is not None else fixed.false_accept
+            far = crossing.far(deployed, self.weights, totals) if crossing is not None else fixed.false_accept
             figures["false_accept"] = _estimate(far)
         tars = {far: verification.tar_at_far(scores, self.issame, far) for far in LIST_FARS}
         impostors = crossing.total if crossing is not None else 0

@@ -49,10 +49,11 @@ def judge(
         vectors = {view: embedded.vectors[recogniser.name, view] for view in (CLEAN, MASKED, *restorers)}
         clean = assessor.assess(Condition(CLEAN, CLEAN), vectors[CLEAN], vectors[CLEAN], None)
         deployed = assessor.deployed_threshold(clean)
+        known = bool(np.isfinite(deployed))  # too few pairs set no threshold
         every = {}
         for condition in conditions(restorers):
             every[condition.name] = assessor.assess(
-                condition, vectors[condition.probe], vectors[condition.reference], deployed
+                condition, vectors[condition.probe], vectors[condition.reference], deployed if known else None
             )
             if progress is not None:
                 progress(1)
@@ -67,7 +68,7 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
     restored = [judged.against_clean(name) for name in restorers]
     words = properties(embedded)
     return {
-        "deployed_threshold": judged.deployed,
+        "deployed_threshold": judged.deployed if np.isfinite(judged.deployed) else None,
         "conditions": {name: _plain(one) for name, one in judged.assessments.items()},
         "restored_minus_masked": {
             name: {

@@ -51,14 +51,22 @@ class Crossing:
             return float("nan")
         return float(np.nextafter(self.ranked[allowed], np.float32(np.inf)))
 
-    def far(self, threshold: float, weights: Floats) -> Floats:
-        """False accept rate [R] at a threshold, as far as the ranked scores reach (NaN below)."""
+    def totals(self, weights: Floats) -> Floats:
+        """The weight of all pairs in every resample, [R]."""
+        return _between(self.counts, weights)
+
+    def far(self, threshold: float, weights: Floats, totals: Floats | None = None) -> Floats:
+        """False accept rate [R] at a threshold, as far as the ranked scores reach (NaN below).
+
+        ``totals``, here and below, saves computing :meth:`totals` again.
+        """
         if not len(self.ranked) or threshold <= self.ranked[-1]:
             return np.full(len(weights), np.nan)
         accepted = int(np.searchsorted(-self.ranked, -threshold, "right"))
-        return np.asarray(_between(self._counted(accepted), weights) / _between(self.counts, weights))
+        totals = self.totals(weights) if totals is None else totals
+        return np.asarray(_between(self._counted(accepted), weights) / totals)
 
-    def thresholds(self, far: float, weights: Floats) -> Floats:
+    def thresholds(self, far: float, weights: Floats, totals: Floats | None = None) -> Floats:
         """The threshold [R] for a false accept rate in every resample; NaN where :meth:`threshold` is."""
         allowed = int(np.floor(far * self.total + 1e-9))
         if np.isnan(self.threshold(far)):
@@ -66,7 +74,7 @@ class Crossing:
         slack = max(0.2 * allowed, min(8 * np.sqrt(allowed) + 100, 2.0 * allowed + 100))
         low = 0 if allowed < 20_000 else int(allowed - slack)
         high = min(len(self.ranked), int(allowed + max(slack, allowed if low == 0 else 0)))
-        wanted = far * _between(self.counts, weights)  # [R]
+        wanted = far * (self.totals(weights) if totals is None else totals)  # [R]
         above = _between(self._counted(low), weights) if low else np.zeros(len(weights))
         w = np.ascontiguousarray(weights.T, np.float32)  # [I,R]
         edges = list(range(low, high, BLOCK))

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from . import svg, tables
 from .assess import Assessment
@@ -246,10 +247,10 @@ def _pair(pair: PicturedPair) -> str:
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:
     """A thumbnail as base64."""
-    from .. import images
-
     shrink = 160 / pixels.shape[0]
     if shrink < 1:
         size = (max(1, round(pixels.shape[1] * shrink)), 160)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return base64.b64encode(images.encode(images.read(pixels), pixels, None, "JPEG")).decode()
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=85)
+    return base64.b64encode(stream.getvalue()).decode()
