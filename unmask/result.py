@@ -106,6 +106,8 @@ def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | Non
         return None
     if given is not None and target.resolve() == given.resolve():
         raise UsageError(f"{target}: is the input itself; give another file to write")
+    if target.exists() and not target.is_file():
+        raise UnmaskError(f"{target}: is no file and is not replaced; give a file to write")
     if target.exists() and not overwrite:
         raise UnmaskError(f"{target}: exists; say overwrite to replace it")
     return target

@@ -71,12 +71,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """Save a photo of a grey level under a name below the test's folder; its path."""
+    """Save a photo of one level or colour under a name below the test's folder; its path."""
 
-    def save(name: str, level: int = 120) -> Path:
+    def save(name: str, level: int | tuple[int, int, int] = 120) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        grain = np.random.default_rng(0).integers(0, 5, (90, 120, 3), dtype=np.uint8) if 0 < level < 250 else 0
+        grain = np.random.default_rng(0).integers(0, 5, (90, 120, 3), dtype=np.uint8) if 0 < np.mean(level) < 250 else 0
         Image.fromarray((np.full((90, 120, 3), level) + grain).astype(np.uint8)).save(path)
         return path
 

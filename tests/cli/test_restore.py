@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -207,7 +209,27 @@ def test_an_odd_failure_does_not_cost_the_others(run: Run, make: Make, monkeypat
     assert code == 3 and "a.png: unexpected ZeroDivisionError" in err and "b.png -> " in out
 
 
-def test_a_full_disk_and_a_blocked_folder(run: Run, make: Make, tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_stdout(make: Make) -> None:
+    from unmask.cli import main
+
+    with open("/dev/full", "w") as full, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert main(["restore", str(make("a.png")), "-o", "-"]) == 1
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_devices_and_folders_are_never_replaced(run: Run, make: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    code, _, err = run("restore", make("a.png"), "-o", tmp_path / "pipe.png", "--overwrite")
+    assert code == 1 and "no file" in err and (tmp_path / "pipe.png").is_fifo()
+    (tmp_path / "a.unmasked.png").mkdir()
+    code, _, err = run("restore", make("a.png"), "--overwrite")
+    assert code == 1 and "no file" in err and (tmp_path / "a.unmasked.png").is_dir()
+
+
+def test_a_blocked_folder(run: Run, make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     code, _, err = run("restore", make("a.png"), "-o", f"{tmp_path}/file/x.png")
     assert code == 1 and err.count("\n") == 1 and "file" in err

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 
 
 def test_a_face_mask_is_put_on(run: Run, make: Make) -> None:
-    photo = make("a.png", 150)
+    photo = make("a.png", (200, 150, 130))
     code, out, err = run("simulate", photo, "--kind", "surgical", "--colour", "#1060c0", "--save-region")
     target = photo.with_name("a.masked.png")
     assert (code, err) == (0, "") and out == f"{photo} -> {target}  (surgical)\n"

@@ -133,10 +133,21 @@ def make_room(path: Path) -> None:
 
 
 def refuse_existing(paths: Iterable[Path | None], overwrite: bool) -> None:
-    """UnmaskError for the first file that exists, unless it may be replaced."""
+    """UnmaskError for the first file that exists, unless it may be replaced; devices and folders never may."""
     for path in paths:
+        if path is not None and path.exists() and not path.is_file():
+            raise UnmaskError(f"{path}: is no file and is not replaced; give a file, or - for stdout")
         if path is not None and path.exists() and not overwrite:
             raise UnmaskError(f"{path}: exists; replace it with --overwrite or leave it with --skip-existing")
+
+
+def to_stdout(data: bytes) -> None:
+    """Write a picture to stdout; UnmaskError where nobody takes it."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise UnmaskError(f"stdout: cannot be written ({error.strerror}); give -o FILE") from None
 
 
 def source_bytes(job: Job) -> bytes:

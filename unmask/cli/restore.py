@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +158,7 @@ def _one(job: files.Job, restorer: Restorer, options: Options) -> str | None:
     if options.save_region:
         _png((done.region * 255).round().astype("uint8"), job.beside("region"), None)
     if job.target is None:
-        sys.stdout.buffer.write(done.image)
+        files.to_stdout(done.image)
         return None
     if options.as_json:
         facts = {"input": job.name, "output": str(job.target), "faces": [face.facts() for face in done.faces]}

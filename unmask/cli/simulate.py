@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +106,10 @@ def _one(
         pixels, region = covered.image, np.maximum(region, covered.region)
         kinds.append(covered.garment.kind if covered.garment else "")
     note = {"statement": STATEMENT, "software": f"unmask {__version__}"}
-    if job.target is not None:
-        files.make_room(job.target)
-    images.write(photo, pixels, job.target or sys.stdout.buffer, note)
+    if job.target is None:
+        files.to_stdout(images.encode(photo, pixels, note))
+    else:
+        images.write(photo, pixels, job.target, note)
     if save_region:
         grey = images.read((region * 255).round().astype(np.uint8))
         images.write(grey, grey.pixels, job.beside("region"))
