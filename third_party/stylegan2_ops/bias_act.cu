@@ -1,5 +1,7 @@
 // bias_act on CUDA: one pass over memory, sixteen bytes to a thread and step where the layout allows it.
 
+#include <initializer_list>
+
 #include "cuda_kernels.h"
 
 namespace unmask {

@@ -87,20 +87,29 @@ inline V second_derivative(const V& u) {
 
 template <Act A, typename V>
 inline V value_of(Act act, const V& u) {
-  if constexpr (A != Act::unknown) return value<A>(u);
-  UNMASK_SMOOTH(value)
+  if constexpr (A != Act::unknown) {
+    return value<A>(u);
+  } else {
+    UNMASK_SMOOTH(value)
+  }
 }
 
 template <Act A, typename V>
 inline V first_derivative_of(Act act, const V& u) {
-  if constexpr (A != Act::unknown) return first_derivative<A>(u);
-  UNMASK_SMOOTH(first_derivative)
+  if constexpr (A != Act::unknown) {
+    return first_derivative<A>(u);
+  } else {
+    UNMASK_SMOOTH(first_derivative)
+  }
 }
 
 template <Act A, typename V>
 inline V second_derivative_of(Act act, const V& u) {
-  if constexpr (A != Act::unknown) return second_derivative<A>(u);
-  UNMASK_SMOOTH(second_derivative)
+  if constexpr (A != Act::unknown) {
+    return second_derivative<A>(u);
+  } else {
+    UNMASK_SMOOTH(second_derivative)
+  }
 }
 
 // What is done to one vector; `order` is the derivative, `from_output` says what `x` is (see schema.cpp), and

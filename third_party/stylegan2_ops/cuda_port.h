@@ -3,6 +3,8 @@
 
 #ifdef UNMASK_EMULATE
 #include UNMASK_EMULATE
+
+#define UNMASK_LAUNCH(kernel, grid, block, stream, ...) emulate(grid, block, [&] { kernel(__VA_ARGS__); })
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

@@ -47,13 +47,18 @@ inline bool split(const std::vector<double>& f, int64_t ty, int64_t tx, std::vec
   return true;
 }
 
-inline Plan make_plan(const at::Tensor& x, const at::Tensor& f, at::IntArrayRef up, at::IntArrayRef down,
-                      at::IntArrayRef padding, bool flip, double gain) {
+inline void check_arguments(const at::Tensor& x, const at::Tensor& f, at::IntArrayRef up, at::IntArrayRef down,
+                            at::IntArrayRef padding) {
   TORCH_CHECK(x.dim() == 4, "upfirdn2d takes [N, C, H, W], got ", x.sizes());
   TORCH_CHECK((f.dim() == 1 || f.dim() == 2) && f.numel() > 0, "a filter is [taps] or [taps_y, taps_x], got ",
               f.sizes());
   TORCH_CHECK(up.size() == 2 && down.size() == 2 && padding.size() == 4,
               "up and down have two numbers and padding has four");
+}
+
+inline Plan make_plan(const at::Tensor& x, const at::Tensor& f, at::IntArrayRef up, at::IntArrayRef down,
+                      at::IntArrayRef padding, bool flip, double gain) {
+  check_arguments(x, f, up, down, padding);
   const at::Tensor taps = f.to(at::kCPU, at::kDouble).contiguous();
   const double* data = taps.const_data_ptr<double>();
   const int64_t ty = f.size(0), tx = f.size(-1);

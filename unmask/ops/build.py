@@ -119,27 +119,27 @@ def recipe() -> Recipe:
         *cflags,
     )
     digest.update(json.dumps(facts).encode())
-    cuda_flags = ("-O3", "--use_fast_math") if nvcc else ()
+    cuda_flags = ("-O3",) if nvcc else ()
     return Recipe(tuple(folder / name for name in names), compiler, cflags, cuda_flags, digest.hexdigest()[:24])
 
 
-def ensure(rebuild: bool = False) -> Path:
+def ensure(retry: bool = False) -> Path:
     """The path of a whole library for this machine, built if need be.
 
     Args:
-        rebuild: Build even where there is one already, or where the last attempt failed.
+        retry: Build also where the last attempt, of whichever process, failed.
 
     Raises:
         BuildError: There is no compiler or no ninja, or the build failed, now or before.
     """
     plan = recipe()
-    if not rebuild and intact(plan.library):
+    if intact(plan.library):
         return plan.library
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         with _lock(plan.folder / "lock"):
-            if rebuild or not intact(plan.library):  # another process may have built it meanwhile
-                _build(plan, rebuild)
+            if not intact(plan.library):  # another process may have built it meanwhile
+                _build(plan, retry)
     except OSError as error:
         raise BuildError(f"{plan.folder}: {error.strerror}; set UNMASK_CACHE to a writable folder") from error
     return plan.library
@@ -153,9 +153,9 @@ def intact(library: Path) -> bool:
         return False
 
 
-def _build(plan: Recipe, rebuild: bool) -> None:
+def _build(plan: Recipe, retry: bool) -> None:
     failed = plan.folder / "failed.log"
-    if failed.exists() and not rebuild:
+    if failed.exists() and not retry:
         raise BuildError(f"the native ops failed to build before, see {failed}; try `unmask doctor --ops` again")
     for left in plan.folder.glob("build-*"):  # of a build that was killed: the lock is ours
         shutil.rmtree(left, ignore_errors=True)

@@ -23,11 +23,11 @@ _loaded = False
 _failure: build.BuildError | None = None
 
 
-def load(rebuild: bool = False) -> None:
+def load(retry: bool = False) -> None:
     """Load the library into this process, building it first where there is none.
 
     Args:
-        rebuild: Try again although an attempt of this process failed; build even where there is a library.
+        retry: Try again although an earlier attempt failed.
 
     Raises:
         BuildError: It cannot be built or loaded here. The failure is remembered: further calls fail at once.
@@ -36,10 +36,10 @@ def load(rebuild: bool = False) -> None:
     with _lock:
         if _loaded:
             return
-        if _failure is not None and not rebuild:
+        if _failure is not None and not retry:
             raise _failure
         try:
-            _open(build.ensure(rebuild))
+            _open(build.ensure(retry))
         except build.BuildError as error:
             _failure = error
             raise
