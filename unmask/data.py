@@ -168,9 +168,8 @@ def _rows(root: Path, name: str) -> Iterator[tuple[str, str, np.ndarray | None]]
     with index.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             file = row["file"]
-            if index is beside and "/" in file:
-                if not file.startswith(prefix):
-                    continue
+            if index is beside and "/" in file and not file.startswith(prefix):
+                continue
             own = None
             if row.get("left_eye_x"):
                 own = np.array([[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in POINT_NAMES])

@@ -68,20 +68,21 @@ class Encoder(nn.Module):
             raise ValueError("the pyramid takes at least three stages")
         self.trunk = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
         self.trunk.head = nn.Identity()
-        stem, levels = size // 2, [size // 2 ** (i + 2) for i in range(len(depths))][-3:]
-        self.levels, self.stem_size, self.gated = levels, stem, tuple(gated)
+        sides = [size // 2 ** (i + 1) for i in range(len(widths))]  # of the stem and of each stage
+        self.levels, self.gated = sides[-3:], tuple(gated)
+        fine = dict(zip(sides[:-3], widths[:-3], strict=True))  # maps above the pyramid, with their channels
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in list(widths)[-3:])
-        self.smooth = nn.ModuleList(nn.Conv2d(pyramid, pyramid, 3, 1, 1) for _ in levels)
+        self.smooth = nn.ModuleList(nn.Conv2d(pyramid, pyramid, 3, 1, 1) for _ in self.levels)
         split = (min(3, num_ws), min(2, max(0, num_ws - 3)), max(0, num_ws - 5))  # coarse, middle, fine styles
         self.styles = nn.ModuleList(
             StyleHeads(pyramid, side, 64, narrow, heads, w_dim)
-            for side, heads in zip(reversed(levels), split, strict=True) if heads
+            for side, heads in zip(reversed(self.levels), split, strict=True) if heads
         )
         self.skips = nn.ModuleDict()
         for r, channels in (skips or {}).items():
-            if r not in (*levels, stem):
-                raise ValueError(f"no skip features at {r} px; this encoder has {sorted((*levels, stem))}")
-            inputs = widths[0] + pyramid if r == stem else pyramid
+            if r not in sides:
+                raise ValueError(f"no skip features at {r} px; this encoder has {sorted(sides)}")
+            inputs = pyramid + fine.get(r, 0)
             layer = nn.Sequential(nn.Conv2d(inputs, channels, 3, 1, 1), nn.LeakyReLU(0.2),
                                   nn.Conv2d(channels, channels, 3, 1, 1))
             nn.init.zeros_(layer[2].weight)  # type: ignore[arg-type]
@@ -91,11 +92,9 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> offsets [N,num_ws,w_dim], skips {r: [N,C_r,r,r]}."""
         seen = torch.cat([x * (1 - region), 2 * region - 1], 1).contiguous(memory_format=torch.channels_last)
-        stem = self.trunk.stem(seen)
-        maps, y = [], stem
+        maps = [self.trunk.stem(seen)]
         for stage in self.trunk.stages:
-            y = stage(y)
-            maps.append(y)
+            maps.append(stage(maps[-1]))
         pyramid: list[Tensor] = []
         for lateral, fine in zip(reversed(self.lateral), reversed(maps[-3:]), strict=True):
             level = lateral(fine)
@@ -104,15 +103,16 @@ class Encoder(nn.Module):
             pyramid.append(level)
         pyramid = [smooth(level) for smooth, level in zip(self.smooth, pyramid, strict=True)]  # coarsest first
         offsets = torch.cat([head(level) for head, level in zip(self.styles, pyramid, strict=False)], 1)
-        return offsets.float(), self._skips(stem, pyramid, region)
+        return offsets.float(), self._skips(maps[:-3], pyramid, region)
 
-    def _skips(self, stem: Tensor, pyramid: list[Tensor], region: Tensor) -> dict[int, Tensor]:
+    def _skips(self, fine: list[Tensor], pyramid: list[Tensor], region: Tensor) -> dict[int, Tensor]:
         found = {}
+        above = {level.shape[-1]: level for level in fine}
         for key, layer in self.skips.items():
             r = int(key)
-            if r == self.stem_size:
+            if r in above:
                 up = functional.interpolate(pyramid[-1], size=(r, r), mode="nearest")
-                feature = layer(torch.cat([stem, up], 1))
+                feature = layer(torch.cat([above[r], up], 1))
             else:
                 feature = layer(pyramid[list(reversed(self.levels)).index(r)])
             if r in self.gated:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .encoder import Encoder
 from .generator import Synthesis
@@ -20,6 +21,7 @@ class Unmasker(nn.Module):
         encoder: further arguments of :class:`unmask.models.encoder.Encoder`.
         skips: resolutions with skip features.
         gated: those of them that pass only outside the region.
+        margin: pixels by which the region grows before the encoder sees the crop, so that no rim of the face mask does.
 
     Crops are aligned to :attr:`template` at :attr:`size`.
     """
@@ -35,9 +37,10 @@ class Unmasker(nn.Module):
         encoder: Mapping[str, Any] | None = None,
         skips: Sequence[int] = (16, 32, 64),
         gated: Sequence[int] = (64,),
+        margin: int = 1,
     ) -> None:
         super().__init__()
-        self.size = img_resolution
+        self.size, self.margin = img_resolution, margin
         self.synthesis = Synthesis(w_dim, img_resolution, channels)
         wanted = {r: self.synthesis.channels[r] for r in skips}
         self.encoder = Encoder(
@@ -47,6 +50,8 @@ class Unmasker(nn.Module):
 
     def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """The W+ codes [N,num_ws,w_dim] and skip features of masked crops."""
+        if self.margin:
+            region = functional.max_pool2d(region, 2 * self.margin + 1, 1, self.margin)
         offsets, skips = self.encoder(x, region)
         return offsets + self.w_avg, skips
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ class Config(loop.RunConfig):
     recogniser: str = ""
     lr: float = 2e-3
     lr_discriminator: float = 2e-3
+    beta1: float = 0.0
+    mapping_rate: float = 1.0
     warmup_steps: int = 100
     recon_weight: float = 0.0
     feature_weight: float = 0.0
@@ -94,19 +97,19 @@ class Trainer:
     def __init__(self, config: Config, device: torch.device) -> None:
         self.config, self.device = config, device
         size = config.model.img_resolution
-        self.network = Generator(**asdict(config.model)).to(device, memory_format=torch.channels_last)
-        self.encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder)).to(
-            device, memory_format=torch.channels_last
-        )
+        self.network = loop.place(Generator(**asdict(config.model)), device)
+        encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder))
+        self.encoder = loop.place(encoder, device)
         self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
-        self.judge = Discriminator(size, config.discriminator).to(device, memory_format=torch.channels_last)
+        self.judge = loop.place(Discriminator(size, config.discriminator), device)
         self.latent = LatentJudge(config.model.w_dim).to(device)
         self.features = _features(config, device)
-        both = [
-            {"params": [*self.network.synthesis.parameters(), *self.encoder.parameters()]},
-            {"params": [*self.network.mapping.parameters()]},
+        both: list[dict[str, Any]] = [
+            {"params": [*self.network.synthesis.parameters()]},
+            {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate},
+            {"params": [*self.encoder.parameters()], "lr_scale": 0.3},  # it has no equalised learning rate
         ]
-        self.optimiser = torch.optim.Adam(both, config.lr, betas=(0.0, 0.99))
+        self.optimiser = torch.optim.Adam(both, config.lr, betas=(config.beta1, 0.99))
         self.optimiser_d = torch.optim.Adam(self.judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
         self.optimiser_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
         self.state = {"p": 0.0, "path_mean": 0.0}
@@ -129,6 +132,8 @@ class Trainer:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
+        if config.recon_weight:
+            nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimiser.step()
         ema.update(self.average, self.network, config.batch_size, config.ema_kimg, at)
         ema.update(self.average_encoder, self.encoder, config.batch_size, config.ema_kimg, at)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from ..errors import UsageError
 from . import checkpoint, distributed
 
 Batch = Any
+M = TypeVar("M", bound=nn.Module)
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -56,8 +57,8 @@ class Task:
     returns named scalar losses; ``validate()`` returns named figures; ``sheet()`` a uint8 picture [H,W,3].
     """
 
-    modules: dict[str, nn.Module]
-    optimisers: dict[str, torch.optim.Optimizer]
+    modules: Mapping[str, nn.Module]
+    optimisers: Mapping[str, torch.optim.Optimizer]
     batch: Callable[[np.random.Generator, int], Batch]
     step: Callable[[Batch, int], Mapping[str, Tensor | float]]
     validate: Callable[[], Mapping[str, float]] | None = None
@@ -126,6 +127,11 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def place(module: M, device: torch.device) -> M:
+    """Move a module to a device, its kernels laid out channels last."""
+    return cast(M, cast(Any, module).to(device, memory_format=torch.channels_last))
 
 
 def _seed(seed: int, step: int) -> int:

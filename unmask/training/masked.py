@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def bank(
     bounds = [0, *changes.tolist(), len(known)]
     return Bank([
         _part(known, slice(start, stop), variants, seed, occluders, workers, data.cache_folder(cache))
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in itertools.pairwise(bounds)
     ])
 
 

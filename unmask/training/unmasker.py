@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import data, images, weights
+from ..faces import blend
 from ..losses import adversarial, identity, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.iresnet import IResNet
@@ -44,6 +45,7 @@ class Network:
     encoder: EncoderShape = EncoderShape()
     skips: tuple[int, ...] = (16, 32, 64)
     gated: tuple[int, ...] = (64,)
+    margin: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,17 @@ def build(config: Config, device: torch.device) -> loop.Task:
     bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
     held = _held(config, size)
     torch.manual_seed(config.seed)
-    network = Unmasker(**asdict(config.model)).to(device, memory_format=torch.channels_last)
+    network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialise(network, config, device)
     average = ema.twin(network)
-    judge = Discriminator(size, config.discriminator, inputs=4).to(device, memory_format=torch.channels_last)
-    trained = [*network.encoder.parameters()]
-    if config.tune == "full":
-        trained += network.synthesis.parameters()
-    else:
-        network.synthesis.requires_grad_(False)
-    optimiser = torch.optim.Adam(trained, config.lr, betas=(0.9, 0.99))
+    judge = loop.place(Discriminator(size, config.discriminator, inputs=4), device)
+    network.synthesis.requires_grad_(config.tune == "full")
+    groups: list[dict[str, Any]] = [
+        {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalised learning rate
+        {"params": [p for p in network.synthesis.parameters() if p.requires_grad]},
+    ]
+    trained = [p for group in groups for p in group["params"]]
+    optimiser = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
     optimiser_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
     drawer = Drawer(faces, bank)
 
@@ -118,18 +121,18 @@ def build(config: Config, device: torch.device) -> loop.Task:
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         judge.requires_grad_(False)
         with loop.autocast(config.precision, device):
-            losses, blended = _losses(network, features, content, config)
+            losses, blended, alpha = _losses(network, features, content, config)
             if fighting:
-                logits = judge(torch.cat([blended, 2 * content.region - 1], 1))
+                logits = judge(torch.cat([blended, 2 * alpha - 1], 1))
                 losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
         optimiser.zero_grad(set_to_none=True)
         sum(losses.values(), torch.zeros((), device=device)).backward()
         distributed.average_gradients(trained)
-        nn.utils.clip_grad_norm_(trained, 5.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
-            losses.update(_discriminate(judge, optimiser_d, blended.detach(), content, config, at, device))
+            losses.update(_discriminate(judge, optimiser_d, blended.detach(), content.y, alpha, config, at, device))
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
@@ -194,13 +197,14 @@ def _initialise(network: Unmasker, config: Config, device: torch.device) -> perc
 
 def _losses(
     network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch, config: Config
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Weighted losses of the network and the blended face [N,3,S,S]."""
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
     ws, skips = network.codes(batch.x, batch.region)
     y_hat = network.synthesis(ws, "random", skips).float()
-    blended = batch.x + (y_hat - batch.x) * batch.region
+    alpha = blend.feathered(batch.region)
+    blended = batch.x + (y_hat - batch.x) * alpha
     losses = {
-        "pixel": pixel.region_l1(y_hat, batch.y, batch.region, config.inside_weight, config.outside_weight),
+        "pixel": pixel.region_l1(y_hat, batch.y, alpha, config.inside_weight, config.outside_weight),
         "code": config.code_weight * (ws - network.w_avg).square().mean(),
     }
     if features is not None and (config.feature_weight or config.identity_weight):
@@ -209,24 +213,24 @@ def _losses(
         found, like = features(blended)
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
-    return losses, blended
+    return losses, blended, alpha
 
 
 def _discriminate(
-    judge: Discriminator, optimiser: torch.optim.Optimizer, fake: Tensor, batch: Batch, config: Config, step: int,
-    device: torch.device,
+    judge: Discriminator, optimiser: torch.optim.Optimizer, fake: Tensor, true: Tensor, alpha: Tensor, config: Config,
+    step: int, device: torch.device,
 ) -> dict[str, Tensor]:
     """One step of the discriminator, with R1 on a part of the batch every ``r1_every`` steps."""
     judge.requires_grad_(True)
-    hint = 2 * batch.region - 1
+    hint = 2 * alpha - 1
     with loop.autocast(config.precision, device):
-        logits = judge(torch.cat([torch.cat([batch.y, hint], 1), torch.cat([fake, hint], 1)]))
+        logits = judge(torch.cat([torch.cat([true, hint], 1), torch.cat([fake, hint], 1)]))
     real, made = logits.chunk(2)
     found = {"judge": adversarial.discriminator_logistic(real, made)}
     total = found["judge"]
     if config.r1_gamma and step % config.r1_every == 0:
         part = max(4, config.batch_size // 4)
-        x = torch.cat([batch.y, hint], 1)[:part].detach().requires_grad_()
+        x = torch.cat([true, hint], 1)[:part].detach().requires_grad_()
         found["r1"] = adversarial.r1(x, judge(x))
         total = total + config.r1_gamma * config.r1_every * found["r1"]
     optimiser.zero_grad(set_to_none=True)
@@ -248,14 +252,14 @@ def restored(network: Unmasker, batch: Batch, config: Config, device: torch.devi
         with loop.autocast(config.precision, device):
             parts.append(network(x, region).float().cpu())
     y_hat = torch.cat(parts).clamp(-1, 1)
-    return y_hat, batch.x + (y_hat - batch.x) * batch.region
+    return y_hat, blend.composite(batch.x, y_hat, batch.region)
 
 
 @torch.no_grad()
 def _validate(
     network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
 ) -> dict[str, float]:
-    y_hat, blended = restored(network, held, config, device)
+    _, blended = restored(network, held, config, device)
     solid = (held.region > 0.5).float()
     energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
     found = {
@@ -265,7 +269,8 @@ def _validate(
     }
     if features is not None:
         who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
-        found["identity_restored"], found["identity_masked"] = (like * who).sum(1).mean(), (masked_as * who).sum(1).mean()
+        found["identity_restored"] = (like * who).sum(1).mean()
+        found["identity_masked"] = (masked_as * who).sum(1).mean()
     return {k: float(v) for k, v in found.items()}
 
 

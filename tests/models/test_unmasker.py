@@ -1,0 +1,74 @@
+"""The unmasker sees only what is visible, starts at the mean style, and gates its skips."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unmask import models
+from unmask.errors import UnmaskError
+from unmask.models.encoder import Encoder
+from unmask.models.iresnet import IResNet
+from unmask.models.unmasker import Unmasker
+
+SHAPE = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1), "pyramid": 8, "narrow": 2}
+
+
+def unmasker() -> Unmasker:
+    torch.manual_seed(0)
+    return Unmasker(64, 10, (8, 8, 8, 6, 4), SHAPE, skips=(8, 16, 32), gated=(32,)).eval()
+
+
+def region() -> torch.Tensor:
+    hidden = torch.zeros(2, 1, 64, 64)
+    hidden[:, :, 36:60, 16:48] = 1
+    return hidden
+
+
+def test_what_is_under_the_region_does_not_matter() -> None:
+    net, hidden = unmasker(), region()
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    other = torch.where(hidden > 0, torch.rand_like(x), x)
+    torch.testing.assert_close(net(x, hidden), net(other, hidden))
+
+
+def test_fresh_skips_change_nothing_and_codes_start_near_the_mean() -> None:
+    net, hidden = unmasker(), region()
+    ws, skips = net.codes(torch.rand(2, 3, 64, 64), hidden)
+    assert ws.shape == (2, net.synthesis.num_ws, 10)
+    assert {r: tuple(s.shape) for r, s in skips.items()} == {8: (2, 8, 8, 8), 16: (2, 8, 16, 16), 32: (2, 6, 32, 32)}
+    assert all(float(s.detach().abs().max()) == 0 for s in skips.values())
+    torch.testing.assert_close(net.synthesis(ws), net(torch.rand(2, 3, 64, 64) * 0 + 0.3, hidden), rtol=1, atol=1)
+
+
+def test_gated_skips_are_silent_inside_the_region() -> None:
+    net, hidden = unmasker(), region()
+    for layer in net.encoder.skips.values():
+        torch.nn.init.ones_(layer[2].weight)
+    _, skips = net.codes(torch.rand(2, 3, 64, 64), hidden)
+    inside = torch.nn.functional.adaptive_avg_pool2d(hidden, 32) == 1
+    assert float(skips[32][inside.expand_as(skips[32])].abs().max()) == 0
+    assert float(skips[32].abs().max()) > 0
+    assert float(skips[16][..., 10:14, 5:11].abs().max()) > 0
+
+
+def test_unknown_skip_and_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="no skip features at 5"):
+        Encoder(4, 4, 64, **SHAPE, skips={5: 4})
+    with pytest.raises(UnmaskError, match="no network of kind"):
+        models.build("wizard")
+    with pytest.raises(UnmaskError, match="cannot be built"):
+        models.build("unmasker", wings=2)
+
+
+def test_literature_size_of_the_recogniser() -> None:
+    net = IResNet((64, 64, 128, 256, 512), (3, 4, 14, 3), 512, (112, 96))
+    counted = sum(p.numel() for p in net.parameters())
+    assert counted == pytest.approx(41.8e6, rel=0.02)  # LResNet50E-IR with its head at 112x96
+
+
+@pytest.mark.parametrize("head", ["fc", "gdc"])
+def test_recogniser_embeds_at_unit_length(head: str) -> None:
+    net = IResNet((4, 6, 8), (1, 1), 5, (24, 20), head=head, stem_stride=2).eval()
+    found = net.embed(torch.rand(3, 3, 24, 20))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
