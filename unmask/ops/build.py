@@ -54,7 +54,7 @@ class BuildError(UnmaskError):
 def source_folder() -> Path:
     """The folder of the C++ and CUDA sources: in the source tree, or packed with the installed package."""
     here = Path(__file__).resolve()
-    for folder in (here.parents[2] / "third_party" / "stylegan2_ops", here.parent / "native_sources"):
+    for folder in (here.parents[2] / "third_party" / "stylegan2_ops", here.parents[1] / "_stylegan2_ops"):
         if (folder / SOURCES[0]).is_file():
             return folder
     raise BuildError(f"{here.parent}: the sources of the native ops are missing; install unmask again")
