@@ -33,16 +33,24 @@ def to_onnx(
     ``dynamic`` names the free axes of inputs and outputs; ``half`` stores large weights as float16 with a cast before
     their use (runtimes fold it when they load); ``note`` becomes the file's metadata.
     """
-    import io
-
     import onnx
 
-    stream = io.BytesIO()
-    torch.onnx.export(
-        module.eval(), example if isinstance(example, tuple) else (example,), stream, dynamo=False, opset_version=OPSET,
-        input_names=list(inputs), output_names=list(outputs), dynamic_axes={k: dict(v) for k, v in dynamic.items()},
-    )
-    model = onnx.load_model_from_string(stream.getvalue())
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        torch.onnx.export(
+            module.eval(),
+            example if isinstance(example, tuple) else (example,),
+            partial,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in dynamic.items()},
+        )
+        model = onnx.load_model(partial)
+    finally:
+        partial.unlink(missing_ok=True)
     del model.graph.value_info[:]
     if half:
         halve(model)
@@ -50,8 +58,6 @@ def to_onnx(
         model.metadata_props.add(key=key, value=value)
     model.producer_name = "unmask"
     onnx.checker.check_model(model)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     partial.write_bytes(model.SerializeToString())
     os.replace(partial, path)
     return path
