@@ -142,8 +142,7 @@ class Trainer:
     def _reconstruct(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         config, region = self.config, batch["region"]
         with loop.autocast(config.precision, self.device):
-            offsets, _ = self.encoder(batch["x"], region)
-            ws = offsets + self.network.w_avg
+            ws, _ = self.encoder(batch["x"], region)
             mean = ws.mean(1)
             y_hat = self.network.synthesis(ws, "random").float()
             losses = {"pixel": config.recon_weight * pixel.region_l1(y_hat, batch["y"], region, 0.5, 1.0),
@@ -270,8 +269,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         rows = [list(images.to_uint8(made[:12].clamp(-1, 1))), list(images.to_uint8(made[12:].clamp(-1, 1)))]
         if config.recon_weight:
             y = augment.to_float(held.images).to(device)
-            offsets, _ = trainer.average_encoder.eval()(y, torch.zeros_like(y[:, :1]))
-            again = trainer.average.synthesis(offsets + trainer.average.w_avg).float().cpu()
+            codes, _ = trainer.average_encoder.eval()(y, torch.zeros_like(y[:, :1]))
+            again = trainer.average.synthesis(codes).float().cpu()
             rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
         return images.sheet(rows)
 
