@@ -70,8 +70,8 @@ def red(x: Tensor, region: Tensor) -> Tensor:
 
 
 def photo(height: int = 200, width: int = 300) -> NDArray[np.uint8]:
-    """A grey photo with a little noise."""
-    return np.random.default_rng(0).integers(110, 140, (height, width, 3), dtype=np.uint8)
+    """A photo of one colour with a little noise."""
+    return np.random.default_rng(0).integers((120, 110, 100), (150, 140, 130), (height, width, 3), dtype=np.uint8)
 
 
 def restorer(*faces: Face, fill: Callable[[Tensor, Tensor], Tensor] = red) -> Restorer:
@@ -96,6 +96,13 @@ def test_the_region_is_filled_and_the_rest_is_identical() -> None:
     assert face.aligned.shape == face.restored.shape == (SIZE, SIZE, 3)
     assert face.region.shape == (SIZE, SIZE)
     assert done.note["statement"] == STATEMENT and done.note["faces"] == [[125, 65, 175, 115]]
+
+
+def test_a_photo_without_colour_stays_without() -> None:
+    image = np.repeat(photo()[:, :, :1], 3, axis=2)
+    done = restorer(ONE).restore(image)
+    assert (done.image != image).any()
+    assert (np.ptp(done.image.astype(int), axis=2) <= 1).all()
 
 
 def test_several_faces_at_once() -> None:
