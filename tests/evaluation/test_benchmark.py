@@ -55,7 +55,8 @@ def run(
     return embedding.embed(studio, listed.pictures, [recogniser], {"detector": "fixed"}), studio, listed, recogniser
 
 
-def test_views_and_cache(people: Path, cache: Path) -> None:
+def test_views_and_cache(people: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "source_hash", lambda folders: "")  # files may be edited while tests run
     embedded, studio, listed, recogniser = run(people)
     assert embedded.computed == len(listed.pictures) == 2 * PEOPLE
     assert embedded.missing("projection", "clean") == ["P03/P03_0002.png"]
@@ -125,7 +126,9 @@ def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) ->
     assert embedded.computed == 2 * PEOPLE
     look = studio.shoot([listed.pictures[0]], ["masked", "opencv"])
     assert abs(int(look["masked"][0].pixels[100, 64, 0]) - 200) < 8
-    assert abs(int(look["opencv"][0].pixels[100, 64, 0]) - 200) > 8
+    below = np.s_[90:120, 40:90]
+    assert np.abs(look["masked"][0].pixels[below].astype(int) - 200).max() < 12
+    assert np.abs(look["opencv"][0].pixels[below].astype(int) - 200).max() > 20
     with pytest.raises(UnmaskError, match="true region"):
         run(people, masks=Folder(tmp_path))
     (tmp_path / "P00" / "P00_0001.jpg").unlink()

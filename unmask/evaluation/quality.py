@@ -41,14 +41,10 @@ def ssim(y_hat: Tensor, y: Tensor, region: Tensor | None = None) -> Tensor:
     Averaged over the window centres at least 5 pixels from the edge, weighted by ``region`` where given (NaN
     where that is empty there).
     """
-    channels = y.shape[1]
-    at = torch.arange(_WINDOW, dtype=torch.float64, device=y.device) - _WINDOW // 2
-    line = torch.exp(-at.square() / (2 * _SIGMA**2))
-    line = line / line.sum()
-    kernel = (line[:, None] * line[None]).expand(channels, 1, -1, -1)
+    rows, columns = (_blurring(size).to(y.device) for size in y.shape[2:])
 
     def blur(image: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,H-10,W-10]
-        return F.conv2d(image, kernel, groups=channels)
+        return rows @ image @ columns.T
 
     a, b = y_hat.double(), y.double()
     mean_a, mean_b = blur(a), blur(b)
@@ -60,6 +56,19 @@ def ssim(y_hat: Tensor, y: Tensor, region: Tensor | None = None) -> Tensor:
     edge = _WINDOW // 2
     inner = None if region is None else region[:, :, edge:-edge, edge:-edge]
     return _mean_over(values.mean(1, keepdim=True), inner)
+
+
+def _blurring(size: int) -> Tensor:
+    """The matrix [size-10,size] that averages a line of pixels by the Gaussian window (faster than a
+    convolution).
+    """
+    at = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
+    line = torch.exp(-at.square() / (2 * _SIGMA**2))
+    line = line / line.sum()
+    out = torch.zeros(size - _WINDOW + 1, size, dtype=torch.float64)
+    for i in range(len(out)):
+        out[i, i : i + _WINDOW] = line
+    return out
 
 
 def luminance(image: Tensor) -> Tensor:

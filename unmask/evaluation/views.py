@@ -199,7 +199,7 @@ def colour_name(rgb: Sequence[int]) -> str:
         hue = (blue - red) / sector + 120
     else:
         hue = (red - green) / sector + 240
-    for limit, name in ((20, "red"), (70, "yellow"), (165, "green"), (260, "blue"), (335, "pink")):
+    for limit, name in ((20, "red"), (70, "yellow"), (165, "green"), (260, "blue"), (350, "pink")):
         if hue < limit:
             return name
     return "red"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import packs
 from ..errors import UnmaskError
 
 __all__ = ["InsightRecognizer", "load", "load_pack"]
@@ -53,9 +53,7 @@ class InsightRecognizer:
         another shape.
         """
         if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, *self.size):
-            raise ValueError(
-                f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}"
-            )
+            raise ValueError(f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}")
         factor, offset = self._scale
         blob = (faces.detach().cpu().float() * factor + offset).numpy()
         step = BATCH if self.batched else 1
@@ -80,9 +78,7 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
 
         model = model_zoo.get_model(str(path), providers=["CPUExecutionProvider"], sess_options=_options())
     except ImportError as error:
-        raise UnmaskError(
-            f"{path}: reading it needs insightface and onnxruntime ({error}); install them"
-        ) from error
+        raise UnmaskError(f"{path}: reading it needs insightface and onnxruntime ({error}); install them") from error
     except Exception as error:  # onnxruntime raises many kinds, all meaning the same here
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnmaskError(f"{path}: not a readable ONNX model ({first}); give a recognition model") from error
@@ -101,12 +97,9 @@ def load_pack(pack: str) -> InsightRecognizer:
     """Load the recognition model of an insightface pack below ``$INSIGHTFACE_HOME`` (``~/.insightface``);
     no download.
     """
-    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
-    folder = home / "models" / pack
+    folder = packs.folder() / pack
     if not folder.is_dir():
-        raise UnmaskError(
-            f"{folder}: insightface pack {pack!r} is not installed; run 'unmask models install {pack}'"
-        )
+        raise UnmaskError(f"{folder}: insightface pack {pack!r} is not installed; run 'unmask models install {pack}'")
     for path in sorted(folder.glob("*.onnx")):
         if _looks_like_recognition(path):
             return load(path, name=f"insightface:{pack}")
@@ -121,12 +114,7 @@ def _looks_like_recognition(path: Path) -> bool:
 
     graph = onnx.load(str(path), load_external_data=False).graph
     sides = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim][2:]
-    return (
-        len(graph.output) == 1
-        and len(sides) == 2
-        and sides[0] == sides[1] >= 112
-        and sides[0] not in (128, 192)
-    )
+    return len(graph.output) == 1 and len(sides) == 2 and sides[0] == sides[1] >= 112 and sides[0] not in (128, 192)
 
 
 def _options() -> Any:
@@ -136,6 +124,7 @@ def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others meanwhile
     return options
 
 
@@ -171,10 +160,7 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
         alone = np.concatenate([single.run(None, {name: one[None]})[0].reshape(1, -1) for one in drawn])
     except Exception:  # any failure means the same: run the graph as it is
         return None
-    close = (
-        together.shape == alone.shape
-        and np.abs(together - alone).max() <= _CHECK_TOLERANCE * np.abs(alone).max()
-    )
+    close = together.shape == alone.shape and np.abs(together - alone).max() <= _CHECK_TOLERANCE * np.abs(alone).max()
     return session if close else None
 
 
