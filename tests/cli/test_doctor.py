@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from unmask import weights
+from unmask.ops import build
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -26,11 +27,16 @@ def test_all_is_well(run: Run, tmp_path: Path) -> None:
     assert torch.__version__.startswith(findings["torch"]["found"].partition("+")[0])
 
 
-def test_what_is_wrong_is_said(run: Run, tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(retry: bool = False) -> None:
+        assert retry
+        raise build.BuildError("no C++ compiler on PATH; install g++")
+
+    monkeypatch.setattr("unmask.ops.native.load", load)
     code, out, _ = run("doctor", "--weights", tmp_path, "--ops")
     lines = {line[4:].split()[0]: line for line in out.splitlines()}
     assert code == 1
     assert lines["weights"].startswith("BAD") and "no unmasker" in lines["weights"]
     assert lines["restoration"].startswith("BAD")
     assert lines["python"].startswith("ok")
-    assert "native" in lines
+    assert lines["native"].startswith("BAD") and "install g++" in lines["native"]

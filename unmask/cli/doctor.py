@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,7 +21,7 @@ Check = tuple[str, bool, str]  # what, whether it is well, what was found
 
 @click.command()
 @click.option("--weights", type=click.Path(path_type=Path), metavar="DIR", help="Another weights folder.")
-@click.option("--ops", is_flag=True, help="Also build or load the native operators and say how they fare.")
+@click.option("--ops", is_flag=True, help="Also build or load the native operators, which may take minutes.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(weights: Path | None, ops: bool, as_json: bool) -> int:
     """Check this installation; exits with 1 if something is wrong."""
@@ -119,9 +118,20 @@ def _restoration(folder: Path | None) -> str:
 
 
 def _ops() -> str:
-    from .. import ops
+    """Build or load the native operators, also after an earlier failure, and compare one with its reference."""
+    import torch
 
-    state: Any = getattr(ops, "state", None)
-    if state is None:
-        return "reference implementations only"
-    return str(state())
+    from ..ops import bias_act, build, native
+
+    start = time.perf_counter()
+    native.load(retry=True)
+    found = []
+    for name in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        if not native.supports(torch.device(name)):
+            found.append(f"no kernels for {name}")
+            continue
+        x = torch.linspace(-3, 3, 1024, device=name).view(2, 8, 8, 8)
+        if not torch.allclose(bias_act(x, act="lrelu", impl="native"), bias_act(x, act="lrelu", impl="reference")):
+            raise UnmaskError(f"wrong numbers on {name}; set UNMASK_OPS=reference and report it")
+        found.append(f"right on {name}")
+    return f"{build.recipe().library}: {', '.join(found)}; ready in {time.perf_counter() - start:.1f} s"
