@@ -187,7 +187,7 @@ def test_auto_takes_the_reference_where_it_must(monkeypatch):
     monkeypatch.setattr(native, "bias_act", lambda *a: calls.append(1) or kept(*a))
     bias_act(x)
     assert len(calls) == 1
-    torch.jit.trace(lambda x: bias_act(x), x)
+    torch.jit.trace(lambda x: bias_act(x), x, check_trace=False)
     monkeypatch.setenv("UNMASK_OPS", "reference")
     bias_act(x)
     assert len(calls) == 1

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from . import native, reference
 
-__all__ = ["bias_act", "setup_filter", "upfirdn2d"]
+__all__ = ["bias_act", "setup_filter", "state", "upfirdn2d"]
 
 
 def bias_act(
@@ -155,6 +155,13 @@ def setup_filter(
     if f.ndim == 1 and not separable:
         f = torch.outer(f, f)
     return f.to(device=device, dtype=torch.float32)
+
+
+def state() -> str:
+    """Build, check and time the native kernels: one line for ``unmask doctor --ops``; see ``selfcheck.state``."""
+    from . import selfcheck
+
+    return selfcheck.state()
 
 
 def _takes_native(impl: str, x: Tensor, f: Tensor | None = None) -> bool:

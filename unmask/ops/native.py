@@ -20,6 +20,7 @@ DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 _lock = threading.Lock()
 _loaded = False
+_devices: tuple[str, ...] = ()  # kinds of devices that the loaded library has kernels for
 _failure: build.BuildError | None = None
 
 
@@ -33,6 +34,8 @@ def load(retry: bool = False) -> None:
         BuildError: It cannot be built or loaded here. The failure is remembered: further calls fail at once.
     """
     global _failure
+    if _loaded:  # asked first without the lock, which compiled graphs cannot take
+        return
     with _lock:
         if _loaded:
             return
@@ -46,12 +49,14 @@ def load(retry: bool = False) -> None:
 
 
 def _open(library: Path) -> None:
-    global _loaded
+    global _loaded, _devices
     try:
         torch.ops.load_library(str(library))
     except OSError as error:
         raise build.BuildError(f"{library} does not load ({error}); run `unmask doctor --ops`") from error
     _register()
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    _devices = tuple(kind for kind in ("cpu", "cuda") if has("unmask::bias_act", kind.upper()))
     _loaded = True
 
 
@@ -81,7 +86,7 @@ def _load_if_built() -> None:
 
 def supports(device: torch.device) -> bool:
     """Whether the loaded library has kernels for ``device``."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key("unmask::bias_act", device.type.upper()))
+    return device.type in _devices
 
 
 def bias_act(x: Tensor, b: Tensor | None, act: str, gain: float, clamp: float | None, dim: int) -> Tensor:
