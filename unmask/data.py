@@ -1,6 +1,6 @@
-"""Aligned faces for training and validation: folders or zips of pictures with an ``index.csv``, packed once to an array.
+"""Aligned faces for training and validation: folders or zips of pictures with an ``index.csv``, packed once.
 
-A source is ``NAME.zip`` or ``NAME/`` under the data folder, with rows ``file,identity,<five points>`` in an ``index.csv``
+A source is ``NAME.zip`` or ``NAME/`` under the data folder, with rows ``file,identity,<five points>`` in ``index.csv``
 beside it (or inside the folder). Pictures are warped to a named template by their points and kept as one ``uint8``
 array on disk, so that a training step never decodes a file.
 """
@@ -66,7 +66,7 @@ def load(
     split: Split = "train",
     cache: str | Path | None = None,
 ) -> FaceSet:
-    """Load faces of several sources (``faces128/celebw`` means ``celebw.zip`` or the folder ``celebw`` in ``faces128``).
+    """Load faces of several sources (``faces128/celebw`` means ``celebw.zip`` or the folder ``celebw`` there).
 
     Every tenth file of each source (0, 10, 20, ... in the order of its index) is the validation split. Identities are
     numbered over all sources together. Raises UnmaskError naming what is missing.

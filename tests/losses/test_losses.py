@@ -38,7 +38,8 @@ def test_adversarial_losses_at_zero_logits() -> None:
 def test_r1_of_a_linear_judge_is_half_its_squared_weight() -> None:
     weight = torch.randn(3 * 4 * 4)
     x = torch.randn(5, 3, 4, 4, requires_grad=True)
-    assert float(adversarial.r1(x, x.flatten(1) @ weight)) == pytest.approx(0.5 * float(weight.square().sum()), rel=1e-4)
+    expected = 0.5 * float(weight.square().sum())
+    assert float(adversarial.r1(x, x.flatten(1) @ weight)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_margin_softmax_equals_the_formula_and_skips_unknown_people() -> None:

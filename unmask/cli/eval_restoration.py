@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def eval_restoration(
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
     faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
     segment = _segmenter(where) if region == "auto" else None
-    with click.progressbar(length=len(faces), label="faces", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update)
     found = restoration.summary(results)
     facts = {

@@ -99,11 +99,10 @@ def eval_verification(**options: Any) -> None:
     plan = _plan(options)
     keys = plan.pairs.pictures
     names = [r.name for r in plan.restorers]
-    stderr = click.get_text_stream("stderr")
-    with click.progressbar(length=len(keys), label="pictures", file=stderr) as bar:
+    with click.progressbar(length=len(keys), label="pictures", file=sys.stderr) as bar:
         embedded = embedding.embed(plan.studio, keys, plan.recognisers, plan.fingerprints, progress=bar.update)
     steps = len(plan.recognisers) * (3 + 2 * len(names))
-    with click.progressbar(length=steps, label="figures", file=stderr) as bar:
+    with click.progressbar(length=steps, label="figures", file=sys.stderr) as bar:
         judged = benchmark.judge(
             plan.pairs, embedded, plan.recognisers, names, options["seed"], options["resamples"], bar.update
         )

@@ -105,8 +105,8 @@ class Assessor:
         if deployed is not None:
             fixed = verification.fixed_threshold(scores, self.issame, deployed, self.of_pairs)
             figures["false_reject"] = _estimate(fixed.false_reject)
-            far = crossing.far(deployed, self.weights, totals) if crossing is not None else fixed.false_accept
-            figures["false_accept"] = _estimate(far)
+            wrong = crossing.far(deployed, self.weights, totals) if crossing is not None else fixed.false_accept
+            figures["false_accept"] = _estimate(wrong)
         tars = {far: verification.tar_at_far(scores, self.issame, far) for far in LIST_FARS}
         impostors = crossing.total if crossing is not None else 0
         return Assessment(condition, scores, right, figures, thresholds, tars, impostors, crossing)

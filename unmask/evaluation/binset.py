@@ -49,6 +49,7 @@ def _run(path: Path, data: bytes) -> Any:
     """Work through the opcodes with a stack and a memo, as plain data only."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for opcode, argument, position in pickletools.genops(data):
         name = opcode.name
         if name == "STOP":

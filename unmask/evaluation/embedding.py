@@ -35,8 +35,8 @@ class Embedded:
 
     def missing(self, recogniser: str, view: str) -> list[str]:
         """The pictures without a face in a view."""
-        gone = np.isnan(self.vectors[recogniser, view]).any(1)
-        return [key for key, lost in zip(self.keys, gone, strict=True) if lost]
+        vectors = self.vectors[recogniser, view]
+        return [key for key, vector in zip(self.keys, vectors, strict=True) if np.isnan(vector).any()]
 
 
 def embed(
@@ -107,12 +107,12 @@ def _identity(studio: Studio, key: str) -> str:
 
 
 def _embed_looks(recogniser: Recognizer, looks: Sequence[Look], ids: Sequence[str], store: Store) -> None:
-    there = [i for i, look in enumerate(looks) if look.kps is not None]
+    there = [(i, look.pixels, look.kps) for i, look in enumerate(looks) if look.kps is not None]
     vectors: dict[int, NDArray[np.float32]] = {}
     if there:
-        crops = [align.crop_face(looks[i].pixels, looks[i].kps, recogniser.template, recogniser.size)[0] for i in there]
+        crops = [align.crop_face(p, kps, recogniser.template, recogniser.size)[0] for _, p, kps in there]
         found = recogniser.embed(images.to_tensor(np.stack(crops))).detach().cpu().numpy()
-        vectors = dict(zip(there, found, strict=True))
+        vectors = dict(zip([i for i, _, _ in there], found, strict=True))
     for i, (look, key) in enumerate(zip(looks, ids, strict=True)):
         store.put(key, vectors.get(i), look.note)
 

@@ -67,7 +67,8 @@ def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
     body = numbered[1:]
     if folds < 1 or each < 1 or len(body) != 2 * folds * each:
         faults.add(1, f"announces {folds} x 2 x {each} pairs, but {len(body)} lines follow")
-    pairs, person = [], {}
+    pairs: list[Pair] = []
+    person: dict[str, str] = {}
     for row, (line, words) in enumerate(body):
         issame = row % (2 * each) < each if each > 0 else True
         fold = row // (2 * each) if each > 0 else 0
@@ -88,7 +89,7 @@ def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
 
 
 def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: Faults) -> str:
-    if not number.isdigit():
+    if not number.isdecimal():
         faults.add(line, f"{number!r} is no picture number")
         return ""
     if not pictures.safe(name):
@@ -105,31 +106,49 @@ def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: 
 def _read_csv(path: Path, text: str, pictures: Pictures) -> PairList:
     """Columns ``path_a,path_b,issame`` and, if there, ``fold``, ``id_a`` and ``id_b``."""
     faults = Faults(path)
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    columns = set(reader.fieldnames or ())
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    try:
+        columns = set(reader.fieldnames or ())
+    except csv.Error as error:
+        raise UnmaskError(f"{path}: line 1: is no CSV ({error}); write it again") from error
     if not {"path_a", "path_b", "issame"} <= columns:
         faults.add(
             1, f"has the columns {', '.join(sorted(columns)) or 'none'}, not path_a,path_b,issame[,fold][,id_a,id_b]"
         )
         faults.check("add a header line")
+    given_fold = "fold" in columns
     pairs: list[Pair] = []
     person: dict[str, str] = {}
-    given_fold = "fold" in columns
-    for row in reader:
-        line = reader.line_num
-        issame = _truth(row["issame"])
-        fold = row["fold"] if given_fold else "0"
-        if issame is None:
-            faults.add(line, f"issame is {row['issame']!r}, not 0 or 1")
-        if None in row or fold is None or not fold.strip().isdigit():
-            faults.add(line, "has too many cells" if None in row else f"fold is {fold!r}, not a number")
-            continue
-        found = [_picture(line, row[c], pictures, faults) for c in ("path_a", "path_b")]
-        if issame is not None and all(found):
-            pairs.append(Pair(found[0], found[1], issame, int(fold), line))
-            if {"id_a", "id_b"} <= columns:
-                person.update({found[0]: row["id_a"], found[1]: row["id_b"]})
+    try:
+        for row in reader:
+            _csv_row(row, reader.line_num, given_fold, pictures, faults, pairs, person)
+    except csv.Error as error:
+        faults.add(reader.line_num, f"is no CSV ({error})")
     return finish(path, text.splitlines(), pairs, person or None, faults, fold=not given_fold)
+
+
+def _csv_row(
+    row: dict[str, str],
+    line: int,
+    given_fold: bool,
+    pictures: Pictures,
+    faults: Faults,
+    pairs: list[Pair],
+    person: dict[str, str],
+) -> None:
+    """Add the pair of one row, or its faults."""
+    issame = _truth(row["issame"])
+    fold = row["fold"] if given_fold else "0"
+    if issame is None:
+        faults.add(line, f"issame is {row['issame']!r}, not 0 or 1")
+    if None in row or fold is None or not fold.strip().isdecimal():
+        faults.add(line, "has too many cells" if None in row else f"fold is {fold!r}, not a number")
+        return
+    found = [_picture(line, row[c], pictures, faults) for c in ("path_a", "path_b")]
+    if issame is not None and all(found):
+        pairs.append(Pair(found[0], found[1], issame, int(fold), line))
+        if row.get("id_a") and row.get("id_b"):
+            person.update({found[0]: row["id_a"], found[1]: row["id_b"]})
 
 
 def _read_list(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:

@@ -215,7 +215,8 @@ def _curves(judged: Judged) -> str:
 
 def _histograms(judged: Judged) -> str:
     same = judged.assessor.issame
-    genuine, impostor = [], []
+    genuine: list[svg.Line] = []
+    impostor: list[svg.Line] = []
     for i, (name, one) in enumerate(judged.assessments.items()):
         colour, dashed = svg.COLOURS[i % len(svg.COLOURS)], i >= len(svg.COLOURS)
         for kind, wanted in ((genuine, same), (impostor, ~same)):

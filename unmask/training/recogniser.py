@@ -64,7 +64,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     if targets is not None and targets.shape[1] != config.model.embedding:
         raise ValueError(f"the teacher's embeddings are {targets.shape[1]} long; set model.embedding to that")
     torch.manual_seed(config.seed)
-    network = loop.place(IResNet(**vars(config.model)), device)  # type: ignore[call-overload]
+    network = loop.place(IResNet(**vars(config.model)), device)
     head = identity.MarginSoftmax(config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale,
                                   0.0, config.m_cos).to(device)
     parameters = [*network.parameters(), *head.parameters()]
