@@ -70,8 +70,10 @@ def red(x: Tensor, region: Tensor) -> Tensor:
 
 
 def photo(height: int = 200, width: int = 300) -> NDArray[np.uint8]:
-    """A photo of one colour with a little noise."""
-    return np.random.default_rng(0).integers((120, 110, 100), (150, 140, 130), (height, width, 3), dtype=np.uint8)
+    """A photo of two colours with a little noise."""
+    image = np.random.default_rng(0).integers((120, 110, 100), (150, 140, 130), (height, width, 3), dtype=np.uint8)
+    image[:, np.arange(width) % 60 < 30] -= np.array([0, 40, 60], np.uint8)
+    return image
 
 
 def restorer(*faces: Face, fill: Callable[[Tensor, Tensor], Tensor] = red) -> Restorer:
@@ -103,6 +105,9 @@ def test_a_photo_without_colour_stays_without() -> None:
     done = restorer(ONE).restore(image)
     assert (done.image != image).any()
     assert (np.ptp(done.image.astype(int), axis=2) <= 1).all()
+    toned = (image * np.array([1.0, 0.9, 0.75])).astype(np.uint8)
+    patch = restorer(ONE).restore(toned).image[115:125, 140:160].mean(axis=(0, 1))
+    assert patch[0] > patch[1] > patch[2] > 0.5 * patch[0]
 
 
 def test_several_faces_at_once() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
 MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
 MIN_GARMENT = 0.5
-MIN_COLOUR = 0.03  # mean difference between the channels, of a range of 2; less is a picture without colour
+COLOURLESS = (0.03, 0.12)  # spread of colours in a black-and-white photo, and in the palest of coloured ones
 BATCH = 16  # crops at once
 STATEMENT = (
     "The region under the face mask was synthesised by a generative model: it is a guess, "
@@ -152,7 +152,7 @@ class Restorer:
         x = images.to_tensor(crops)
         hidden, scores = self.segment(x) if region is None else self._given(region, photo, matrices)
         worn = _worn(hidden, scores, region is not None, photo.name)
-        whole = _as_grey(x[worn], self.unmask(x[worn], hidden[worn], seed))
+        whole = _as_colourful(x[worn], self.unmask(x[worn], hidden[worn], seed))
         seen = blend.composite(x[worn], whole, hidden[worn])
         drifts = self._drift(x[worn], seen)
         pixels = photo.pixels
@@ -270,11 +270,14 @@ def _choose(
     raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
 
 
-def _as_grey(seen: Tensor, whole: Tensor) -> Tensor:
-    """Restored faces [N,3,S,S], without colour where the photo has none (black-and-white pictures)."""
-    colour = (seen.amax(1) - seen.amin(1)).mean(dim=(1, 2))  # [N], in units of half the range
+def _as_colourful(seen: Tensor, whole: Tensor) -> Tensor:
+    """Restored faces [N,3,S,S] with no more colour than the photo has: none in black-and-white or toned ones."""
+    red, green, blue = seen.unbind(1)
+    variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
+    low, high = COLOURLESS
+    keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
     luma = (whole * whole.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return torch.where((colour < MIN_COLOUR).view(-1, 1, 1, 1), luma.expand_as(whole), whole)
+    return luma + keep * (whole - luma)
 
 
 def _worn(hidden: Tensor, scores: Tensor | None, given: bool, called: str) -> list[int]:
