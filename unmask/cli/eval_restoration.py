@@ -18,9 +18,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 
 
 @click.command()
-@click.option(
-    "--data", "root", metavar="DIR", envvar="UNMASK_DATA", help="Folder of face data ($UNMASK_DATA)."
-)
+@click.option("--data", "root", metavar="DIR", envvar="UNMASK_DATA", help="Folder of face data ($UNMASK_DATA).")
 @click.option("--sources", metavar="NAME,...", help="Sources below it; by default the four of faces128.")
 @click.option(
     "--restorers",
