@@ -385,3 +385,19 @@ def test_checkpoints_of_another_shape_or_hash(pack: Path, tmp_path: Path, monkey
     (altered / "unmasker.safetensors").write_bytes(bytes(data))
     with pytest.raises(UnmaskError, match="sha256"):
         Restorer.from_pretrained(altered, detector=Detector())
+
+
+def test_the_embedded_pack_on_the_bundled_sample() -> None:
+    """The sample was made from the bare portrait beside it, which tells where the face mask is."""
+    missing = {"detector", "segmenter", "unmasker"} - {row.name for row in weights.rows()}
+    if missing:
+        pytest.skip(f"the weights folder holds no {', '.join(sorted(missing))}")
+    samples = Path(__file__).parents[1] / "samples"
+    masked, bare = (images.read(samples / name).pixels for name in ("astronaut-masked.png", "astronaut.png"))
+    done = Restorer.from_pretrained(device="cpu").restore(masked)
+    assert done.faces[0].status == "restored"
+    changed, covered = (done.image != masked).any(axis=2), np.abs(masked.astype(int) - bare).max(axis=2) > 30
+    assert changed[covered].mean() > 0.7
+    assert changed.mean() < 2.5 * covered.mean()
+    errors = [np.abs(image.astype(int) - bare)[covered].mean() for image in (done.image, masked)]
+    assert errors[0] < 0.5 * errors[1]
