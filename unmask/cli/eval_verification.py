@@ -14,6 +14,8 @@ import click
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..evaluation.baselines import FaceRestorer
     from ..evaluation.benchmark import Judged
     from ..evaluation.pairlist import PairList
@@ -150,10 +152,16 @@ def _plan(options: dict[str, Any]) -> _Plan:
 def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from .. import weights
     from ..faces.segment import Segmenter
+    from ..restore import MIN_GARMENT
 
     fingerprints["segmenter"] = _sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)
-    return lambda crops: segmenter.predict(crops)[0]
+
+    def segment(crops: Tensor) -> Tensor:
+        region, score = segmenter.predict(crops)
+        return region * (score >= MIN_GARMENT)[:, None, None, None]  # `restore` leaves such a face as it is
+
+    return segment
 
 
 def _sha256(path: Path) -> str:

@@ -84,15 +84,19 @@ def embed(
 def _way(studio: Studio, view: str, recogniser: Recognizer, fingerprints: dict[str, str]) -> str:
     """Everything that an embedding of a view depends on, apart from the picture."""
     package = Path(__file__).resolve().parents[1]
-    code = source_hash([package / "faces", package / "images"])
-    parts: list[object] = [code, view == CLEAN, recogniser.fingerprint, studio.aligned, fingerprints.get("detector")]
+    faces = package / "faces"
+    files = [faces / "align.py", faces / "detect.py"] if view == CLEAN else list(faces.glob("*.py"))
+    parts: list[object] = [view == CLEAN, recogniser.fingerprint, studio.aligned, fingerprints.get("detector")]
     if view != CLEAN:
+        files.append(package / "evaluation" / "views.py")
         parts += [studio.points, studio.masks is None, studio.seed if studio.masks is None else None]
     if view not in (CLEAN, MASKED):
         restorer = next(r for r in studio.restorers if r.name == view)
         parts += [restorer.fingerprint, studio.segment is None, fingerprints.get("segmenter")]
-        parts += [source_hash([package / "models", package / "ops"]), Path(__file__).with_name("views.py").read_bytes()]
-    return content(*parts)
+        files += [*(package / "models").glob("*.py"), *(package / "ops").glob("*.py")]
+    elif view == MASKED:
+        files = [file for file in files if file.name not in ("blend.py", "segment.py", "occluders.py")]
+    return content(source_hash(files), *parts)
 
 
 def _identity(studio: Studio, key: str) -> str:

@@ -28,10 +28,9 @@ def content(*parts: object) -> str:
     return digest.hexdigest()
 
 
-def source_hash(folders: Iterable[Path]) -> str:
-    """A hash of the Python files in some folders: what was computed by other code is computed again."""
-    files = sorted(file for folder in folders for file in folder.glob("*.py"))
-    return content(*(part for file in files for part in (file.name, file.read_bytes())))
+def source_hash(files: Iterable[Path]) -> str:
+    """A hash of source files: what was computed by other code is computed again."""
+    return content(*(part for file in sorted(files) for part in (file.name, file.read_bytes())))
 
 
 class Store:
