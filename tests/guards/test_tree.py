@@ -7,7 +7,7 @@ import configparser
 import re
 
 MAX_LINES = 320
-MAX_TEST_LINES = 400
+MAX_TEST_LINES = 450
 MAX_FUNCTION_LINES = 75
 MAX_PACK_BYTES = 45 * 1024**2
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
