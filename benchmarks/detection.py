@@ -70,8 +70,11 @@ def main() -> None:
         for pictures in ([p.pixels for p in held], masked):
             parts = [compare(detector.detect(x), p) for x, p in zip(pictures, held, strict=True)]
             errors = [e for part in parts for e in part[2]]
-            cells += [f"{sum(p[0] for p in parts) / total:.3f}", f"{sum(p[1] for p in parts) / len(held):.2f}",
-                      f"{np.mean(errors):.3f}"]
+            cells += [
+                f"{sum(p[0] for p in parts) / total:.3f}",
+                f"{sum(p[1] for p in parts) / len(held):.2f}",
+                f"{np.mean(errors):.3f}",
+            ]
         seen = [p for p in worn if p.sure.any()]
         hits = [any(iou(f.bbox, largest(p)) >= 0.4 for f in detector.detect(p.pixels)) for p in seen]
         print("| " + " | ".join([*cells, f"{np.mean(hits):.3f} of {len(hits)}"]) + " |", flush=True)

@@ -27,7 +27,7 @@ POINTS = np.array([[48, 60], [80, 60], [64, 78], [50, 93], [78, 93]], float)
 SMALL = {
     "batch_size": 2, "teacher": "", "recogniser": "", "pool.count": 6, "pool": 6, "val_faces": 4, "val_scenes": 2,
     "threads": 0,
-    "scenes.count": 6, "worn": "[]", "precision": "fp32",
+    "scenes.count": 6, "crowds": 2, "worn": "[]", "precision": "fp32",
 }  # fmt: skip
 
 

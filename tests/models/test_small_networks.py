@@ -38,6 +38,18 @@ def test_an_untrained_detector_guesses_boxes_of_its_anchors_sizes_and_low_scores
         assert scores[level].sigmoid().max() < 0.05
 
 
+def test_the_running_statistics_of_the_shared_head_serve_all_levels() -> None:
+    model = Detector(stem=16, widths=(16, 16, 16), depths=(0, 0, 0, 0), neck=16)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # the running statistics become those of this very batch
+    x = torch.randn(4, 3, 96, 96)
+    with torch.no_grad():
+        trained, used = model.train()(x), model.eval()(x)
+    for a, b in zip(trained[0] + trained[2], used[0] + used[2], strict=True):
+        assert float((a - b).abs().mean()) < 0.05 * float(a.std())
+
+
 def test_the_detectors_pieces_stay_small() -> None:
     assert 0.3e6 < sum(p.numel() for p in Detector().parameters()) < 0.7e6
     assert sum(p.numel() for p in Segmenter().parameters()) < 0.6e6
@@ -61,7 +73,7 @@ def test_centres_and_decode_follow_insightface() -> None:
 def test_scrfd_layout_is_scores_boxes_points_without_a_batch_axis() -> None:
     out = ScrfdLayout(Detector().eval())(torch.zeros(1, 3, 64, 64))
     assert [tuple(o.shape) for o in out] == [(n, w) for w in (1, 4, 10) for n in (128, 32, 8)]
-    assert all(0 <= float(o.min()) and float(o.max()) <= 1 for o in out[:3])
+    assert all(float(o.min()) >= 0 and float(o.max()) <= 1 for o in out[:3])
 
 
 @pytest.mark.parametrize("side", [64, 128, 256])

@@ -88,6 +88,13 @@ def test_losses_vanish_at_the_truth_and_points_that_are_guesses_do_not_count() -
 def test_a_scene_without_faces_has_a_score_loss_only() -> None:
     outputs = Detector()(torch.zeros(1, 3, 128, 160))
     owner, counts = task.assign(GRID, torch.zeros(0, 4), torch.zeros(0, 4))
-    found = task.losses(outputs, GRID, owner[None], counts[None], torch.zeros(1, 2, 4), torch.zeros(1, 2, 5, 2),
-                        torch.zeros(1, 2, dtype=torch.bool))
+    found = task.losses(
+        outputs,
+        GRID,
+        owner[None],
+        counts[None],
+        torch.zeros(1, 2, 4),
+        torch.zeros(1, 2, 5, 2),
+        torch.zeros(1, 2, dtype=torch.bool),
+    )
     assert list(found) == ["score"] and torch.isfinite(found["score"])

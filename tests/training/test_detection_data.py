@@ -49,8 +49,11 @@ def test_the_box_rule_finds_the_boxes_it_was_fitted_to(rng: np.random.Generator)
     for _ in range(60):
         matrix = task.placed(np.array([64.0, 64.0]), rng.uniform(50, 200, 2), rng.uniform(0.3, 3), rng.normal(0, 4))
         points = align.transform_points(POINTS, matrix)
-        photos.append(LabelledPhoto("", np.zeros((4, 4, 3), np.uint8), task.moved_box(BOX, matrix)[None], points[None],
-                                    np.array([True])))
+        photos.append(
+            LabelledPhoto(
+                "", np.zeros((4, 4, 3), np.uint8), task.moved_box(BOX, matrix)[None], points[None], np.array([True])
+            )
+        )
     np.testing.assert_allclose(task.box_rule(photos)(POINTS), BOX, atol=1.5)
 
 
@@ -80,6 +83,25 @@ def test_pasted_faces_do_not_overlap_and_are_where_they_are_said_to_be(rng: np.r
             assert all(task._apart(box, other) for other in scene.boxes[i + 1 :])
         x, y = scene.points[0][2].round().astype(int)  # the nose is blue whether mirrored or not
         assert scene.pixels[y, x, 2] > scene.pixels[y, x, 0] + 80
+
+
+def test_a_crowd_fills_its_grid(rng: np.random.Generator) -> None:
+    faces = FaceSet(
+        _dotted()[None], POINTS[None].astype(np.float32), np.array([-1]), np.array(["a"]), np.array(["a"]), "ffhq"
+    )
+    config = task.SceneConfig(size=240, masked=0.0, occluded=0.0, crowd=True)
+    for _ in range(4):
+        scene = task.compose([_photo()], faces, task.box_rule([_photo(False)] * 3), config, rng)
+        assert len(scene.boxes) in (4, 9) and scene.pixels.shape == (240, 240, 3)
+        assert max(float(b[2] - b[0]) for b in scene.boxes) < 130
+
+
+def test_sets_of_scenes_are_joined() -> None:
+    one = task.Scenes(*(np.zeros((2, *shape)) for shape in ((8, 8, 3), (12, 4), (12, 5, 2), (12,))))
+    two = task.Scenes(*(np.ones((3, *shape)) for shape in ((8, 8, 3), (12, 4), (12, 5, 2), (12,))))
+    assert task.joined([one]) is one
+    both = task.joined([one, two])
+    assert len(both) == 5 and both.state[:2].sum() == 0 and both.boxes[2:].all()
 
 
 def test_hardly_seen_small_and_doubtful_faces_are_ignored() -> None:

@@ -43,5 +43,5 @@ def test_both_networks_become_rows_with_onnx_twins(tmp_path: Path) -> None:
 
 
 def test_other_tasks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="recogniser"):
-        release(_run(tmp_path, "recogniser", torch.nn.Linear(1, 1), {}), tmp_path)
+    with pytest.raises(UsageError, match="juggler"):
+        release(_run(tmp_path, "juggler", torch.nn.Linear(1, 1), {}), tmp_path)

@@ -78,6 +78,22 @@ class Detector(nn.Module):
             levels[i] = levels[i] + self.down[i - 1](levels[i - 1])
         return levels
 
+    def shared(self, levels: list[Tensor]) -> list[Tensor]:
+        """The head's layers on all levels. In training their normalisation sees the levels together: one set of running
+        statistics must serve them all afterwards.
+        """
+        for block in self.head:
+            assert isinstance(block, ConvBN)
+            maps = [block.conv(level) for level in levels]
+            if self.training:
+                flat = block.bn(torch.cat([m.flatten(2) for m in maps], 2)[..., None])  # [N, C, all pixels, 1]
+                parts = flat[..., 0].split([m[0, 0].numel() for m in maps], 2)
+                maps = [part.reshape(m.shape) for part, m in zip(parts, maps, strict=True)]
+            else:
+                maps = [block.bn(m) for m in maps]
+            levels = [torch.relu(m) for m in maps]
+        return levels
+
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Predictions for photos ``x`` [N,3,H,W] RGB in [-1,1], H and W divisible by 32.
 
@@ -85,8 +101,7 @@ class Detector(nn.Module):
         score logits [N,A,1]; distances to left, top, right, bottom [N,A,4]; points x, y [N,A,10]; both in strides.
         """
         scores, boxes, points = [], [], []
-        for level, feature in enumerate(self.features(x)):
-            feature = self.head(feature)
+        for level, feature in enumerate(self.shared(self.features(x))):
             scale = self.scales[level].float()[:, None]  # [anchors, 1]
             scores.append(_flat(self.score(feature), 1))
             boxes.append(_scaled(F.elu(_flat(self.box(feature), 4)) + 1.0, scale))

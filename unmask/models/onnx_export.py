@@ -88,9 +88,7 @@ def detector_onnx(
     """The face detector in SCRFD's layout (nine outputs, free height and width), as insightface loads it."""
     names = [f"{what}_{stride}" for what in ("score", "bbox", "kps") for stride in STRIDES]
     free = {"input": {2: "height", 3: "width"}, **{name: {0: f"{name}_anchors"} for name in names}}
-    return to_onnx(
-        ScrfdLayout(fuse(detector)), torch.zeros(1, 3, 320, 320), path, ["input"], names, free, half, note
-    )
+    return to_onnx(ScrfdLayout(fuse(detector)), torch.zeros(1, 3, 320, 320), path, ["input"], names, free, half, note)
 
 
 def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:

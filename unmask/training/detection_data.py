@@ -17,9 +17,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data import FaceSet, cache_folder
-from ..errors import UnmaskError
 from ..faces import align, simulate
 from .backgrounds import background, lay
+from .boxes import BoxRule, box_rule, moved_box, placed
 from .photometric import degrade
 from .photos import LabelledPhoto
 from .segmentation_data import renderer_digest
@@ -42,6 +42,7 @@ class SceneConfig:
     most: float = 290.0
     most_pasted: float = 170.0
     degrees: float = 14.0
+    crowd: bool = False
     seed: int = 0
 
 
@@ -58,6 +59,15 @@ class Scenes:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def joined(sets: Sequence[Scenes]) -> Scenes:
+    """Several sets of scenes of one size as one (read into memory where there are several)."""
+    if len(sets) == 1:
+        return sets[0]
+    return Scenes(
+        *(np.concatenate([getattr(s, name) for s in sets]) for name in ("images", "boxes", "points", "state"))
+    )
 
 
 @dataclass
@@ -80,47 +90,6 @@ class Scene:
         self.boxes.append(box)
         self.points.append(points)
         self.state.append(3 if small or share < 0.5 or not sure else 1 if trusted else 2)
-
-
-@dataclass(frozen=True)
-class BoxRule:
-    """A face's box as a linear function of its points in the face's own upright frame (see :func:`box_rule`)."""
-
-    weights: np.ndarray
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """x1, y1, x2, y2 of the ellipse's bounds around the face with these points [5,2]."""
-        to_frame = align.similarity(points, FRAME)
-        own = align.transform_points(points, to_frame).ravel() - FRAME.ravel()
-        return moved_box(np.concatenate([own, [1.0]]) @ self.weights, align.invert(to_frame))
-
-
-FRAME = align.template("ffhq", 1)
-
-
-def box_rule(photos: Sequence[LabelledPhoto]) -> BoxRule:
-    """Fit the rule to labelled photos by ridge regression on faces that are nearly upright."""
-    rows, boxes = [], []
-    for photo in (p for p in photos if not p.dressed):
-        for box, points in zip(photo.boxes[photo.sure], photo.points[photo.sure], strict=True):
-            to_frame = align.similarity(points, FRAME)
-            if abs(np.arctan2(to_frame[1, 0], to_frame[0, 0])) < np.radians(12):
-                own = align.transform_points(points, to_frame).ravel() - FRAME.ravel()
-                rows.append(np.concatenate([own, [1.0]]))
-                boxes.append(moved_box(box, to_frame))
-    if not rows:
-        raise UnmaskError("no upright bare face in the photos to learn from where a face's box lies; give more photos")
-    a, b = np.array(rows), np.array(boxes)
-    penalty = np.diag([len(a) * (0.01 * a[:, :10].var() + 1e-9)] * 10 + [0.0])
-    return BoxRule(np.linalg.solve(a.T @ a + penalty, a.T @ b))
-
-
-def moved_box(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Bounds [4] of the ellipse inscribed in ``box``, after ``matrix`` [2,3]."""
-    centre = align.transform_points((box[:2] + box[2:]) / 2, matrix)
-    half = (box[2:] - box[:2]) / 2
-    reach = np.sqrt(((matrix[:, :2] * half) ** 2).sum(1))
-    return np.concatenate([centre - reach, centre + reach])
 
 
 def build_scenes(photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig) -> Scenes:
@@ -158,11 +127,19 @@ def _compose_all(
 
 
 def compose(
-    photos: Sequence[LabelledPhoto], faces: FaceSet | None, rule: BoxRule | None, config: SceneConfig,
+    photos: Sequence[LabelledPhoto],
+    faces: FaceSet | None,
+    rule: BoxRule | None,
+    config: SceneConfig,
     rng: np.random.Generator,
 ) -> Scene:
     """One scene with its faces."""
     draw = rng.random()
+    if config.crowd and faces is not None and rule is not None:
+        scene = Scene(background(photos, config.size, rng))
+        crowd(scene, faces, rule, config, rng)
+        scene.pixels = degrade(scene.pixels, rng, 0.7)
+        return scene
     with_faces = [p for p in photos if p.sure.any()]
     if draw < config.empty or (faces is None and not with_faces):
         scene = Scene(background(photos, config.size, rng))
@@ -221,13 +198,6 @@ def _angle(config: SceneConfig, rng: np.random.Generator) -> float:
     return float(rng.uniform(-50, 50) if rng.random() < 0.1 else rng.normal(0, config.degrees))
 
 
-def placed(source: np.ndarray, target: np.ndarray, scale: float, degrees: float) -> np.ndarray:
-    """The similarity [2,3] that takes ``source`` to ``target``, with this scale and turn."""
-    c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
-    linear = np.array([[c, -s], [s, c]])
-    return np.concatenate([linear, (target - linear @ source)[:, None]], axis=1)
-
-
 def _around(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Whole pixels around a box grown by ``margin`` of its size on each side, inside the picture."""
     grow = (box[2:] - box[:2]) * margin
@@ -236,9 +206,7 @@ def _around(box: np.ndarray, margin: float, shape: tuple[int, ...]) -> tuple[int
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def paste_faces(
-    scene: Scene, faces: FaceSet, rule: BoxRule, config: SceneConfig, rng: np.random.Generator
-) -> None:
+def paste_faces(scene: Scene, faces: FaceSet, rule: BoxRule, config: SceneConfig, rng: np.random.Generator) -> None:
     """Put one to eight aligned faces on a background, largest first, none over another."""
     wanted = 1 + min(7, int(rng.geometric(0.45)) - 1)
     sizes = np.sort(np.exp(rng.uniform(np.log(config.least), np.log(config.most_pasted), wanted)))[::-1]
@@ -258,6 +226,23 @@ def paste_faces(
                 scene.pixels = lay(scene.pixels, face, matrix, rng)
                 scene.add(there, align.transform_points(points, matrix))
                 break
+
+
+def crowd(scene: Scene, faces: FaceSet, rule: BoxRule, config: SceneConfig, rng: np.random.Generator) -> None:
+    """Fill a grid of two by two or three by three cells with aligned faces, each about as large as its cell allows."""
+    cells = int(rng.integers(2, 4))
+    side = config.size / cells
+    for cell in range(cells * cells):
+        row = int(rng.integers(len(faces)))
+        face, points = faces.images[row], faces.points[row].astype(np.float64)
+        face = dress(face, points, config, rng)
+        if rng.random() < 0.5:
+            face, points = mirror(face, points)
+        middle = (np.array([cell % cells, cell // cells]) + 0.5) * side + rng.uniform(-0.1, 0.1, 2) * side
+        scale = side / face.shape[0] * rng.uniform(0.6, 1.15)
+        matrix = placed(np.array([64.0, 70.0]) * face.shape[0] / 128, middle, scale, _angle(config, rng))
+        scene.pixels = lay(scene.pixels, face, matrix, rng)
+        scene.add(moved_box(rule(points), matrix), align.transform_points(points, matrix))
 
 
 def mirror(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

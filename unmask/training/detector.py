@@ -40,7 +40,7 @@ class Config(loop.RunConfig):
 
     ``photos`` are folders with ``images.zip`` and ``faces.csv`` (without it ``teacher``, the path of a detector,
     labels the photos); ``worn`` likewise, of people who wear real face masks: only every second of these is used, the
-    others are for looking at. ``sources`` are aligned faces.
+    others are for looking at. ``sources`` are aligned faces; ``crowds`` is how many scenes are grids of them.
     """
 
     model: Network = Network()
@@ -50,6 +50,7 @@ class Config(loop.RunConfig):
     sources: tuple[str, ...] = ()
     teacher: str = ""
     scenes: detection_data.SceneConfig = detection_data.SceneConfig()
+    crowds: int = 0
     lr: float = 2e-3
     weight_decay: float = 1e-4
     warmup_steps: int = 100
@@ -63,7 +64,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
     known, held = gather(config)
     faces = data.load(config.data, config.sources, split="train") if config.sources else None
     held_faces = data.load(config.data, config.sources, split="val") if config.sources else None
-    scenes = detection_data.build_scenes(known, faces, config.scenes)
+    sets = [detection_data.build_scenes(known, faces, config.scenes)]
+    if config.crowds and faces:
+        crowded = replace(config.scenes, count=config.crowds, crowd=True, seed=config.scenes.seed + 2)
+        sets.append(detection_data.build_scenes(known, faces, crowded))
+    scenes = detection_data.joined(sets)
     held_config = replace(config.scenes, count=config.val_scenes, seed=config.scenes.seed + 1)
     held_scenes = detection_data.build_scenes(held, held_faces, held_config)
     torch.manual_seed(config.seed)
@@ -141,8 +146,12 @@ def collate(
     np.clip(images, 0, 255, out=images)
     x = torch.from_numpy(images).permute(0, 3, 1, 2).sub_(127.5).div_(128.0)
     return {
-        "x": x, "owner": torch.stack(owners), "counts": torch.stack(counts), "boxes": torch.from_numpy(boxes),
-        "points": torch.from_numpy(points), "trusted": torch.from_numpy(state == 1),
+        "x": x,
+        "owner": torch.stack(owners),
+        "counts": torch.stack(counts),
+        "boxes": torch.from_numpy(boxes),
+        "points": torch.from_numpy(points),
+        "trusted": torch.from_numpy(state == 1),
     }
 
 
@@ -171,8 +180,13 @@ def detect(
                 keep.append(k)
                 alive &= overlaps[k] <= overlap
         chosen = rows[keep]
-        found.append({"boxes": box[i, chosen].cpu().numpy(), "points": point[i, chosen].cpu().numpy(),
-                      "scores": score[i, chosen].cpu().numpy()})
+        found.append(
+            {
+                "boxes": box[i, chosen].cpu().numpy(),
+                "points": point[i, chosen].cpu().numpy(),
+                "scores": score[i, chosen].cpu().numpy(),
+            }
+        )
     return found
 
 
@@ -199,8 +213,10 @@ def figures(model: torch.nn.Module, scenes: detection_data.Scenes, device: torch
                     errors.append(points_error(points, scenes.points[i][best]))
     false = sum(1 for score, right in ranked if score >= 0.5 and not right)
     return {
-        "recall": hits / max(1, total), "false_per_scene": false / max(1, len(scenes)),
-        "ap": average_precision(ranked, total), "points": float(np.mean(errors)) if errors else 1.0,
+        "recall": hits / max(1, total),
+        "false_per_scene": false / max(1, len(scenes)),
+        "ap": average_precision(ranked, total),
+        "points": float(np.mean(errors)) if errors else 1.0,
     }
 
 

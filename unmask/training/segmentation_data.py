@@ -84,7 +84,8 @@ def extended(pool: Pool, images: np.ndarray, regions: np.ndarray, repeats: int) 
     """The pool with further faces in face masks, each ``repeats`` times."""
     more = len(images) * repeats
     return Pool(
-        np.concatenate([pool.images, *[images] * repeats]), np.concatenate([pool.regions, *[regions] * repeats]),
+        np.concatenate([pool.images, *[images] * repeats]),
+        np.concatenate([pool.regions, *[regions] * repeats]),
         np.concatenate([pool.kinds, np.full(more, GARMENT, np.uint8)]),
     )
 
@@ -185,7 +186,10 @@ def misalign(
     border = int(rng.choice([cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT]))
     moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
     inside = cv2.warpAffine(
-        region, matrix, (size, size), flags=cv2.INTER_LINEAR,
+        region,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT if border == cv2.BORDER_CONSTANT else border,
     )
     return moved, inside

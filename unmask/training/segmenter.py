@@ -124,8 +124,10 @@ def figures(
         right += ((score.cpu() > 0) == (garment > 0.5)).float().tolist()
         false += found.float().mean((1, 2, 3))[garment < 0.5].tolist()
     return {
-        "iou": float(np.mean(overlaps)), "iou_p10": float(np.quantile(overlaps, 0.1)),
-        "garment_right": float(np.mean(right)), "false_pixels": float(np.mean(false)) if false else 0.0,
+        "iou": float(np.mean(overlaps)),
+        "iou_p10": float(np.quantile(overlaps, 0.1)),
+        "garment_right": float(np.mean(right)),
+        "false_pixels": float(np.mean(false)) if false else 0.0,
     }
 
 
