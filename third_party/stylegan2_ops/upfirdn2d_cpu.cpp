@@ -19,6 +19,8 @@
 namespace unmask {
 namespace {
 
+constexpr int64_t kFewChannels = 8;
+
 template <typename T>
 using Acc = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
@@ -156,11 +158,43 @@ void along(D* dst, Line<A>& line, const Axis& x, const A* taps, bool add) {
   along_any(dst, line, x, taps, 0, add);
 }
 
-// The same where the channels of a position are neighbours in memory.
+// Every `out_step`-th position of dst from K neighbouring positions of src, which moves on by `in_step`.
+template <int K, typename D, typename A>
+void along_phase(D* dst, const A* src, const A* taps, int64_t step, int64_t n, int64_t c, int64_t in_step,
+                 int64_t out_step, bool add) {
+  std::array<A, K> t;
+  for (int k = 0; k < K; ++k) t[k] = taps[k * step];
+  auto pass = [&](auto adding) {
+    for (int64_t o = 0; o < n; ++o) {
+      const A* s = src + o * in_step * c;
+      D* d = dst + o * out_step * c;
+#pragma omp simd
+      for (int64_t i = 0; i < c; ++i) {
+        A sum = 0;
+        for (int k = 0; k < K; ++k) sum += t[k] * s[k * c + i];
+        d[i] = D(adding ? A(d[i]) + sum : sum);
+      }
+    }
+  };
+  add ? pass(std::true_type{}) : pass(std::false_type{});
+}
+
+// The same as `along` where the channels of a position are neighbours in memory.
 template <typename D, typename A>
 void along_channels(D* dst, const Line<A>& line, const Axis& x, const A* taps, bool add) {
   const int64_t c = line.channels;
   if (x.up == 1 && x.down == 1) return combine_all(dst, line.at(-x.before), c, taps, 1, x.taps, x.out * c, add);
+  const bool halves = x.up == 2 && x.down == 1;
+  if (x.taps == 4 && (halves || x.up == 1)) {
+    for (int64_t p = 0; p < std::min(x.up, x.out); ++p) {
+      const Start s = x.start(p);
+      const int64_t n = (x.out - p + x.up - 1) / x.up;
+      const A *src = line.at(s.source), *t = taps + s.first;
+      halves ? along_phase<2>(dst + p * c, src, t, 2, n, c, 1, 2, add)
+             : along_phase<4>(dst, src, t, 1, n, c, x.down, 1, add);
+    }
+    return;
+  }
   for (int64_t o = 0; o < x.out; ++o) {
     const auto s = x.start(o);
     combine_all(dst + o * c, line.at(s.source), c, taps + s.first, x.up, x.count(s), c, add);
@@ -214,15 +248,17 @@ void compute(const at::Tensor& out, const at::Tensor& x, const Plan& plan, bool 
 at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& f, at::IntArrayRef up, at::IntArrayRef down,
                      at::IntArrayRef padding, bool flip, double gain) {
   const Plan plan = make_plan(x, f, up, down, padding, flip, gain);
-  const auto format = x.suggest_memory_format();
+  const auto asked = x.suggest_memory_format();
+  // With a few channels, such as those of a picture, long rows are worth the two changes of format.
+  const auto format = x.size(1) < kFewChannels ? at::MemoryFormat::Contiguous : asked;
   const at::Tensor dense = x.contiguous(format);
   const at::Tensor out =
       at::empty({x.size(0), x.size(1), plan.y.out, plan.x.out}, x.options().memory_format(format));
-  if (out.numel() == 0) return out;
+  if (out.numel() == 0) return out.contiguous(asked);
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "upfirdn2d", [&] {
-    compute<scalar_t>(out, dense, plan, format == at::MemoryFormat::ChannelsLast && x.size(1) > 1);
+    compute<scalar_t>(out, dense, plan, format == at::MemoryFormat::ChannelsLast);
   });
-  return out;
+  return out.contiguous(asked);
 }
 
 }  // namespace

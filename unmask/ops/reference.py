@@ -85,7 +85,7 @@ def upfirdn2d(
 
 def _filter(x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], padding: Sequence[int]) -> Tensor:
     """Convolve every channel with ``f`` ``[taps_y, taps_x]``: the whole op for one pass."""
-    channels = x.shape[1]
+    channels = int(x.shape[1])  # a constant where a graph is traced
     left, right, top, bottom = padding
     if up == (1, 1):  # conv2d correlates, hence the flip
         inside = (0, 0)

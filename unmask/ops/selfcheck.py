@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def state() -> str:
             got, want = run(native), run(reference)
             if not torch.allclose(got, want, rtol=1e-4, atol=1e-4):
                 raise UnmaskError(f"native {name} is wrong on {kind}; set UNMASK_OPS=reference and report this machine")
-            ratio = _seconds(lambda run=run: run(reference), kind) / _seconds(lambda run=run: run(native), kind)
+            ratio = _seconds(partial(run, reference), kind) / _seconds(partial(run, native), kind)
             parts.append(f"{name} on {kind} {ratio:.1f} times the speed of the reference")
     return "; ".join(parts)
 
