@@ -140,11 +140,12 @@ class Studio:
     ) -> list[Look]:
         """Align, find the region, fill it, paste it back, and look for the face again."""
         out = [look for look, _ in covered]
-        there = [i for i, look in enumerate(out) if look.kps is not None]
+        found = {i: look.kps for i, look in enumerate(out) if look.kps is not None}
+        there = list(found)
         if not there:
             return out
         target = align.template(restorer.template, restorer.size)
-        matrices = [align.similarity(out[i].kps, target) for i in there]
+        matrices = [align.similarity(kps, target) for kps in found.values()]
         crops = [align.warp(out[i].pixels, m, restorer.size) for i, m in zip(there, matrices, strict=True)]
         x = images.to_tensor(np.stack(crops))
         if self.segment is not None:
