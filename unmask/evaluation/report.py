@@ -200,13 +200,24 @@ def _curve(one: Assessment, same: NDArray[np.bool_]) -> tuple[list[float], list[
     return fars[there].tolist(), tar.tolist()
 
 
+def _styles(judged: Judged) -> dict[str, tuple[str, bool]]:
+    """Colour and dash of every condition: a colour for each probe, dashed where the reference is not
+    clean.
+    """
+    probes = list(dict.fromkeys(one.condition.probe for one in judged.assessments.values()))
+    colour = {probe: svg.COLOURS[i % len(svg.COLOURS)] for i, probe in enumerate(probes)}
+    return {
+        name: (colour[one.condition.probe], one.condition.reference != CLEAN)
+        for name, one in judged.assessments.items()
+    }
+
+
 def _curves(judged: Judged) -> str:
     lines, mirrored = [], []
-    for i, (name, one) in enumerate(judged.assessments.items()):
-        far, tar = _curve(one, judged.assessor.issame)
-        colour, dashed = svg.COLOURS[i % len(svg.COLOURS)], i >= len(svg.COLOURS)
-        lines.append(svg.Line(name, far, tar, colour, dashed))
-        mirrored.append(svg.Line(name, far, [1 - t for t in tar], colour, dashed))
+    for name, style in _styles(judged).items():
+        far, tar = _curve(judged.assessments[name], judged.assessor.issame)
+        lines.append(svg.Line(name, far, tar, *style))
+        mirrored.append(svg.Line(name, far, [1 - t for t in tar], *style))
     across = svg.Axis("false accept rate (all cross-identity pairs)", 1e-5, 1e-1, log=True)
     accept = svg.Axis("true accept rate", 0, 1)
     reject = svg.Axis("false reject rate", 1e-3, 1, log=True)
@@ -214,16 +225,16 @@ def _curves(judged: Judged) -> str:
 
 
 def _histograms(judged: Judged) -> str:
+    """Scores against clean references; the other conditions would only hide them."""
     same = judged.assessor.issame
-    genuine: list[svg.Line] = []
-    impostor: list[svg.Line] = []
-    for i, (name, one) in enumerate(judged.assessments.items()):
-        colour, dashed = svg.COLOURS[i % len(svg.COLOURS)], i >= len(svg.COLOURS)
-        for kind, wanted in ((genuine, same), (impostor, ~same)):
-            kind.append(svg.Line(name, *svg.steps(one.scores[wanted], -0.4, 1.0), colour, dashed))
     across = svg.Axis("score", -0.4, 1.0)
     out = ""
-    for title, lines in (("genuine pairs", genuine), ("impostor pairs", impostor)):
+    for title, wanted in (("genuine pairs", same), ("impostor pairs", ~same)):
+        lines = [
+            svg.Line(name, *svg.steps(judged.assessments[name].scores[wanted], -0.4, 1.0, bins=35), *style)
+            for name, style in _styles(judged).items()
+            if not style[1]
+        ]
         top = max((max(line.y) for line in lines if len(line.y)), default=1.0)
         out += svg.chart(title, across, svg.Axis(f"share of {title}", 0, top * 1.05), lines)
     return out
