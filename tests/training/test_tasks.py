@@ -1,0 +1,181 @@
+"""The tasks on tiny networks and drawn faces: losses fall, resuming is exact, frozen parts stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unmask import data, images, weights
+from unmask.faces import align
+from unmask.models.generator import Generator
+from unmask.training import ada, augment, checkpoint, ema, generator, loop, masked, recogniser, unmasker
+
+FACES = 12
+TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
+CHANNELS = (6, 6, 6, 4, 4)  # 4 to 64 px
+
+
+@pytest.fixture
+def faces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> data.FaceSet:
+    """Smooth random pictures in place of ``data.load``."""
+    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+
+    def drawn(root: Path, sources: object, size: int, template: str = "ffhq", split: str = "train") -> data.FaceSet:
+        coarse = np.random.default_rng(len(split)).integers(60, 220, (FACES, 4, 4, 3)).astype(np.uint8)
+        large = [Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC) for c in coarse]
+        pictures = np.stack([np.asarray(picture) for picture in large])
+        points = np.repeat(align.template(template, size)[None], FACES, 0).astype(np.float32)
+        who = np.arange(FACES) % 3
+        return data.FaceSet(pictures, points, who, np.full(FACES, "s"), np.array([str(i) for i in who]), template)
+
+    monkeypatch.setattr(data, "load", drawn)
+    return drawn(tmp_path, (), 64)
+
+
+def unmasker_config(out: Path, **more: object) -> unmasker.Config:
+    shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
+    model = unmasker.Network(64, 8, CHANNELS, shape, skips=(8, 16), gated=(16,))
+    return unmasker.Config(
+        "unmasker", out=out, model=model, discriminator=CHANNELS, workers=1, variants=1, batch_size=4, precision="fp32",
+        adversarial_weight=0.05, log_every=1, checkpoint_every=2, val_every=4, sheet_every=4, r1_every=2, **more,
+    )  # fmt: skip
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_unmasker_resumes_exactly(faces: data.FaceSet, tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    whole = unmasker.build(unmasker_config(tmp_path / "a", max_steps=4), cpu)
+    loop.run(whole, unmasker_config(tmp_path / "a", max_steps=4))
+    half = unmasker_config(tmp_path / "b", max_steps=4)
+    first = unmasker.build(half, cpu)
+    stopping = first.step
+
+    def step(batch: unmasker.Batch, at: int) -> object:
+        if at == 3:
+            raise KeyboardInterrupt
+        return stopping(batch, at)
+
+    first.step = step  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(first, half)
+    second = unmasker.build(half, cpu)
+    loop.run(second, half, resume=tmp_path / "b" / checkpoint.NAME)
+    for name in ("network", "average", "judge"):
+        assert same(whole.modules[name], second.modules[name]), name
+    assert (tmp_path / "a" / "sheet-0000004.png").is_file()
+
+
+def test_unmasker_learns_and_a_frozen_generator_stays(faces: data.FaceSet, tmp_path: Path) -> None:
+    config = unmasker_config(tmp_path, max_steps=40, tune="frozen", warmup_steps=1, lr=3e-3)
+    task = unmasker.build(config, torch.device("cpu"))
+    before = [p.clone() for p in task.modules["network"].synthesis.parameters()]
+    batch = task.batch(np.random.default_rng(0), 0)
+    losses = [float(task.step(batch, i)["pixel"]) for i in range(12)]
+    assert losses[-1] < losses[0]
+    after = task.modules["network"].synthesis.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_unmasker_starts_from_a_generator(faces: data.FaceSet, tmp_path: Path) -> None:
+    arch = {"z_dim": 8, "w_dim": 8, "img_resolution": 64, "channels": CHANNELS, "mapping_layers": 1}
+    net = Generator(**arch)
+    net.w_avg.normal_()
+    path = weights.save(tmp_path / "g.safetensors", "generator", arch, net.state_dict(), half=False)
+    task = unmasker.build(unmasker_config(tmp_path / "run", generator=str(path)), torch.device("cpu"))
+    assert same(task.modules["network"].synthesis, net.synthesis)
+    assert torch.equal(task.modules["network"].w_avg, net.w_avg)
+
+
+@pytest.mark.parametrize("arms", [{"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}])
+def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, float]) -> None:
+    config = generator.Config(
+        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS, batch_size=4,
+        encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32", workers=1, **arms,
+    )  # fmt: skip
+    task = generator.build(config, torch.device("cpu"))
+    fresh = {k: v.clone() for k, v in task.modules["network"].state_dict().items()}
+    for i in range(3):
+        losses = task.step(task.batch(np.random.default_rng(i), i), i)
+        assert all(np.isfinite(float(v)) for v in losses.values()), losses
+    moved = [k for k, v in task.modules["network"].state_dict().items() if not torch.equal(v, fresh[k])]
+    assert any(k.startswith("mapping") for k in moved)
+    assert any(k.startswith("synthesis") for k in moved)
+    assert task.sheet is not None
+    assert task.sheet().dtype == np.uint8
+
+
+def test_recogniser_learns_identities(faces: data.FaceSet, tmp_path: Path) -> None:
+    model = recogniser.Network((4, 6, 8), (1, 1), 8, (32, 32))
+    config = recogniser.Config("recogniser", out=tmp_path, model=model, label_weight=1.0, batch_size=12,
+                               precision="fp32", warmup_steps=1, max_steps=60, lr=1e-2)  # fmt: skip
+    task = recogniser.build(config, torch.device("cpu"))
+    losses = [float(task.step(task.batch(np.random.default_rng(i % 4), i), i)["label"]) for i in range(30)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert task.validate is not None
+    assert set(task.validate()) >= {"same", "different"}
+
+
+def test_bank_is_drawn_once_and_rows_match(faces: data.FaceSet, tmp_path: Path) -> None:
+    bank = masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+    rows, kinds = np.array([3, 0, 11]), np.array([0, 1, 1])
+    drawn, regions = bank.rows(kinds, rows)
+    assert drawn.shape == (3, 64, 64, 3)
+    assert regions.shape == (3, 64, 64)
+    untouched = regions == 0
+    far = np.abs(drawn.astype(int) - faces.images[rows])[untouched].mean()
+    near = np.abs(drawn.astype(int) - faces.images[rows])[regions == 255].mean()
+    assert far < 3 < near
+    stamp = {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")}
+    masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")} == stamp
+
+
+def test_drawn_batches_mirror_picture_and_region_together(faces: data.FaceSet, tmp_path: Path) -> None:
+    drawer = unmasker.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
+    batch = drawer.draw(np.random.default_rng(0), 16, grow=0.0)
+    outside = (batch.region == 0).expand_as(batch.x)
+    assert float((batch.x - batch.y)[outside].abs().mean()) < 0.03
+    assert float((batch.x - batch.y)[~outside].abs().mean()) > 0.03
+    grown = drawer.draw(np.random.default_rng(0), 16, grow=1.0)
+    assert bool((grown.region >= batch.region).all())
+    assert float(grown.region.sum()) > float(batch.region.sum())
+
+
+def test_augmentation_is_off_at_zero_and_adapts() -> None:
+    x = torch.rand(4, 3, 16, 16)
+    assert ada.augment(x, 0.0) is x
+    assert ada.augment(x, 1.0).shape == x.shape
+    assert ada.adjust(0.1, 0.9, 1000) > 0.1 > ada.adjust(0.1, 0.1, 1000)
+    assert ada.adjust(0.0, 0.0, 1000) == 0.0
+
+
+def test_average_follows_and_copies_buffers() -> None:
+    fast = torch.nn.BatchNorm1d(2)
+    slow = ema.twin(fast)
+    with torch.no_grad():
+        fast.weight.fill_(3.0)
+        fast.running_mean.fill_(7.0)
+    for step in range(400):
+        ema.update(slow, fast, 8, 0.1, step)
+    torch.testing.assert_close(slow.weight, fast.weight, rtol=1e-2, atol=1e-2)
+    assert torch.equal(slow.running_mean, fast.running_mean)
+
+
+def test_augment_helpers_keep_range_and_shape() -> None:
+    rng = np.random.default_rng(0)
+    x = augment.to_float(rng.integers(0, 255, (6, 20, 20, 3)).astype(np.uint8))
+    np.testing.assert_array_equal(images.to_uint8(x).shape, (6, 20, 20, 3))
+    for y in (augment.affine(x, rng, 0.02, 3, 0.05), augment.light(x, rng), augment.soften(x, rng, 1.0)):
+        assert y.shape == x.shape
+        assert float(y.abs().max()) <= 1.0
+    flip = np.array([True] + [False] * 5)
+    mirrored = augment.mirror(x.permute(0, 2, 3, 1).numpy(), flip)
+    np.testing.assert_array_equal(mirrored[0], x[0].permute(1, 2, 0).numpy()[:, ::-1])
+    np.testing.assert_array_equal(mirrored[1], x[1].permute(1, 2, 0).numpy())
