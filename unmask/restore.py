@@ -147,8 +147,8 @@ class Restorer:
         target, photo = target_of(image, out, overwrite), images.read(image)
         faces = self.find(photo.pixels, face, photo.name)
         chosen = [one for one in faces if one.status == "restored"]
-        matrices = [align.similarity(one.kps, align.template(self.template, self.size)) for one in chosen]
-        crops = np.stack([align.warp(photo.pixels, matrix, self.size) for matrix in matrices])
+        aligned = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
+        crops, matrices = np.stack([crop for crop, _ in aligned]), [matrix for _, matrix in aligned]
         x = images.to_tensor(crops)
         hidden, scores = self.segment(x) if region is None else self._given(region, photo, matrices)
         worn = _worn(hidden, scores, region is not None, photo.name)

@@ -216,13 +216,14 @@ def warp(
 
 
 def crop_face(
-    image: NDArray[Any], kps: ArrayLike, name: str, size: int | tuple[int, int], border: str = "reflect"
+    image: NDArray[Any], kps: ArrayLike, name: str, size: int | tuple[int, int], border: str = "replicate"
 ) -> tuple[NDArray[Any], FloatArray]:
     """A face aligned to a named template: the crop and the matrix from the photo to it.
 
     Args:
         image: uint8 or float32 ``[H, W, C]``.
         kps: the five points in the photo, ``[5, 2]``.
+        border: what lies outside the photo; mirrored, it would show second faces that mislead every network.
     """
     matrix = similarity(kps, template(name, size))
     return warp(image, matrix, size, border=border), matrix

@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         self.trunk = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
         self.trunk.head = nn.Identity()
         sides = [size // 2 ** (i + 1) for i in range(len(widths))]  # of the stem and of each stage
-        self.levels, self.gated = sides[-3:], tuple(gated)
+        self.levels, self.fine, self.gated = sides[-3:], sides[:-3], tuple(gated)
         fine = dict(zip(sides[:-3], widths[:-3], strict=True))  # maps above the pyramid, with their channels
         self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in list(widths)[-3:])
         self.smooth = nn.ModuleList(nn.Conv2d(pyramid, pyramid, 3, 1, 1) for _ in self.levels)
@@ -107,7 +107,7 @@ class Encoder(nn.Module):
 
     def _skips(self, fine: list[Tensor], pyramid: list[Tensor], region: Tensor) -> dict[int, Tensor]:
         found = {}
-        above = {level.shape[-1]: level for level in fine}
+        above = dict(zip(self.fine, fine, strict=True))
         for key, layer in self.skips.items():
             r = int(key)
             if r in above:

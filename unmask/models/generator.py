@@ -112,7 +112,7 @@ class Synthesis(nn.Module):
             noise: ``"const"`` (the stored noise), ``"random"`` or ``"none"``.
             skips: features [N,C_r,r,r] to add at resolution ``r``, after its first layer.
         """
-        x = self.const[None].expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = self.const[None].expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         image: Tensor | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,10 @@ def release(run: str | Path, folder: str | Path | None = None, name: str | None 
     model = models.build(how.kind, **arch)
     model.load_state_dict(content["modules"][how.module])
     path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
-    weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
-    twin = how.twin(model.eval(), home / f"{stem}.onnx", config)
     source = f"trained by this project: unmask train --config mini-{task}, {content['step']} steps"
-    return weights.register(
-        stem, path, licence=LICENCE, source=source, onnx=twin, template=how.template, size=size, folder=home
+    row = partial(
+        weights.register, stem, path, licence=LICENCE, source=source, template=how.template, size=size, folder=home
     )
+    row()  # the table must know the new file before it is read
+    weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
+    return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
