@@ -104,6 +104,7 @@ class ModulatedConv(nn.Module):
         self.affine = Linear(w_dim, inputs, bias=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.kernel, self.up, self.demodulate = kernel, up, demodulate
+        self.energy: Tensor | None = None  # [inputs, outputs], once frozen
         self.scale = 1 / math.sqrt(inputs * kernel * kernel)
         self.register_buffer("fold", fold_matrix(kernel, setup_filter(TAPS, separable=False), 4.0), persistent=False)
 
@@ -118,6 +119,22 @@ class ModulatedConv(nn.Module):
         else:
             y = functional.conv2d(y, weight, padding=self.kernel // 2)
         if self.demodulate:
-            energy = styles.square() @ weight.float().square().sum((2, 3)).T
+            energy = styles.square() @ (self.energy if self.energy is not None else self._energy())
             y = y * (energy + 1e-8).rsqrt().to(y.dtype)[:, :, None, None]
         return y
+
+    def _energy(self) -> Tensor:
+        return (self.weight.float() * self.scale).square().sum((2, 3)).T
+
+    def freeze(self) -> None:
+        """Compute once what depends on the weights alone; for inference and export, not for training."""
+        if self.demodulate:
+            self.energy = self._energy().detach().contiguous()
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Freeze every modulated convolution inside a module (:meth:`ModulatedConv.freeze`) and return it."""
+    for part in module.modules():
+        if isinstance(part, ModulatedConv):
+            part.freeze()
+    return module

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .detector import STRIDES, ScrfdLayout
+from .layers import freeze
 from .small import fuse
 
 OPSET = 17
@@ -120,14 +121,14 @@ def recogniser_onnx(
 def generator_onnx(generator: nn.Module, path: str | Path, z_dim: int, half: bool = True) -> Path:
     """The generator: ``z`` [N,z_dim] -> ``faces`` [N,3,S,S], about [-1,1], with its constant noise."""
     free = {name: {0: "n"} for name in ("z", "faces")}
-    return to_onnx(_ConstantNoise(generator), torch.zeros(1, z_dim), path, ["z"], ["faces"], free, half)
+    return to_onnx(_ConstantNoise(freeze(generator)), torch.zeros(1, z_dim), path, ["z"], ["faces"], free, half)
 
 
 def unmasker_onnx(unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
     """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S]."""
     free = {name: {0: "n"} for name in ("faces", "region", "restored")}
     example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
-    return to_onnx(unmasker, example, path, ["faces", "region"], ["restored"], free, half)
+    return to_onnx(freeze(unmasker), example, path, ["faces", "region"], ["restored"], free, half)
 
 
 class _ConstantNoise(nn.Module):
