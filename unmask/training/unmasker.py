@@ -53,8 +53,8 @@ class Config(loop.RunConfig):
     """Config of the unmasker.
 
     ``generator`` (name or path) initialises the synthesis network, ``recogniser`` the encoder's trunk and the losses on
-    features and identity; both may be empty. ``tune`` says whether the generator learns too. The adversary joins at
-    step ``adv_start``.
+    features and identity; both may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps``
+    steps have the pixel loss alone; the adversary joins at step ``adv_start``.
     """
 
     model: Network = Network()
@@ -75,6 +75,7 @@ class Config(loop.RunConfig):
     identity_weight: float = 0.0
     adversarial_weight: float = 0.0
     adv_start: int = 0
+    pixel_steps: int = 0
     code_weight: float = 1e-4
     r1_gamma: float = 1.0
     r1_every: int = 16
@@ -121,7 +122,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         judge.requires_grad_(False)
         with loop.autocast(config.precision, device):
-            losses, blended, alpha = _losses(network, features, content, config)
+            losses, blended, alpha = _losses(network, features if at >= config.pixel_steps else None, content, config)
             if fighting:
                 logits = judge(torch.cat([blended, 2 * alpha - 1], 1))
                 losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
