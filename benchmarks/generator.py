@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.models.generator import Generator
-from unmask.models.layers import ModulatedConv, fold_blur
+from unmask.models.layers import ModulatedConv
 from unmask.ops import setup_filter, upfirdn2d
 
 NETS = {
@@ -40,6 +40,13 @@ TAPS = setup_filter([1, 3, 3, 1])
 clock = time.perf_counter
 
 
+def fold_blur(weight: Tensor) -> Tensor:
+    """Each kernel ``[O, I, k, k]`` convolved fully with the filter, times four for the zeros between samples."""
+    taps = (4 * torch.outer(TAPS, TAPS)).to(weight)[None, None]
+    side = weight.shape[-1] + 3
+    return F.conv2d(weight.flatten(0, 1)[:, None], taps, padding=3).reshape(*weight.shape[:2], side, side)
+
+
 def kernel_of(conv: ModulatedConv) -> Tensor:
     """The equalised kernel ``[O, I, k, k]``."""
     return conv.weight * conv.scale
@@ -50,28 +57,28 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     return (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
 
 
-def six(x: Tensor, weight: Tensor, fold: Tensor, groups: int = 1) -> Tensor:
+def six(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     """Upsampling with the filter folded into the kernel: one transposed convolution with six taps."""
-    kernel = fold_blur(weight, fold)
+    kernel = fold_blur(weight)
     kernel = kernel.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
     return F.conv_transpose2d(x, kernel, stride=2, padding=2, groups=groups)
 
 
-def phases(x: Tensor, weight: Tensor, fold: Tensor, groups: int = 1) -> Tensor:
+def phases(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     """The same as one convolution to four times the channels, which are the phases of the result."""
-    kernel = fold_blur(weight, fold).flip([2, 3])  # a correlation now
+    kernel = fold_blur(weight).flip([2, 3])  # a correlation now
     parts = [kernel[:, :, 1 - y :: 2, 1 - x :: 2] for y in (0, 1) for x in (0, 1)]  # three taps each, per phase
     return F.pixel_shuffle(F.conv2d(x, torch.stack(parts, 1).flatten(0, 1), padding=1, groups=groups), 2)
 
 
-def blur(x: Tensor, weight: Tensor, fold: Tensor, groups: int = 1) -> Tensor:
+def blur(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     """As published: a transposed convolution with three taps, then the low-pass filter."""
     kernel = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
     y = F.conv_transpose2d(x, kernel, stride=2, groups=groups)
     return upfirdn2d(y, TAPS.to(x.device), padding=(1, 1, 1, 1), gain=4.0)
 
 
-def plain(x: Tensor, weight: Tensor, fold: Tensor, groups: int = 1) -> Tensor:
+def plain(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
     """No upsampling."""
     return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
 
@@ -82,7 +89,7 @@ Convolution = Callable[..., Tensor]
 def scaled(conv: ModulatedConv, x: Tensor, w: Tensor, run: Convolution) -> Tensor:
     """Scale the input by the styles and the output by the demodulation."""
     styles, weight = conv.affine(w), kernel_of(conv)
-    y = run(x * styles[:, :, None, None], weight, conv.fold)
+    y = run(x * styles[:, :, None, None], weight)
     return y * demodulation(weight, styles)[:, :, None, None] if conv.demodulate else y
 
 
@@ -92,7 +99,7 @@ def grouped(conv: ModulatedConv, x: Tensor, w: Tensor, run: Convolution) -> Tens
     kernels = weight[None] * styles[:, None, :, None, None]
     if conv.demodulate:
         kernels = kernels * demodulation(weight, styles)[:, :, None, None, None]
-    y = run(x.reshape(1, -1, *x.shape[2:]), kernels.flatten(0, 1), conv.fold, n)
+    y = run(x.reshape(1, -1, *x.shape[2:]), kernels.flatten(0, 1), n)
     return y.reshape(n, -1, *y.shape[2:])
 
 
@@ -102,7 +109,7 @@ def folded(conv: ModulatedConv, x: Tensor, w: Tensor, run: Convolution) -> Tenso
     kernel = weight * styles[0][None, :, None, None]
     if conv.demodulate:
         kernel = kernel * demodulation(weight, styles)[0][:, None, None, None]
-    return run(x, kernel, conv.fold)
+    return run(x, kernel)
 
 
 MODULATIONS = {"scaled": scaled, "grouped": grouped, "folded": folded}

@@ -13,20 +13,13 @@ from unmask.ops import setup_filter, upfirdn2d
 TAPS = setup_filter([1, 3, 3, 1], separable=False).double()
 
 
-def test_folded_downsampling_equals_blur_then_strided_convolution() -> None:
-    x, w = torch.randn(2, 5, 8, 8).double(), torch.randn(7, 5, 3, 3).double()
-    wanted = functional.conv2d(upfirdn2d(x, TAPS, padding=2), w, stride=2)
-    found = functional.conv2d(x, layers.fold_blur(w, layers.fold_matrix(3, TAPS)), stride=2, padding=2)
-    torch.testing.assert_close(found, wanted)
-
-
-def test_folded_upsampling_equals_transposed_convolution_then_blur() -> None:
-    x, w = torch.randn(2, 5, 8, 8).double(), torch.randn(7, 5, 3, 3).double()
-    spread = functional.conv_transpose2d(x, w.transpose(0, 1), stride=2)
-    wanted = upfirdn2d(spread, TAPS, padding=1, gain=4.0)
-    kernel = layers.fold_blur(w, layers.fold_matrix(3, TAPS, 4.0)).transpose(0, 1)
-    found = functional.conv_transpose2d(x, kernel, stride=2, padding=2)
-    torch.testing.assert_close(found, wanted)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_downsampling_equals_a_strided_convolution_with_the_filter_folded_into_the_kernel(kernel: int) -> None:
+    layer = layers.Conv(5, 7, kernel, act="linear", down=True, bias=False).double()
+    x, weight = torch.randn(2, 5, 8, 8).double(), (layer.weight * layer.scale).reshape(35, 1, kernel, kernel)
+    folded = functional.conv2d(weight, TAPS[None, None], padding=3).reshape(7, 5, kernel + 3, kernel + 3)
+    wanted = functional.conv2d(x, folded, stride=2, padding=(kernel + 3) // 2 - 1)
+    torch.testing.assert_close(layer(x), wanted)
 
 
 @pytest.mark.parametrize("up", [False, True])
