@@ -63,9 +63,7 @@ def per_face(photo: Path, threads: int, runs: int) -> dict[str, float]:
         "  of it: detect": milliseconds(lambda: restorer.detector.detect(pixels), runs),
         "  of it: segment": milliseconds(lambda: restorer.segment(x), runs),
         "  of it: fill": milliseconds(lambda: restorer.unmask(x, region), runs),
-        "reference fill (OpenCV Telea)": milliseconds(
-            lambda: cv2.inpaint(crop, hidden, 3, cv2.INPAINT_TELEA), runs
-        ),
+        "reference fill (OpenCV Telea)": milliseconds(lambda: cv2.inpaint(crop, hidden, 3, cv2.INPAINT_TELEA), runs),
     }
     figures["fill / reference"] = figures["  of it: fill"] / figures["reference fill (OpenCV Telea)"]
     return figures
@@ -92,9 +90,7 @@ def processes(photo: Path, threads: int) -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder) / photo.name)
         return {
-            "unmask restore": process(
-                ["-m", "unmask", "restore", str(photo), "-o", target, "--overwrite"], threads
-            ),
+            "unmask restore": process(["-m", "unmask", "restore", str(photo), "-o", target, "--overwrite"], threads),
             "reference: import torch": process(["-c", "import torch"], threads),
             "reference: python": process(["-c", "pass"], threads),
         }
