@@ -43,7 +43,7 @@ class PoolConfig:
 class AugmentConfig:
     """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks.
 
-    ``tight`` is the share of faces that fill their photo: what lies outside is mirrored, as alignment does it.
+    ``tight`` is the share of faces that fill their photo: what lies outside is made up, as alignment does it.
     """
 
     shift: float = 3.0
@@ -196,13 +196,15 @@ def misalign(
 
 
 def tighten(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Both as cut from a photo that ends close to the face: beyond its edges it is mirrored."""
+    """Both as cut from a photo that ends close to the face: beyond its edges it is repeated or mirrored."""
     size = image.shape[0]
     edges = rng.uniform(0.0, 0.26, 4) * (rng.random(4) < 0.5)
     top, bottom, left, right = (int(e * size) for e in edges)
     around = ((top, bottom), (left, right))
     inner = (slice(top, size - bottom), slice(left, size - right))
-    return np.pad(image[inner], (*around, (0, 0)), "reflect"), np.pad(region[inner], around, "reflect")
+    if rng.random() < 0.4:
+        return np.pad(image[inner], (*around, (0, 0)), "reflect"), np.pad(region[inner], around, "reflect")
+    return np.pad(image[inner], (*around, (0, 0)), "edge"), np.pad(region[inner], around, "edge")
 
 
 def transplant(
