@@ -127,7 +127,7 @@ def test_the_child_ends_when_its_parent_goes(sources, tmp_path, monkeypatch):
     time.sleep(0.2)
     assert child.poll() is None
     child.stdin.close()
-    assert child.wait(60) == -signal.SIGKILL
+    assert child.wait(60) == -signal.SIGTERM
 
 
 def test_a_failed_build_is_told_once_and_remembered(sources, fresh, monkeypatch):

@@ -38,7 +38,7 @@ import json, os, signal, sys, threading
 arguments = json.loads(sys.stdin.readline())
 def watch():
     sys.stdin.read()
-    os.killpg(0, signal.SIGKILL)
+    os.killpg(0, signal.SIGTERM)  # ninja then ends its compilers, which have groups of their own
 threading.Thread(target=watch, daemon=True).start()
 from torch.utils import cpp_extension
 cpp_extension.load(**arguments)
