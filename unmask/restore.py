@@ -151,13 +151,14 @@ class Restorer:
         crops, matrices = np.stack([crop for crop, _ in aligned]), [matrix for _, matrix in aligned]
         x = images.to_tensor(crops)
         hidden, scores = self.segment(x) if region is None else self._given(region, photo, matrices)
+        painted = blend.grown(hidden)
         worn = _worn(hidden, scores, region is not None, photo.name)
-        whole = _as_colourful(x[worn], self.unmask(x[worn], hidden[worn], seed))
-        seen = blend.composite(x[worn], whole, hidden[worn])
+        whole = _as_colourful(x[worn], self.unmask(x[worn], painted[worn], seed))
+        seen = blend.composite(x[worn], whole, painted[worn])
         drifts = self._drift(x[worn], seen)
         pixels = photo.pixels
         for i, crop in zip(worn, images.to_uint8(whole), strict=True):
-            pixels = blend.paste(pixels, crop, hidden[i, 0].numpy(), matrices[i], seed=seed)
+            pixels = blend.paste(pixels, crop, painted[i, 0].numpy(), matrices[i], seed=seed)
         for i, one in enumerate(chosen):
             one.status, one.garment_score = "no mask", None if scores is None else float(scores[i])
             one.matrix, one.aligned, one.region = matrices[i], crops[i], hidden[i, 0].numpy()
