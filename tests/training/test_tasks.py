@@ -12,6 +12,7 @@ from PIL import Image
 from unmask import data, images, weights
 from unmask.faces import align
 from unmask.models.generator import Generator
+from unmask.models.iresnet import IResNet
 from unmask.training import ada, augment, checkpoint, ema, generator, loop, masked, recogniser, unmasker
 
 FACES = 12
@@ -91,6 +92,23 @@ def test_unmasker_starts_from_a_generator(faces: data.FaceSet, tmp_path: Path) -
     task = unmasker.build(unmasker_config(tmp_path / "run", generator=str(path)), torch.device("cpu"))
     assert same(task.modules["network"].synthesis, net.synthesis)
     assert torch.equal(task.modules["network"].w_avg, net.w_avg)
+
+
+def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.FaceSet, tmp_path: Path) -> None:
+    arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
+    net = IResNet(**arch)
+    path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, net.state_dict(), half=False)
+    config = unmasker_config(tmp_path / "run", recogniser=str(path), identity_weight=0.5, pixel_steps=1)
+    task = unmasker.build(config, torch.device("cpu"))
+    trunk = task.modules["network"].encoder.trunk
+    assert torch.equal(trunk.stem[0].weight[:, :3], net.stem[0].weight)
+    assert float(trunk.stem[0].weight[:, 3].abs().max()) == 0
+    assert torch.equal(trunk.stages[2][0].conv2.weight, net.stages[2][0].conv2.weight)
+    batch = task.batch(np.random.default_rng(0), 0)
+    assert "identity" not in task.step(batch, 0)
+    assert float(task.step(batch, 1)["identity"]) > 0
+    assert task.validate is not None
+    assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
 @pytest.mark.parametrize("arms", [{"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .. import weights
 from ..errors import UnmaskError
 from ..faces import align
 from ..models.iresnet import IResNet
@@ -31,6 +32,14 @@ class FaceFeatures(nn.Module):
         crop = align.warp_tensor(x, self.matrix.to(x.device), self.network.size)
         maps = self.network.maps(crop.contiguous(memory_format=torch.channels_last))
         return maps, functional.normalize(self.network.head(maps[-1]).float(), dim=1)
+
+
+def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
+    """The features of a recogniser (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
+    checkpoint = weights.read(name_or_path, kind="iresnet")
+    network = IResNet(**checkpoint.arch)
+    weights.fill(network, checkpoint)
+    return FaceFeatures(network.to(device), "ffhq", size)
 
 
 def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import data, images, weights
+from .. import data, images
 from ..losses import adversarial, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.encoder import Encoder
 from ..models.generator import Generator
-from ..models.iresnet import IResNet
 from . import ada, augment, distributed, ema, loop, masked, schedule
 from .unmasker import Drawer, EncoderShape
 
@@ -103,7 +102,7 @@ class Trainer:
         self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
         self.judge = loop.place(Discriminator(size, config.discriminator), device)
         self.latent = LatentJudge(config.model.w_dim).to(device)
-        self.features = _features(config, device)
+        self.features = perceptual.load(config.recogniser, size, device) if config.recogniser else None
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
             {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate},
@@ -227,15 +226,6 @@ class Trainer:
 def _moments(w: Tensor, real: Tensor) -> Tensor:
     """Distance of the first two moments per channel: it steadies the latent adversary."""
     return (w.mean(0) - real.mean(0)).square().mean() + (w.std(0) - real.std(0)).square().mean()
-
-
-def _features(config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
-    if not config.recogniser:
-        return None
-    checkpoint = weights.read(config.recogniser, kind="iresnet")
-    recogniser = IResNet(**checkpoint.arch)
-    weights.fill(recogniser, checkpoint)
-    return perceptual.FaceFeatures(recogniser.to(device), "ffhq", config.model.img_resolution)
 
 
 def build(config: Config, device: torch.device) -> loop.Task:

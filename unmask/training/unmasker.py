@@ -20,7 +20,6 @@ from .. import data, images, weights
 from ..faces import blend
 from ..losses import adversarial, identity, perceptual, pixel
 from ..models.discriminator import Discriminator
-from ..models.iresnet import IResNet
 from ..models.unmasker import Unmasker
 from . import augment, distributed, ema, loop, masked, schedule
 
@@ -183,17 +182,15 @@ def _initialise(network: Unmasker, config: Config, device: torch.device) -> perc
         network.w_avg.copy_(checkpoint.tensors["w_avg"])
     if not config.recogniser:
         return None
-    checkpoint = weights.read(config.recogniser, kind="iresnet")
-    recogniser = IResNet(**checkpoint.arch)
-    weights.fill(recogniser, checkpoint)
+    features = perceptual.load(config.recogniser, config.model.img_resolution, device)
     own = network.encoder.trunk.state_dict()
-    for name, tensor in recogniser.state_dict().items():
+    for name, tensor in features.network.state_dict().items():
         if name in own and own[name].shape == tensor.shape:
             own[name] = tensor
         elif name == "stem.0.weight" and own[name].shape[0] == tensor.shape[0]:
             own[name] = torch.cat([tensor, torch.zeros_like(tensor[:, :1])], 1)
     network.encoder.trunk.load_state_dict(own)
-    return perceptual.FaceFeatures(recogniser.to(device), "ffhq", config.model.img_resolution)
+    return features
 
 
 def _losses(
