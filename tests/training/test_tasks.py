@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from unmask import data, images, weights
+from unmask.config import plain
 from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
@@ -92,6 +93,16 @@ def test_unmasker_starts_from_a_generator(faces: data.FaceSet, tmp_path: Path) -
     task = unmasker.build(unmasker_config(tmp_path / "run", generator=str(path)), torch.device("cpu"))
     assert same(task.modules["network"].synthesis, net.synthesis)
     assert torch.equal(task.modules["network"].w_avg, net.w_avg)
+
+
+def test_unmasker_goes_on_from_weights(faces: data.FaceSet, tmp_path: Path) -> None:
+    first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
+    first.step(first.batch(np.random.default_rng(0), 0), 0)
+    net = first.modules["network"]
+    arch = plain(unmasker_config(tmp_path / "a"))["model"]
+    path = weights.save(tmp_path / "u.safetensors", "unmasker", arch, net.state_dict(), half=False)
+    again = unmasker.build(unmasker_config(tmp_path / "b", start=str(path), seed=5), torch.device("cpu"))
+    assert same(again.modules["network"], net)
 
 
 def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.FaceSet, tmp_path: Path) -> None:

@@ -51,9 +51,10 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the unmasker.
 
-    ``generator`` (name or path) initialises the synthesis network, ``recogniser`` the encoder's trunk and the losses on
-    features and identity; both may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps``
-    steps have the pixel loss alone; the adversary joins at step ``adv_start``.
+    ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` (likewise) initialises
+    the synthesis network and ``recogniser`` the encoder's trunk. ``recogniser`` also gives the losses on features and
+    identity. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
+    pixel loss alone; the adversary joins at step ``adv_start``.
     """
 
     model: Network = Network()
@@ -62,6 +63,7 @@ class Config(loop.RunConfig):
     variants: int = 2
     occluders: float = 0.08
     workers: int = 2
+    start: str = ""
     generator: str = ""
     recogniser: str = ""
     tune: Literal["full", "frozen"] = "full"
@@ -175,7 +177,9 @@ def _held(config: Config, size: int) -> Batch:
 
 def _initialise(network: Unmasker, config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
     """Copy the generator and the recogniser's trunk into the network; return the features for the losses."""
-    if config.generator:
+    if config.start:
+        weights.fill(network, weights.read(config.start, kind="unmasker"))
+    elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
         own = {k.removeprefix("synthesis."): v for k, v in checkpoint.tensors.items() if k.startswith("synthesis.")}
         network.synthesis.load_state_dict(own)
@@ -183,6 +187,8 @@ def _initialise(network: Unmasker, config: Config, device: torch.device) -> perc
     if not config.recogniser:
         return None
     features = perceptual.load(config.recogniser, config.model.img_resolution, device)
+    if config.start:
+        return features
     own = network.encoder.trunk.state_dict()
     for name, tensor in features.network.state_dict().items():
         if name in own and own[name].shape == tensor.shape:
