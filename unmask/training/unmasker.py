@@ -51,7 +51,7 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the unmasker.
 
-    ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` (likewise) initialises
+    ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` initialises
     the synthesis network and ``recogniser`` the encoder's trunk. ``recogniser`` also gives the losses on features and
     identity. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
     pixel loss alone; the adversary joins at step ``adv_start``.
