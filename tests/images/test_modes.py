@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,49 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from tests.images.pictures import NOTE, edited, is_edited, picture, saved
 from unmask import images
 from unmask.images import colour, containers
-
-NOTE = {"software": "unmask", "weights": "v0 <&> é"}
-
-
-def _picture(height: int = 48, width: int = 64, channels: int = 3, dtype: Any = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(height * 1000 + width)
-    top = np.iinfo(dtype).max
-    smooth = cv2.resize(rng.random((6, 8, channels)), (width, height), interpolation=cv2.INTER_CUBIC)
-    out = np.clip(smooth * top, 0, top).astype(dtype).reshape(height, width, channels)
-    return out[:, :, 0] if channels == 1 else out
-
-
-def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue()
-
-
-def _edited(photo: images.Photo) -> np.ndarray:
-    pixels = photo.pixels.copy()
-    pixels[10:20, 12:30] = 255 - pixels[10:20, 12:30]
-    return pixels
-
-
-def _is_edited(array: np.ndarray) -> np.ndarray:
-    where = np.zeros(array.shape[:2], bool)
-    where[10:20, 12:30] = True
-    return where
-
 
 LOSSLESS = ("PNG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
 
 
 @pytest.mark.parametrize("format", LOSSLESS)
 def test_lossless_formats_come_back_as_they_were(format: str) -> None:
-    array = _picture()
-    data = _saved(Image.fromarray(array), format, **({"lossless": True} if format == "WEBP" else {}))
+    array = picture()
+    data = saved(Image.fromarray(array), format, **({"lossless": True} if format == "WEBP" else {}))
     photo = images.read(data)
     assert photo.format == format and photo.mode == "RGB"
     assert np.array_equal(photo.pixels, array)
-    pixels = _edited(photo)
+    pixels = edited(photo)
     again = images.read(images.encode(photo, pixels, NOTE))
     assert again.format == format and again.mode == "RGB"
     assert np.array_equal(again.pixels, pixels)
@@ -64,18 +35,18 @@ def test_lossless_formats_come_back_as_they_were(format: str) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_modes_are_kept_and_only_edited_pixels_change(mode: str, format: str) -> None:
-    base = Image.fromarray(_picture(channels=4), "RGBA")
+    base = Image.fromarray(picture(channels=4), "RGBA")
     image = base.convert("RGB").quantize(40) if mode == "P" else base.convert(mode)
-    data = _saved(image, format)
+    data = saved(image, format)
     photo = images.read(data)
     assert photo.mode == mode
     shown = image.convert("RGB") if mode != "LA" else image.convert("L").convert("RGB")
     assert np.array_equal(photo.pixels, np.asarray(shown))
-    written = images.encode(photo, _edited(photo), NOTE)
+    written = images.encode(photo, edited(photo), NOTE)
     with Image.open(io.BytesIO(written)) as back:
         assert back.mode == mode and back.format == format and back.size == image.size
         new, old = np.asarray(back), np.asarray(image)
-    outside = ~_is_edited(photo.pixels)
+    outside = ~is_edited(photo.pixels)
     assert np.array_equal(new[outside], old[outside])
     if mode in ("LA", "RGBA"):
         assert np.array_equal(new[..., -1], old[..., -1])
@@ -90,7 +61,7 @@ def test_modes_are_kept_and_only_edited_pixels_change(mode: str, format: str) ->
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("extension", ["png", "tiff"])
 def test_sixteen_bits_are_scaled_and_kept(channels: int, extension: str) -> None:
-    deep = _picture(channels=channels, dtype=np.uint16)
+    deep = picture(channels=channels, dtype=np.uint16)
     if extension == "png":
         data = containers.png_encode_16(deep)
     else:
@@ -106,28 +77,28 @@ def test_sixteen_bits_are_scaled_and_kept(channels: int, extension: str) -> None
     assert np.array_equal(photo.samples, deep)
     grey = deep if channels == 1 else deep[..., 0]
     assert np.array_equal(photo.pixels[..., 0], np.rint(grey / 257).astype(np.uint8))
-    pixels = _edited(photo)
+    pixels = edited(photo)
     again = images.read(images.encode(photo, pixels, NOTE))
-    outside = ~_is_edited(pixels)
+    outside = ~is_edited(pixels)
     assert again.samples.dtype == np.uint16
     assert np.array_equal(again.samples[outside], deep[outside])
     assert np.array_equal(again.pixels[10:20, 12:30], pixels[10:20, 12:30])
 
 
 def test_sixteen_bit_png_is_read_by_others_too() -> None:
-    cv = cv2.imencode(".png", _picture(dtype=np.uint16))[1].tobytes()
+    cv = cv2.imencode(".png", picture(dtype=np.uint16))[1].tobytes()
     assert images.read(cv).samples.dtype == np.uint16
-    with Image.open(io.BytesIO(containers.png_encode_16(_picture(channels=1, dtype=np.uint16)))) as image:
-        assert image.mode == "I;16" and np.array_equal(np.asarray(image), _picture(channels=1, dtype=np.uint16))
+    with Image.open(io.BytesIO(containers.png_encode_16(picture(channels=1, dtype=np.uint16)))) as image:
+        assert image.mode == "I;16" and np.array_equal(np.asarray(image), picture(channels=1, dtype=np.uint16))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_rotated_files_are_upright_in_and_rotated_out(orientation: int, format: str) -> None:
-    image = Image.fromarray(_picture(40, 56))
+    image = Image.fromarray(picture(40, 56))
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "maker"
-    data = _saved(image, format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
+    data = saved(image, format, exif=exif, **({"lossless": True} if format == "WEBP" else {}))
     photo = images.read(data)
     with Image.open(io.BytesIO(data)) as opened:
         upright = np.asarray(ImageOps.exif_transpose(opened))
@@ -147,7 +118,7 @@ def test_rotated_files_are_upright_in_and_rotated_out(orientation: int, format: 
 
 
 def test_orientation_of_a_sixteen_bit_tiff() -> None:
-    deep = _picture(40, 56, dtype=np.uint16)
+    deep = picture(40, 56, dtype=np.uint16)
     for orientation in range(1, 9):
         photo = images.Photo(
             colour.to_rgb(deep, "RGB", None, None), "x", "bytes", "TIFF", "RGB", deep, orientation,
@@ -175,27 +146,27 @@ def _cmyk_profile() -> bytes | None:
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
 def test_cmyk_goes_in_and_comes_back(format: str) -> None:
-    image = Image.fromarray(_picture()).convert("CMYK")
-    data = _saved(image, format, **({"quality": 95} if format == "JPEG" else {}))
+    image = Image.fromarray(picture()).convert("CMYK")
+    data = saved(image, format, **({"quality": 95} if format == "JPEG" else {}))
     photo = images.read(data)
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.mode == "CMYK"
         assert np.array_equal(photo.pixels, np.asarray(opened.convert("RGB")))
-    written = images.encode(photo, _edited(photo), NOTE)
+    written = images.encode(photo, edited(photo), NOTE)
     again = images.read(written)
     assert again.mode == "CMYK" and again.format == format
     limit = 0 if format == "TIFF" else 40
-    assert np.abs(again.pixels.astype(int) - _edited(photo)).max() <= limit
+    assert np.abs(again.pixels.astype(int) - edited(photo)).max() <= limit
 
 
 def test_cmyk_through_its_profile() -> None:
     profile = _cmyk_profile()
     if profile is None:
         pytest.skip("this system has no CMYK profile")
-    data = _saved(Image.fromarray(_picture()).convert("CMYK"), "TIFF", icc_profile=profile)
+    data = saved(Image.fromarray(picture()).convert("CMYK"), "TIFF", icc_profile=profile)
     photo = images.read(data)
-    written = images.read(images.encode(photo, _edited(photo)))
-    outside = ~_is_edited(photo.pixels)
+    written = images.read(images.encode(photo, edited(photo)))
+    outside = ~is_edited(photo.pixels)
     assert written.icc == profile
     assert np.array_equal(written.samples[outside], photo.samples[outside])
 
@@ -224,7 +195,7 @@ def test_round_trip_of_anything(height: int, width: int, mode: str, format: str,
     exif = Image.Exif()
     exif[0x0112] = turn
     photo = images.read(
-        _saved(image, format, exif=exif, **({"lossless": True, "exact": True} if format == "WEBP" else {}))
+        saved(image, format, exif=exif, **({"lossless": True, "exact": True} if format == "WEBP" else {}))
     )
     assert photo.pixels.shape[:2] == ((width, height) if turn >= 5 else (height, width))
     pixels = photo.pixels.copy()

@@ -7,59 +7,30 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from tests.images.pictures import NOTE, edited, is_edited, picture, saved
 from unmask import images
 from unmask.errors import UnmaskError
 from unmask.images import containers
 
-NOTE = {"software": "unmask", "weights": "v0 <&> é"}
-
-
-def _picture(height: int = 48, width: int = 64, channels: int = 3, dtype: Any = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(height * 1000 + width)
-    top = np.iinfo(dtype).max
-    smooth = cv2.resize(rng.random((6, 8, channels)), (width, height), interpolation=cv2.INTER_CUBIC)
-    out = np.clip(smooth * top, 0, top).astype(dtype).reshape(height, width, channels)
-    return out[:, :, 0] if channels == 1 else out
-
-
-def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue()
-
-
-def _edited(photo: images.Photo) -> np.ndarray:
-    pixels = photo.pixels.copy()
-    pixels[10:20, 12:30] = 255 - pixels[10:20, 12:30]
-    return pixels
-
-
-def _is_edited(array: np.ndarray) -> np.ndarray:
-    where = np.zeros(array.shape[:2], bool)
-    where[10:20, 12:30] = True
-    return where
-
 
 @pytest.fixture(scope="module")
 def good_files() -> dict[str, bytes]:
-    image = Image.fromarray(_picture())
+    image = Image.fromarray(picture())
     return {
-        "jpeg": _saved(image, "JPEG"),
-        "png": _saved(image, "PNG"),
-        "webp": _saved(image, "WEBP"),
-        "tiff": _saved(image, "TIFF", compression="tiff_adobe_deflate"),
-        "deep": containers.png_encode_16(_picture(dtype=np.uint16)),
-        "gif": _saved(image.quantize(30), "GIF"),
-        "bmp": _saved(image, "BMP"),
+        "jpeg": saved(image, "JPEG"),
+        "png": saved(image, "PNG"),
+        "webp": saved(image, "WEBP"),
+        "tiff": saved(image, "TIFF", compression="tiff_adobe_deflate"),
+        "deep": containers.png_encode_16(picture(dtype=np.uint16)),
+        "gif": saved(image.quantize(30), "GIF"),
+        "bmp": saved(image, "BMP"),
     }
 
 
@@ -115,14 +86,14 @@ def test_messages_name_the_file_and_the_cure(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may read and write everything")
 def test_forbidden_files(tmp_path: Path) -> None:
     path = tmp_path / "locked.png"
-    path.write_bytes(_saved(Image.fromarray(_picture()), "PNG"))
+    path.write_bytes(saved(Image.fromarray(picture()), "PNG"))
     path.chmod(0)
     with pytest.raises(UnmaskError, match="no permission"):
         images.read(path)
 
 
 def test_the_pixel_cap_speaks_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = containers.png_chunks(_saved(Image.new("1", (8, 8)), "PNG"))
+    small = containers.png_chunks(saved(Image.new("1", (8, 8)), "PNG"))
     header = struct.pack(">II", 12000, 12000) + small[0][1][8:]
     rows = zlib.compress(bytes(12000 * 1501))
     parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
@@ -133,21 +104,21 @@ def test_the_pixel_cap_speaks_before_decoding(monkeypatch: pytest.MonkeyPatch) -
         images.read(bomb)
     before = Image.MAX_IMAGE_PIXELS
     with pytest.raises(UnmaskError, match="exceeds"):
-        images.read(_saved(Image.new("L", (40, 40)), "PNG"), max_pixels=1599)
+        images.read(saved(Image.new("L", (40, 40)), "PNG"), max_pixels=1599)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_animations_are_refused() -> None:
-    frames = [Image.fromarray(_picture(24 + i, 32)).resize((32, 24)) for i in range(3)]
+    frames = [Image.fromarray(picture(24 + i, 32)).resize((32, 24)) for i in range(3)]
     for format in ("GIF", "PNG", "WEBP", "TIFF"):
-        data = _saved(frames[0], format, save_all=True, append_images=frames[1:])
+        data = saved(frames[0], format, save_all=True, append_images=frames[1:])
         with pytest.raises(UnmaskError, match="holds 3 pictures"):
             images.read(data)
 
 
 def test_a_phone_jpeg_with_a_second_picture_is_a_jpeg() -> None:
-    frames = [Image.fromarray(_picture(40, 56)), Image.fromarray(_picture(20, 28))]
-    photo = images.read(_saved(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    frames = [Image.fromarray(picture(40, 56)), Image.fromarray(picture(20, 28))]
+    photo = images.read(saved(frames[0], "MPO", save_all=True, append_images=frames[1:]))
     assert photo.format == "JPEG" and photo.pixels.shape == (40, 56, 3)
     written = images.encode(photo, photo.pixels, NOTE)
     with Image.open(io.BytesIO(written)) as back:
@@ -155,16 +126,16 @@ def test_a_phone_jpeg_with_a_second_picture_is_a_jpeg() -> None:
 
 
 def test_sources_come_back_as_they_came(tmp_path: Path) -> None:
-    array = _picture()
-    data = _saved(Image.fromarray(array), "PNG")
+    array = picture()
+    data = saved(Image.fromarray(array), "PNG")
     (tmp_path / "a.png").write_bytes(data)
     for shape in ((48, 64), (48, 64, 1), (48, 64, 3), (48, 64, 4)):
         source = np.resize(array, shape)
         photo = images.read(source)
-        out = images.like_source(photo, _edited(photo))
+        out = images.like_source(photo, edited(photo))
         assert out.shape == shape and out.dtype == np.uint8
-        assert np.array_equal(out[~_is_edited(out)], source[~_is_edited(out)])
-    deep = _picture(dtype=np.uint16)
+        assert np.array_equal(out[~is_edited(out)], source[~is_edited(out)])
+    deep = picture(dtype=np.uint16)
     photo = images.read(deep)
     assert np.array_equal(images.like_source(photo, photo.pixels), deep)
     for mode in ("L", "RGB", "RGBA", "CMYK", "P"):

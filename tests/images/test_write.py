@@ -8,42 +8,20 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
+from tests.images.pictures import NOTE, edited, picture, saved
 from unmask import images
 from unmask.errors import UnmaskError
 
-NOTE = {"software": "unmask", "weights": "v0 <&> é"}
-
-
-def _picture(height: int = 48, width: int = 64, channels: int = 3, dtype: Any = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(height * 1000 + width)
-    top = np.iinfo(dtype).max
-    smooth = cv2.resize(rng.random((6, 8, channels)), (width, height), interpolation=cv2.INTER_CUBIC)
-    out = np.clip(smooth * top, 0, top).astype(dtype).reshape(height, width, channels)
-    return out[:, :, 0] if channels == 1 else out
-
-
-def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format, **options)
-    return out.getvalue()
-
-
-def _edited(photo: images.Photo) -> np.ndarray:
-    pixels = photo.pixels.copy()
-    pixels[10:20, 12:30] = 255 - pixels[10:20, 12:30]
-    return pixels
-
 
 def test_jpeg_keeps_its_tables_and_its_far_pixels() -> None:
-    array = _picture(256, 256)
+    array = picture(256, 256)
     noisy = np.clip(array + np.random.default_rng(0).normal(0, 6, array.shape), 0, 255).astype(np.uint8)
     for quality, subsampling in ((60, 2), (90, 0), (97, 1)):
-        data = _saved(Image.fromarray(noisy), "JPEG", quality=quality, subsampling=subsampling)
+        data = saved(Image.fromarray(noisy), "JPEG", quality=quality, subsampling=subsampling)
         photo = images.read(data)
         pixels = photo.pixels.copy()
         pixels[100:140, 100:140] = 128
@@ -54,7 +32,7 @@ def test_jpeg_keeps_its_tables_and_its_far_pixels() -> None:
         assert again.extras["subsampling"] == subsampling
         far = np.abs(again.pixels.astype(int) - photo.pixels)[:80]
         plain = np.abs(
-            images.read(_saved(Image.fromarray(pixels), "JPEG", quality=75)).pixels.astype(int) - photo.pixels
+            images.read(saved(Image.fromarray(pixels), "JPEG", quality=75)).pixels.astype(int) - photo.pixels
         )[:80]
         assert far.mean() < 1.0 and far.mean() < plain.mean()
 
@@ -64,7 +42,7 @@ def test_metadata_are_kept() -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "maker", "camera"
     exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0comment"
-    image = Image.fromarray(_picture())
+    image = Image.fromarray(picture())
     text = PngImagePlugin.PngInfo()
     text.add_text("Title", "a title")
     text.add_itxt("Author", "ü", "de", "Verfasser")
@@ -73,14 +51,14 @@ def test_metadata_are_kept() -> None:
     directory[0x010F], directory[0x0110] = "maker", "camera"
     directory[0x8769] = {0x9286: b"ASCII\0\0\0comment"}
     files = {
-        "JPEG": _saved(image, "JPEG", comment="a remark", **options),
-        "PNG": _saved(image, "PNG", pnginfo=text, **options),
-        "TIFF": _saved(image, "TIFF", description="a description", tiffinfo=directory, **(options | {"exif": None})),
-        "WEBP": _saved(image, "WEBP", lossless=True, **options),
+        "JPEG": saved(image, "JPEG", comment="a remark", **options),
+        "PNG": saved(image, "PNG", pnginfo=text, **options),
+        "TIFF": saved(image, "TIFF", description="a description", tiffinfo=directory, **(options | {"exif": None})),
+        "WEBP": saved(image, "WEBP", lossless=True, **options),
     }
     for format, data in files.items():
         photo = images.read(data)
-        written = images.encode(photo, _edited(photo), NOTE)
+        written = images.encode(photo, edited(photo), NOTE)
         assert images.read_note(written) == NOTE, format
         with Image.open(io.BytesIO(written)) as back:
             back.load()
@@ -107,13 +85,13 @@ def test_the_note_joins_an_xmp_packet_and_replaces_an_older_note() -> None:
         b'<?xpacket end="w"?>'
     )
     for format in ("JPEG", "PNG", "WEBP", "TIFF"):
-        image = Image.fromarray(_picture())
+        image = Image.fromarray(picture())
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", packet.decode())
         options: dict[str, Any] = {"xmp": packet} if format != "PNG" else {"pnginfo": info}
         if format == "TIFF":
             options = {"tiffinfo": {700: packet}}
-        first = images.read(_saved(image, format, **options))
+        first = images.read(saved(image, format, **options))
         assert first.xmp is not None and b"dc:format" in first.xmp, format
         once = images.read(images.encode(first, first.pixels, {"pass": 1}))
         twice = images.encode(once, once.pixels, {"pass": 2})
@@ -125,10 +103,10 @@ def test_the_note_joins_an_xmp_packet_and_replaces_an_older_note() -> None:
 
 
 def test_palette_transparency_is_not_given_to_new_pixels() -> None:
-    image = Image.fromarray(_picture()).quantize(16)
-    data = _saved(image, "PNG", transparency=3)
+    image = Image.fromarray(picture()).quantize(16)
+    data = saved(image, "PNG", transparency=3)
     photo = images.read(data)
-    written = images.encode(photo, _edited(photo))
+    written = images.encode(photo, edited(photo))
     with Image.open(io.BytesIO(written)) as back:
         assert back.info["transparency"] == 3
         assert not (np.asarray(back)[10:20, 12:30] == 3).any()
@@ -137,13 +115,13 @@ def test_palette_transparency_is_not_given_to_new_pixels() -> None:
 def test_another_format_by_suffix(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = images.read(_saved(Image.fromarray(_picture(40, 56)), "JPEG", exif=exif))
+    photo = images.read(saved(Image.fromarray(picture(40, 56)), "JPEG", exif=exif))
     for suffix in ("png", "tif", "webp", "bmp", "gif", "ppm"):
         images.write(photo, photo.pixels, tmp_path / f"out.{suffix}", NOTE)
         back = images.read(tmp_path / f"out.{suffix}")
         assert back.pixels.shape == photo.pixels.shape == (56, 40, 3)
         assert back.orientation == 1
-    clear = images.read(_picture(channels=4))
+    clear = images.read(picture(channels=4))
     with pytest.raises(UnmaskError, match=r"no transparency; write a \.png"):
         images.write(clear, clear.pixels, tmp_path / "clear.jpg")
     images.write(clear, clear.pixels, tmp_path / "clear.webp")
@@ -151,7 +129,7 @@ def test_another_format_by_suffix(tmp_path: Path) -> None:
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo = images.read(_picture())
+    photo = images.read(picture())
     target = tmp_path / "deep" / "er" / "out.png"
     images.write(photo, photo.pixels, target, NOTE)
     assert [p.name for p in target.parent.iterdir()] == ["out.png"]
@@ -165,7 +143,7 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(UnmaskError, match=r"out\.png: cannot be written \(No space left on device\)"):
-        images.write(photo, _edited(photo), target)
+        images.write(photo, edited(photo), target)
     monkeypatch.undo()
     assert target.read_bytes() == before
     assert [p.name for p in target.parent.iterdir()] == ["out.png"]
