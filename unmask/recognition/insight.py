@@ -54,12 +54,17 @@ class InsightRecognizer:
         """
         if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, *self.size):
             raise ValueError(f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}")
-        factor, offset = self._scale
-        blob = (faces.detach().cpu().float() * factor + offset).numpy()
+        blob = self.blob(faces)
         step = BATCH if self.batched else 1
         parts = [self._run(blob[i : i + step]) for i in range(0, len(blob), step)]
         found = torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 1)
         return torch.nn.functional.normalize(found, dim=1)
+
+    def blob(self, faces: Tensor) -> np.ndarray:
+        """The graph's own input for ``faces`` [N,3,H,W] RGB in [-1,1]."""
+        factor, offset = self._scale
+        found: np.ndarray = (faces.detach().cpu().float() * factor + offset).numpy()
+        return np.ascontiguousarray(found)
 
     def _run(self, blob: np.ndarray) -> np.ndarray:
         out: np.ndarray = self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0]
@@ -76,7 +81,7 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
     try:
         from insightface import model_zoo
 
-        model = model_zoo.get_model(str(path), providers=["CPUExecutionProvider"], sess_options=_options())
+        model = model_zoo.get_model(str(path), providers=["CPUExecutionProvider"], sess_options=options())
     except ImportError as error:
         raise UnmaskError(f"{path}: reading it needs insightface and onnxruntime ({error}); install them") from error
     except Exception as error:  # onnxruntime raises many kinds, all meaning the same here
@@ -117,7 +122,7 @@ def _looks_like_recognition(path: Path) -> bool:
     return len(graph.output) == 1 and len(sides) == 2 and sides[0] == sides[1] >= 112 and sides[0] not in (128, 192)
 
 
-def _options() -> Any:
+def options() -> Any:
     """Session options that use as many threads as torch was told to."""
     import onnxruntime
 
@@ -131,12 +136,29 @@ def _options() -> Any:
 def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
     """A session of the same graph for any batch, or None where the graph does not allow it.
 
-    The batch axis of the inputs and outputs is made symbolic and every reshape to a constant shape that
-    begins with 1 is made to keep the batch. The result is trusted only if three drawn inputs give the numbers
-    of the graph as it was.
+    The graph is :func:`widened`; the result is trusted only if three drawn inputs give the numbers of the graph as it
+    was.
     """
-    import onnx
     import onnxruntime
+
+    model = widened(path)
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options(), providers=["CPUExecutionProvider"]
+        )
+        drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
+        name = session.get_inputs()[0].name
+        together = session.run(None, {name: drawn})[0].reshape(3, -1)
+        alone = np.concatenate([single.run(None, {name: one[None]})[0].reshape(1, -1) for one in drawn])
+    except Exception:  # any failure means the same: run the graph as it is
+        return None
+    close = together.shape == alone.shape and np.abs(together - alone).max() <= _CHECK_TOLERANCE * np.abs(alone).max()
+    return session if close else None
+
+
+def widened(path: Path) -> Any:
+    """The ONNX model at ``path`` with its batch axis made symbolic and its reshapes made to keep the batch."""
+    import onnx
     from onnx import numpy_helper
 
     model = onnx.load(str(path))
@@ -150,18 +172,7 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
         if target.ndim == 1 and len(target) > 1 and target[0] == 1:
             target[0] = 0 if (target == -1).any() else -1
             tensor.CopyFrom(numpy_helper.from_array(target, tensor.name))
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
-        )
-        drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
-        name = session.get_inputs()[0].name
-        together = session.run(None, {name: drawn})[0].reshape(3, -1)
-        alone = np.concatenate([single.run(None, {name: one[None]})[0].reshape(1, -1) for one in drawn])
-    except Exception:  # any failure means the same: run the graph as it is
-        return None
-    close = together.shape == alone.shape and np.abs(together - alone).max() <= _CHECK_TOLERANCE * np.abs(alone).max()
-    return session if close else None
+    return model
 
 
 def _constants(graph: Any, names: set[str]) -> list[Any]:

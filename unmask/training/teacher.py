@@ -1,4 +1,4 @@
-"""Embeddings of a teacher recogniser for a whole face set, computed once and kept in the cache folder."""
+"""What a teacher recogniser makes of a whole face set, computed once and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import torch
 from tqdm import tqdm
 
 from .. import data
-from ..recognition import Recognizer
+from ..errors import UsageError
+from ..recognition import Recognizer, insight
 
 BATCH = 64
 
 
 def embeddings(faces: data.FaceSet, teacher: Recognizer, cache: str | Path | None = None) -> np.ndarray:
     """Unit-length teacher embeddings float32 [N,D] of faces that are aligned to the teacher's template and size."""
-    digest = hashlib.sha256(teacher.fingerprint.encode())
-    digest.update("\n".join(f"{s}/{n}" for s, n in zip(faces.source, faces.names, strict=True)).encode())
-    digest.update(faces.images[:: max(1, len(faces) // 64)].tobytes())
-    path = data.cache_folder(cache) / f"teacher-{digest.hexdigest()[:16]}.npy"
+    path = data.cache_folder(cache) / f"teacher-{_key(faces, teacher)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
     parts = []
@@ -29,8 +27,69 @@ def embeddings(faces: data.FaceSet, teacher: Recognizer, cache: str | Path | Non
         batch = torch.from_numpy(faces.images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1
         parts.append(teacher.embed(batch).numpy().astype(np.float16))
     found = np.concatenate(parts)
+    _store(path, found)
+    return found.astype(np.float32)
+
+
+def hints(
+    faces: data.FaceSet, teacher: Recognizer, layer: str, cache: str | Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A teacher's embeddings and inner maps of each face as it is and mirrored, from one pass.
+
+    Args:
+        faces: aligned to the teacher's template and size.
+        teacher: a recogniser kept as an ONNX file.
+        layer: the name of a tensor [N,C,h,w] inside its graph.
+
+    Returns:
+        Unit-length embeddings float32 [2,N,D] and maps float16 [2,N,C,h,w], mapped from disk; index 1 is mirrored.
+
+    Raises UsageError where the teacher is not an ONNX file or has no such tensor.
+    """
+    if not isinstance(teacher, insight.InsightRecognizer):
+        raise UsageError(f"hint_layer: {teacher.name} is not an ONNX file; leave hint_layer empty or name another teacher")
+    stem = data.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
+    found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
+    if not all(path.is_file() for path in found):
+        for path, array in zip(found, _pass(faces, teacher, layer), strict=True):
+            _store(path, array)
+    return np.load(found[0]), np.load(found[1], mmap_mode="r")
+
+
+def _pass(faces: data.FaceSet, teacher: insight.InsightRecognizer, layer: str) -> tuple[np.ndarray, np.ndarray]:
+    import onnx
+    import onnxruntime
+
+    model = insight.widened(teacher.path)
+    if layer not in {name for node in model.graph.node for name in node.output}:
+        raise UsageError(f"hint_layer: {teacher.path.name} has no tensor {layer!r}; name one of its graph")
+    model.graph.output.append(onnx.helper.make_tensor_value_info(layer, onnx.TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), insight.options(), providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    vectors: list[list[np.ndarray]] = [[], []]
+    maps: list[list[np.ndarray]] = [[], []]
+    for start in tqdm(range(0, len(faces), BATCH), desc="teacher", mininterval=5):
+        batch = torch.from_numpy(faces.images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        for side, turned in enumerate((batch, batch.flip(3))):
+            out = session.run(None, {name: teacher.blob(turned)})
+            vector = out[0].reshape(len(batch), -1)
+            vectors[side].append(vector / np.linalg.norm(vector, axis=1, keepdims=True))
+            maps[side].append(out[-1].astype(np.float16))
+    return (np.stack([np.concatenate(v) for v in vectors]).astype(np.float32),
+            np.stack([np.concatenate(m) for m in maps]))
+
+
+def _key(faces: data.FaceSet, teacher: Recognizer, layer: str = "") -> str:
+    digest = hashlib.sha256(f"{teacher.fingerprint}{layer}".encode())
+    digest.update("\n".join(f"{s}/{n}" for s, n in zip(faces.source, faces.names, strict=True)).encode())
+    digest.update(faces.images[:: max(1, len(faces) // 64)].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _store(path: Path, array: np.ndarray) -> None:
     partial = path.with_suffix(".part")
     with partial.open("wb") as stream:
-        np.save(stream, found)
+        np.save(stream, array)
     os.replace(partial, path)
-    return found.astype(np.float32)
