@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import __version__, images, weights
 from .errors import NoFaceError, NoMaskError, UnmaskError, UsageError
 from .faces import align, blend
+from .faces.blend import Fill
 from .result import Restored, RestoredFace, give_back, target_of
 
 if TYPE_CHECKING:
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
 MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
 MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
 MIN_GARMENT = 0.5
-COLOURLESS = (0.03, 0.12)  # spread of colours in a black-and-white photo, and in the palest of coloured ones
 BATCH = 16  # crops at once
 STATEMENT = (
     "The region under the face mask was synthesised by a generative model: it is a guess, "
     "not what the mask hid, and no evidence of identity."
 )
-
-Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 
 
 class SegmenterLike(Protocol):
@@ -151,18 +149,16 @@ class Restorer:
         crops, matrices = np.stack([crop for crop, _ in aligned]), [matrix for _, matrix in aligned]
         x = images.to_tensor(crops)
         hidden, scores = self.segment(x) if region is None else self._given(region, photo, matrices)
-        painted = blend.grown(hidden)
         worn = _worn(hidden, scores, region is not None, photo.name)
-        whole = _as_colourful(x[worn], self.unmask(x[worn], painted[worn], seed))
-        seen = blend.composite(x[worn], whole, painted[worn])
-        drifts = self._drift(x[worn], seen)
+        painted = blend.paint(x[worn], hidden[worn], lambda crops, wide: self.unmask(crops, wide, seed))
+        drifts = self._drift(x[worn], painted.seen)
         pixels = photo.pixels
-        for i, crop in zip(worn, images.to_uint8(whole), strict=True):
-            pixels = blend.paste(pixels, crop, painted[i, 0].numpy(), matrices[i], seed=seed)
+        for row, i in enumerate(worn):
+            pixels = painted.onto(pixels, row, matrices[i], seed, exact=region is not None)
         for i, one in enumerate(chosen):
             one.status, one.garment_score = "no mask", None if scores is None else float(scores[i])
             one.matrix, one.aligned, one.region = matrices[i], crops[i], hidden[i, 0].numpy()
-        for i, crop, drift in zip(worn, images.to_uint8(seen), drifts, strict=True):
+        for i, crop, drift in zip(worn, images.to_uint8(painted.seen), drifts, strict=True):
             chosen[i].status, chosen[i].restored, chosen[i].drift = "restored", crop, drift
         note = self._note(faces)
         return Restored(give_back(image, target, photo, pixels, note), faces, note, photo.pixels, pixels)
@@ -269,16 +265,6 @@ def _choose(
     if isinstance(face, int):
         raise UsageError(f"{called}: has no face {face}; its faces are 0 to {len(faces) - 1}, 0 the largest")
     raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
-
-
-def _as_colourful(seen: Tensor, whole: Tensor) -> Tensor:
-    """Restored faces [N,3,S,S] with no more colour than the photo has: none in black-and-white or toned ones."""
-    red, green, blue = seen.unbind(1)
-    variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
-    low, high = COLOURLESS
-    keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
-    luma = (whole * whole.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return luma + keep * (whole - luma)
 
 
 def _worn(hidden: Tensor, scores: Tensor | None, given: bool, called: str) -> list[int]:
