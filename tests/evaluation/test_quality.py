@@ -80,6 +80,22 @@ def test_frechet_against_the_matrix_root_of_scipy() -> None:
     assert np.isnan(quality.frechet(a[:1], b))
 
 
+def test_precision_and_recall() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(150, 4))
+    assert quality.precision_recall(true, true) == (1.0, 1.0)
+    narrow = rng.normal(size=(150, 4)) * 0.2  # all plausible, little variety
+    precision, recall = quality.precision_recall(narrow, true)
+    assert precision > 0.9 > 0.5 > recall
+    wide = rng.normal(size=(150, 4)) * 5
+    assert quality.precision_recall(wide, true)[0] < 0.3
+    assert np.isnan(quality.precision_recall(true[:3], true)).all()
+    # by hand: on a line the third neighbours of 0, 1, 2, 3 and 10 are 3, 2, 2, 3 and 9 away
+    line = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]])
+    assert quality.precision_recall(line + np.array([[3.5]]), line)[0] == pytest.approx(1.0)
+    assert quality.precision_recall(np.array([[-3.0], [-3.1], [19.0], [19.1]]), line)[0] == pytest.approx(0.5)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.01, 0.5), st.integers(0, 100))
 def test_more_noise_is_never_better(noise: float, seed: int) -> None:

@@ -14,7 +14,7 @@ from tests.evaluation import standins
 from unmask import recognition
 from unmask.cli import main
 from unmask.errors import UsageError
-from unmask.evaluation import baselines, restoration
+from unmask.evaluation import baselines, restoration, summary
 
 
 class Oracle:
@@ -35,18 +35,20 @@ def test_restorers_side_by_side(drawn_data: Path, cache: Path) -> None:
     assert len(faces) == 8 and faces.names[:2] == ["000_0.png", "005_0.png"]
     chosen = [baselines.MaskLeftOn(), baselines.Inpainting(), Oracle(faces)]
     results = restoration.evaluate(faces, chosen, standins.Projection(), seed=3)
-    everyone = restoration.summary(results)["all"]
+    everyone = summary.summary(results)["all"]
     assert everyone["faces"] == 8 and 0.02 < everyone["coverage"] < 0.5
     mask, opencv, oracle = (everyone["restorers"][name] for name in ("mask", "opencv", "oracle"))
     assert mask["psnr_region"] < opencv["psnr_region"] < oracle["psnr_region"]
     assert oracle["psnr_region"] > 35 and oracle["identity"] > 0.99 > mask["identity"]
     assert oracle["sharpness"] == pytest.approx(1, abs=0.1)
     assert oracle["seam"] < 1.4 < mask["seam"]  # not 1: the shadow of the mask stays in the picture
-    assert mask["frechet"] is None  # eight faces are too few
-    header, rows = restoration.rows(everyone)
+    assert "frechet" not in mask and "precision" not in mask  # eight faces are too few
+    assert oracle["cheek"] < 1 < mask["cheek"] and oracle["cheek_skin"] == pytest.approx(1, abs=0.1)
+    assert abs(oracle["cheek_red"]) < 1
+    header, rows = summary.rows(everyone)
     assert len(rows) == 3 and all(len(row) == len(header) for row in rows)
     again = restoration.evaluate(faces, chosen[:2], standins.Projection(), seed=3)
-    assert restoration.summary(again)["all"]["restorers"]["opencv"] == opencv
+    assert summary.summary(again)["all"]["restorers"]["opencv"] == opencv
     assert len(results.sheet) == 8 and len(results.sheet[0]) == 6
 
 
@@ -84,11 +86,17 @@ def test_command(
     out = capsys.readouterr().out
     assert "6 faces" in out and "identity by judge" in out
     assert [line.split()[0] for line in out.splitlines()[2:6]] == ["mask", "opencv", "mean", "linear"]
+    assert main([*arguments, "--sheet-of", "worst", "--sheet-count", "2"]) == 0
+    with Image.open(files[2]) as sheet:
+        assert 2 * 128 < sheet.height < 3 * 128
+    assert main([*arguments, "--sheet-of", "source: nowhere"]) == 2
+    assert "'source: drawn'" in capsys.readouterr().err
+    assert main([*arguments, "--sheet-of", "nonsense"]) == 2
     found = json.loads(files[0].read_text(encoding="utf-8"))
     assert found["groups"]["all"]["restorers"]["linear"]["psnr"] > 10 and found["versions"]["torch"]
     assert "| linear |" in files[1].read_text(encoding="utf-8")
     with Image.open(files[2]) as sheet:
-        assert sheet.width > 7 * 128
+        assert sheet.width > 7 * 128 and sheet.height < 3 * 128
 
 
 def test_bad_requests(drawn_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

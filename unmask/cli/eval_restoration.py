@@ -47,32 +47,47 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 @click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables as Markdown.")
 @click.option("--sheet", metavar="FILE", help="Write a contact sheet: masked, region, each restorer, true.")
+@click.option(
+    "--sheet-count", type=click.IntRange(min=1), default=12, show_default=True, metavar="N", help="Faces on the sheet."
+)
+@click.option(
+    "--sheet-of",
+    default="spread",
+    show_default=True,
+    metavar="WHICH",
+    help="spread, worst (by the last restorer's region PSNR), or a group as in the tables: 'coverage: high'.",
+)
 def eval_restoration(
     root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, limit: int | None,
-    seed: int, device: str, json_file: str | None, markdown_file: str | None, sheet: str | None,
+    seed: int, device: str, json_file: str | None, markdown_file: str | None, sheet: str | None, sheet_count: int,
+    sheet_of: str,
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
     from .. import recognition
-    from ..evaluation import baselines, linear, restoration
+    from ..evaluation import baselines, linear, restoration, summary
+    from ..evaluation.picking import SPREAD, WORST, Picker
     from ..restore import pick_device
 
     if root is None:
         raise UsageError("eval-restoration needs faces; give their folder with --data or UNMASK_DATA")
+    if sheet_of not in (SPREAD, WORST) and ": " not in sheet_of:
+        raise UsageError(f"--sheet-of {sheet_of}: give spread, worst, or a group such as 'kind: cloth'")
     where = str(pick_device(device))
     judge = recognition.load(recogniser)
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
     faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
-        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update)
-    found = restoration.summary(results)
+        picker = Picker(sheet_count, len(faces), sheet_of, seed)
+        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker)
+    found = summary.summary(results)
     facts = {
         "recogniser": {"name": judge.name, "fingerprint": judge.fingerprint},
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
         "region": region,
     }
-    _print(found["all"], judge.name)
+    _print(found, judge.name)
     _write(found, facts, results, json_file, markdown_file, sheet)
 
 
@@ -83,11 +98,13 @@ def _segmenter(device: str) -> Segment:
     return lambda crops: segmenter.predict(crops)[0]
 
 
-def _print(group: dict[str, Any], judge: str) -> None:
-    from ..evaluation import restoration, tables
+def _print(found: dict[str, Any], judge: str) -> None:
+    from ..evaluation import summary, tables
 
-    click.echo(_caption(group, judge))
-    click.echo(tables.plain(*restoration.rows(group)))
+    click.echo(_caption(found["all"], judge))
+    click.echo(tables.plain(*summary.rows(found["all"])))
+    for line in summary.worst_groups(found):
+        click.echo(f"Worst group, {line}")
 
 
 def _caption(group: dict[str, Any], judge: str) -> str:
@@ -105,19 +122,24 @@ def _write(
     sheet: str | None,
 ) -> None:
     from .. import images
-    from ..evaluation import restoration, tables
+    from ..evaluation import summary, tables
     from ..images.write import replace_file
 
     judge = facts["recogniser"]["name"]
     if json_file:
-        whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds, "groups": found}
+        whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds}
+        whole |= {"worst_groups": summary.worst_groups(found), "groups": found}
         replace_file(Path(json_file), (json.dumps(whole, indent=1) + "\n").encode())
     if markdown_file:
-        parts = [
-            f"**{name}**: {_caption(group, judge)}\n\n{tables.markdown(*restoration.rows(group))}"
+        parts = ["".join(f"Worst group, {line}\n\n" for line in summary.worst_groups(found))]
+        parts += [
+            f"**{name}**: {_caption(group, judge)}\n\n{tables.markdown(*summary.rows(group))}"
             for name, group in found.items()
         ]
         replace_file(Path(markdown_file), "\n".join(parts).encode())
+    if sheet and not results.sheet:
+        known = sorted({f"'{group}: {word}'" for group, words in results.groups.items() for word in words})
+        raise UsageError(f"--sheet-of: no face is of this group; there are {', '.join(known)}")
     if sheet:
         labels = ["masked", "region", *results.figures, "true"]
         picture = images.sheet(results.sheet, labels)

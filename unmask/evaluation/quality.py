@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["coverage", "frechet", "gradient_energy", "luminance", "psnr", "seam_jump", "ssim"]
+__all__ = ["coverage", "frechet", "gradient_energy", "luminance", "precision_recall", "psnr", "seam_jump", "ssim"]
 
 DATA_RANGE = 2.0  # of values in [-1,1]
 MAX_PSNR = 100.0  # for identical pictures
@@ -124,6 +124,23 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     shift = np.square(a.mean(0) - b.mean(0)).sum()
     distance = shift + np.trace(np.atleast_2d(cov_a + cov_b)) - 2 * np.sqrt(product.clip(0)).sum()
     return float(max(distance, 0.0))
+
+
+def precision_recall(restored: np.ndarray, true: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """Improved precision and recall of restored features [N,D] against true ones [M,D] (Kynkäänniemi et al., 2019).
+
+    Precision is the share of restored faces that lie within the distance of some true face to its k-th neighbour,
+    recall the share of true faces that lie so near to restored ones. Both in [0,1]; NaN for sets of at most k.
+    """
+    if min(len(restored), len(true)) <= k:
+        return float("nan"), float("nan")
+    a, b = (torch.from_numpy(np.asarray(features, np.float64)) for features in (restored, true))
+
+    def covered(points: Tensor, by: Tensor) -> float:
+        reach = torch.cdist(by, by).kthvalue(k + 1, dim=1).values  # the nearest is the point itself
+        return float((torch.cdist(points, by) <= reach[None]).any(1).double().mean())
+
+    return covered(a, b), covered(b, a)
 
 
 def _mean_over(values: Tensor, region: Tensor | None) -> Tensor:

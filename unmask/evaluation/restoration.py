@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,27 +18,17 @@ from ..errors import UsageError
 from ..faces import align, blend
 from ..faces.simulate import simulate
 from ..recognition import Recognizer
-from . import quality, tables
+from . import people, quality
 from .baselines import FaceRestorer
 from .linear import SOURCES
+from .picking import Picker
 
-__all__ = ["COLUMNS", "Faces", "Results", "Segment", "evaluate", "held_out", "rows", "summary"]
+__all__ = ["Faces", "Results", "Segment", "evaluate", "held_out"]
 
 BATCH = 32
-SHEET_ROWS = 12
+SHEET_ROWS = 12  # of a contact sheet that nobody gave a length
 WHOLE = np.eye(2, 3)  # a crop is its own photo
-# figure -> (heading, digits); the order of the tables
-COLUMNS = {
-    "psnr": ("PSNR dB", 2),
-    "ssim": ("SSIM", 4),
-    "psnr_region": ("region PSNR dB", 2),
-    "ssim_region": ("region SSIM", 3),
-    "identity": ("identity", 3),
-    "frechet": ("Fréchet", 4),
-    "sharpness": ("sharpness", 2),
-    "seam": ("seam", 2),
-}
-_SUMS = ("gradient", "gradient_true", "jump", "jump_true")
+TONE = "skin (estimated)"
 
 Segment = Callable[[Tensor], Tensor]
 
@@ -64,7 +53,7 @@ class Results:
     figures: dict[str, dict[str, NDArray[np.float64]]]
     features: dict[str, NDArray[np.float32]]  # of each restorer's composites, and of the faces as "true"
     coverage: NDArray[np.float64]
-    groups: dict[str, list[str]]  # "kind", "coverage", "source" -> one word a face
+    groups: dict[str, list[str]]  # "kind", "coverage", "source", "skin (estimated)", ... -> one word a face
     seconds: dict[str, float]  # per face
     region_iou: NDArray[np.float64] | None
     sheet: list[list[NDArray[np.uint8]]] = field(default_factory=list)
@@ -94,41 +83,46 @@ def evaluate(
     seed: int = 0,
     segment: Segment | None = None,
     progress: Callable[[int], None] | None = None,
+    picker: Picker | None = None,
 ) -> Results:
-    """Mask every face, restore it by every restorer, and measure the composites.
+    """Mask every face, restore it by every restorer, and measure the result.
 
     Each face's mask depends on ``seed`` and the face's own name only. With ``segment`` (crops to region) the
     restorers are given the region that it finds; figures over the region are over the true one all the same.
+    ``picker`` chooses the rows of the contact sheet: twelve spread over the faces if None.
     """
     figures: dict[str, dict[str, list[NDArray[np.float64]]]] = {r.name: {} for r in restorers}
     features: dict[str, list[Tensor]] = {name: [] for name in (*figures, "true")}
-    groups: dict[str, list[str]] = {"kind": [], "coverage": [], "source": list(faces.sources)}
-    covered, overlap, shown = [], [], []
-    seconds = dict.fromkeys(figures, 0.0)
-    wanted = set(np.linspace(0, len(faces) - 1, min(SHEET_ROWS, len(faces))).round().astype(int).tolist())
+    groups: dict[str, list[str]] = {"kind": [], "coverage": [], "source": list(faces.sources), TONE: []}
+    groups |= _labels(faces)
+    picker = picker or Picker(SHEET_ROWS, len(faces))
+    covered, overlap, seconds = [], [], dict.fromkeys(figures, 0.0)
     for start in range(0, len(faces), BATCH):
         part = slice(start, min(start + BATCH, len(faces)))
         y = images.to_tensor(faces.images[part])
         x, region = _mask(faces, part, seed, groups)
-        worn = images.to_uint8(x)
+        worn, places = images.to_uint8(x), _places(faces.points[part], region)
+        groups[TONE] += [people.tone(colour) for colour in people.mean_colour(y, places["skin"]).tolist()]
         covered.append(quality.coverage(region))
         given = region if segment is None else segment(x)
         overlap.append(_iou(given, region))
         to_judge = _judge(recogniser, faces.points[part])
         features["true"].append(to_judge(y))
-        pictures = [x, region.expand(-1, 3, -1, -1) * 2 - 1]
+        pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
             painted = blend.paint(x, given, restorer)
             seconds[restorer.name] += time.perf_counter() - began
-            pasted = images.to_tensor(np.stack([painted.onto(photo, i, WHOLE) for i, photo in enumerate(worn)]))
+            pictures.append(np.stack([painted.onto(photo, i, WHOLE) for i, photo in enumerate(worn)]))
+            pasted = images.to_tensor(pictures[-1])
             features[restorer.name].append(to_judge(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
+            found |= _colours(pasted, y, places)
             for name, value in found.items():
                 figures[restorer.name].setdefault(name, []).append(value.double().cpu().numpy())
-            pictures.append(pasted)
-        rows_here = [images.to_uint8(picture) for picture in (*pictures, y)]
-        shown += [[column[i - start] for column in rows_here] for i in range(part.start, part.stop) if i in wanted]
+        scores = figures[restorers[-1].name]["psnr_region"][-1]
+        for i, row in enumerate(zip(*pictures, faces.images[part], strict=True), start):
+            picker.offer(i, list(row), float(scores[i - start]), {group: words[i] for group, words in groups.items()})
         if progress is not None:
             progress(part.stop - part.start)
     return Results(
@@ -138,8 +132,38 @@ def evaluate(
         groups,
         {name: total / len(faces) for name, total in seconds.items()},
         None if segment is None else np.concatenate(overlap),
-        shown,
+        picker.rows(),
     )
+
+
+def _labels(faces: Faces) -> dict[str, list[str]]:
+    """Groups that the names of files tell of, where any does."""
+    told = [people.labels(name) for name in faces.names]
+    kinds = dict.fromkeys(kind for words in told for kind in words)
+    return {kind: [words.get(kind, "unknown") for words in told] for kind in kinds}
+
+
+def _places(points: NDArray[np.float32], region: Tensor) -> dict[str, Tensor]:
+    """The hidden part of the cheeks, and skin in sight, [N,1,S,S] each."""
+    size = region.shape[-1]
+    hidden = (region > 0.5).float()
+    return {
+        "cheeks": people.cheeks(points, size) * hidden,
+        "skin": people.skin(points, size) * (1 - blend.grown(hidden, 4 / 128)),
+    }
+
+
+def _colours(pasted: Tensor, y: Tensor, places: dict[str, Tensor]) -> dict[str, Tensor]:
+    """How far the restored cheeks are from the true ones and from the skin in sight, in CIE L*a*b*."""
+    cheek, true = (people.mean_colour(picture, places["cheeks"]) for picture in (pasted, y))
+    skin = people.mean_colour(y, places["skin"])
+    shift = cheek - true
+    return {
+        "cheek": shift.norm(dim=1),
+        **{f"cheek_{axis}": shift[:, i] for i, axis in enumerate(("lightness", "red", "yellow"))},
+        "from_skin": (cheek - skin).norm(dim=1),
+        "from_skin_true": (true - skin).norm(dim=1),
+    }
 
 
 def _mask(faces: Faces, part: slice, seed: int, groups: dict[str, list[str]]) -> tuple[Tensor, Tensor]:
@@ -185,57 +209,3 @@ def _iou(found: Tensor, region: Tensor) -> NDArray[np.float64]:
     a, b = found > 0.5, region > 0.5
     union = (a | b).sum((1, 2, 3)).clamp_min(1)
     return ((a & b).sum((1, 2, 3)) / union).double().cpu().numpy()
-
-
-def summary(results: Results) -> dict[str, Any]:
-    """Means per restorer over all faces and over each group, as plain values for JSON."""
-    everyone = np.ones(len(results.coverage), bool)
-    out: dict[str, Any] = {"all": _summary_of(results, everyone)}
-    for group, words in results.groups.items():
-        for word in sorted(set(words)):
-            out[f"{group}: {word}"] = _summary_of(results, np.array([w == word for w in words]))
-    return out
-
-
-def _summary_of(results: Results, chosen: NDArray[np.bool_]) -> dict[str, Any]:
-    true = results.features["true"][chosen]
-    found: dict[str, Any] = {"faces": int(chosen.sum()), "coverage": float(results.coverage[chosen].mean())}
-    if results.region_iou is not None:
-        found["region_iou"] = float(results.region_iou[chosen].mean())
-    found["restorers"] = {}
-    for name, own in results.figures.items():
-        means: dict[str, Any] = {k: _mean(v[chosen]) for k, v in own.items() if k not in _SUMS}
-        means["sharpness"] = _ratio(own["gradient"][chosen], own["gradient_true"][chosen])
-        means["seam"] = _ratio(own["jump"][chosen], own["jump_true"][chosen])
-        enough = chosen.sum() >= 2 * true.shape[1]
-        means["frechet"] = quality.frechet(results.features[name][chosen], true) if enough else None
-        means["psnr_region_error"] = _error(own["psnr_region"][chosen])
-        means["identity_error"] = _error(own["identity"][chosen])
-        found["restorers"][name] = {k: None if v is None or not np.isfinite(v) else v for k, v in means.items()}
-    return found
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    there = values[np.isfinite(values)]
-    return float(there.mean()) if len(there) else float("nan")
-
-
-def _error(values: NDArray[np.float64]) -> float:
-    """The standard error of the mean."""
-    there = values[np.isfinite(values)]
-    return float(there.std(ddof=1) / np.sqrt(len(there))) if len(there) > 1 else float("nan")
-
-
-def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> float:
-    there = np.isfinite(top) & np.isfinite(bottom)
-    return float(top[there].sum() / bottom[there].sum()) if there.any() else float("nan")
-
-
-def rows(group: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of one group of :func:`summary`."""
-    header = ["restorer", *(heading for heading, _ in COLUMNS.values())]
-    body = [
-        [name, *(tables.cell(own.get(key), digits) for key, (_, digits) in COLUMNS.items())]
-        for name, own in group["restorers"].items()
-    ]
-    return header, body

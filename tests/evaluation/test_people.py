@@ -1,0 +1,57 @@
+"""Skin, cheeks and labels: colours against scikit-image, places by hand, words at their limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage import color
+
+from unmask.evaluation import people
+from unmask.faces import align
+
+POINTS = align.template("ffhq", 128)[None].astype(np.float32)
+
+
+def test_lab_agrees_with_scikit_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    ours = people.lab(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1)
+    np.testing.assert_allclose(ours.permute(0, 2, 3, 1).numpy(), color.rgb2lab(pixels), atol=0.02)
+
+
+def test_cheeks_lie_beside_the_nose_and_skin_above() -> None:
+    cheeks, skin = people.cheeks(POINTS, 128)[0, 0], people.skin(POINTS, 128)[0, 0]
+    left, right = cheeks[:, :64].sum(), cheeks[:, 64:].sum()
+    assert left == pytest.approx(float(right), rel=0.1) and left > 100
+    eyes, nose, mouth = POINTS[0, :2, 1].mean(), POINTS[0, 2], POINTS[0, 3:, 1].mean()
+    rows = cheeks.nonzero()[:, 0]
+    assert rows.min() > eyes and rows.max() < mouth + 5 and cheeks[int(nose[1]), int(nose[0])] == 0
+    assert skin.nonzero()[:, 0].max() < nose[1] and skin[int(eyes) - 17, 64] == 1
+    turned = POINTS[:, :, ::-1].copy()  # a face on its side: the same places, on their side
+    assert people.cheeks(turned, 128)[0, 0].T.mul(cheeks).sum() > 0.9 * cheeks.sum()
+
+
+def test_mean_colour_over_a_part() -> None:
+    image = torch.zeros(1, 3, 20, 20)
+    image[:, :, :10] = 1
+    where = torch.zeros(1, 1, 20, 20)
+    where[:, :, :10] = 1
+    assert people.mean_colour(image, where)[0].tolist() == pytest.approx([100, 0, 0], abs=0.02)
+    assert people.mean_colour(image, where * 0).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("colour", "word"),
+    [((70, 10, 10), "very light"), ((66, 10, 17), "light"), ((60, 12, 16), "intermediate"), ((57, 12, 20), "tan"),
+     ((50, 12, 20), "brown"), ((35, 12, 15), "dark"), ((0, 0, 0), "dark"), ((float("nan"),) * 3, "unknown")],
+)  # fmt: skip
+def test_tones(colour: tuple[float, float, float], word: str) -> None:
+    assert people.tone(colour) == word
+
+
+def test_labels_of_names() -> None:
+    assert people.labels("utk/34_1_2_20170109.jpg") == {
+        "age (label)": "20-39", "gender (label)": "female", "race (label)": "asian",
+    }  # fmt: skip
+    assert people.labels("7_0_0_2017.webp")["age (label)"] == "0-9"
+    assert people.labels("utk/00012.webp") == {} and people.labels("1_2_3_4.jpg") == {}
