@@ -21,7 +21,8 @@ ALLOWED: dict[str, set[str]] = {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
     "result": {"errors", "faces", "images"},
-    "restore": {"errors", "faces", "images", "models", "recognition", "result", "weights"},
+    "refine": {"errors", "faces"},
+    "restore": {"errors", "faces", "images", "models", "recognition", "refine", "result", "weights"},
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
