@@ -85,7 +85,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     torch.manual_seed(config.seed)
     network = loop.place(IResNet(**vars(config.model)), device)
     if config.start:
-        weights.fill(network, weights.read(config.start, kind="recogniser"))
+        weights.fill(network, weights.read(config.start, kind="iresnet"))
     head = identity.MarginSoftmax(config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale,
                                   0.0, config.m_cos).to(device)
     hint = loop.place(nn.Conv2d(config.model.widths[-1], maps.shape[2] if maps is not None else 1, 1), device)
