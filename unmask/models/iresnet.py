@@ -88,6 +88,7 @@ class IResNet(nn.Module):
         if len(widths) != len(depths) + 1:
             raise ValueError(f"widths has {len(widths)} entries; it takes one more than depths ({len(depths)})")
         self.embedding, self.size = embedding, (int(size[0]), int(size[1]))
+        self.channels = tuple(widths)
         self.stem = nn.Sequential(
             nn.Conv2d(inputs, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]),
             activation(act, widths[0]),
@@ -115,11 +116,13 @@ class IResNet(nn.Module):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The feature maps after each stage, finest first."""
-        x = self.stem(x)
-        found = []
+        return self.all_maps(x)[1:]
+
+    def all_maps(self, x: Tensor) -> list[Tensor]:
+        """The feature maps after the stem and each stage, finest first, with :attr:`channels`; any height and width."""
+        found = [self.stem(x)]
         for stage in self.stages:
-            x = stage(x)
-            found.append(x)
+            found.append(stage(found[-1]))
         return found
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Task ``recogniser``: an IR network on clean faces, distilled from a teacher's embeddings and from identity labels.
 
-The student learns the teacher's unit-length embedding of each face (``1 - cos``), optionally an inner map of the teacher
-(a hint: Romero et al. 2015, FitNets), and, where people are known, a margin softmax over identities. Only clean faces are
-used: what the network makes of face masks it owes to nobody.
+The student learns the teacher's unit-length embedding of each face (``1 - cos``), optionally an inner map of the
+teacher (a hint: Romero et al. 2015, FitNets), and, where people are known, a margin softmax over identities. Only clean
+faces are used: what the network makes of face masks it owes to nobody.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the recogniser.
 
-    ``teacher`` is a recogniser's name or path; empty trains on labels alone. ``hint_layer`` names a tensor [N,C,h,w] inside
-    the teacher's ONNX graph that the student's last map, of the same height and width, is to predict through a 1x1
-    convolution; empty gives no hints. ``start`` (name or path of a recogniser's weights) goes on from those.
+    ``teacher`` is a recogniser's name or path; empty trains on labels alone. ``hint_layer`` names a tensor [N,C,h,w]
+    inside the teacher's ONNX graph that the student's last map, of the same height and width, is to predict through a
+    1x1 convolution; empty gives no hints. ``start`` (name or path of a recogniser's weights) goes on from those.
     """
 
     model: Network = Network()
@@ -152,7 +152,7 @@ def _targets(
 
 
 def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of maps [N,C,h,w] over the variance of each channel of ``wanted`` in the batch; 0 is perfect."""
+    """Mean squared error of maps [N,C,h,w] over each channel's variance in the batch of ``wanted``; 0 is perfect."""
     error = (predicted - wanted).square().mean((0, 2, 3))
     return (error / wanted.var((0, 2, 3), correction=0).clamp(min=1e-6)).mean()
 
