@@ -44,8 +44,9 @@ def unmasker_config(out: Path, **more: object) -> unmasker.Config:
     shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
     model = unmasker.Network(64, 8, CHANNELS, shape, skips=(8, 16), gated=(16,))
     return unmasker.Config(
-        "unmasker", out=out, model=model, discriminator=CHANNELS[:4], window=32, workers=1, variants=1, batch_size=4, precision="fp32",
-        adversarial_weight=0.05, log_every=1, checkpoint_every=2, val_every=4, sheet_every=4, r1_every=2, **more,
+        "unmasker", out=out, model=model, discriminator=CHANNELS[:4], window=32, workers=1, variants=1,
+        batch_size=4, precision="fp32", adversarial_weight=0.05, log_every=1, r1_every=2,
+        checkpoint_every=2, val_every=4, sheet_every=4, **more,
     )  # fmt: skip
 
 
@@ -148,7 +149,8 @@ def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.Fac
 
 
 @pytest.mark.parametrize("arms", [
-    {"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}, {"judge": "features"}, {"judge": "both"},
+    {"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}, {"judge": "features"},
+    {"judge": "both"},
 ])  # fmt: skip
 def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
     if "judge" in arms:
@@ -212,7 +214,7 @@ def test_jitter_moves_picture_and_region_together(faces: data.FaceSet, tmp_path:
     assert float((still.y - moved.y).abs().mean()) > 0.01
     outside = (moved.region < 0.01).expand_as(moved.x)
     assert float((moved.x - moved.y)[outside].abs().mean()) < 0.03
-    assert 0 <= float(moved.region.min())
+    assert float(moved.region.min()) >= 0
     assert float(moved.region.max()) <= 1
 
 

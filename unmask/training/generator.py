@@ -202,9 +202,9 @@ class Trainer:
         found["adversarial"].backward()
         if config.path_weight and at % config.path_every == 0:
             found["path"] = self._path(max(2, n // 2))
-        seen = (ada.augment(t, p) for t in (real, fake.detach()))
+        good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
         found.update(discriminate(
-            self.judge, self.optimiser_d, *seen, config.r1_gamma, config.r1_every, at, config.precision
+            self.judge, self.optimiser_d, good, bad, config.r1_gamma, config.r1_every, at, config.precision
         ))
         signs = float(found.pop("signs"))
         if config.ada_target:

@@ -36,10 +36,16 @@ KINDS: dict[str, Kind] = {
     "recogniser": Kind("network", "iresnet", "arcface", lambda c: int(c["model"]["size"][0]),
                        lambda m, p, c: onnx_export.recogniser_onnx(m, p, tuple(c["model"]["size"]))),
     "generator": Kind("average", "generator", "ffhq", lambda c: int(c["model"]["img_resolution"]),
-                      lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]))),
+                      lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]), beside=_beside(p))),
     "unmasker": Kind("average", "unmasker", "ffhq", lambda c: int(c["model"]["img_resolution"]),
-                     lambda m, p, c: onnx_export.unmasker_onnx(m, p, int(c["model"]["img_resolution"]))),
+                     lambda m, p, c: onnx_export.unmasker_onnx(
+                         m, p, int(c["model"]["img_resolution"]), beside=_beside(p))),
 }
+
+
+def _beside(twin: Path) -> Path:
+    """The safetensors file of an ONNX twin, which is written first."""
+    return twin.with_suffix(".safetensors")
 
 
 def release(run: str | Path, folder: str | Path | None = None, name: str | None = None) -> weights.Row:

@@ -132,8 +132,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         optimiser.step()
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
-            parts = (t[seen] for t in (blended.detach(), content.y, alpha))
-            losses.update(_discriminate(judge, optimiser_d, *parts, config, at, device))
+            fake, true, share = blended.detach()[seen], content.y[seen], alpha[seen]
+            losses.update(_discriminate(judge, optimiser_d, fake, true, share, config, at, device))
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
