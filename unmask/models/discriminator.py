@@ -74,7 +74,7 @@ class Discriminator(nn.Module):
         widths = list(channels) if channels else [channels_at(4 * 2**i) for i in range(levels)]
         if len(widths) != levels:
             raise ValueError(f"channels has {len(widths)} entries; {img_resolution} px takes {levels}")
-        self.inputs, self.mbstd_group = inputs, mbstd_group
+        self.img_resolution, self.inputs, self.mbstd_group = img_resolution, inputs, mbstd_group
         self.stem = Conv(inputs, widths[-1], kernel=1)
         self.blocks = nn.Sequential(*(Block(widths[i], widths[i - 1]) for i in range(levels - 1, 0, -1)))
         self.conv = Conv(widths[0] + bool(mbstd_group), widths[0])

@@ -44,7 +44,8 @@ class Config(loop.RunConfig):
     """Config of the generator; the three arms are switched by their weights.
 
     ``start`` (name or path of an unmasker's weights) initialises the synthesis network and the encoder, ``recogniser``
-    the features for losses and for the adversary, which reads pixels, those features, or both (``judge``).
+    the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
+    are those of one window a step, ``window`` px wide, or of the whole picture (0).
     ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), so
     that a single style vector, which is what the mapping network makes, decodes to a face as well.
     """
@@ -52,6 +53,7 @@ class Config(loop.RunConfig):
     model: Network = Network()
     encoder: EncoderShape = EncoderShape()
     discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    window: int = 0
     sources: tuple[str, ...] = ()
     start: str = ""
     recogniser: str = ""
@@ -228,8 +230,9 @@ def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:
     """The adversary that the config asks for."""
     if config.judge != "pixels" and features is None:
         raise UsageError(f"judge={config.judge} reads the features of a recogniser; name one in recogniser")
-    pixels = Discriminator(config.model.img_resolution, config.discriminator) if config.judge != "features" else None
-    return Judges(pixels, features if config.judge != "pixels" else None)
+    side = config.window or config.model.img_resolution
+    pixels = None if config.judge == "features" else Discriminator(side, config.discriminator)
+    return Judges(pixels, None if config.judge == "pixels" else features)
 
 
 def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint) -> None:

@@ -16,7 +16,8 @@ class Judges(nn.Module):
     """Both discriminators as one module: pictures [N,3,S,S] in [-1,1] to logits [N,K].
 
     Args:
-        pixels: the StyleGAN2 discriminator, or None.
+        pixels: the StyleGAN2 discriminator, or None. Where it is made for less than the pictures' size it sees one
+            window of that size, placed anew at each call (the same for all pictures of it).
         features: a frozen recogniser whose maps the second one reads, or None. It sees the whole crop at its own
             size, not the recogniser's alignment, so that hair and background are judged as well.
         width: channels of the heads on the maps.
@@ -34,11 +35,17 @@ class Judges(nn.Module):
         """The recogniser's maps of pictures, from the stem's on; gradients flow to the pictures."""
         return [m.float() for m in self.trunk[0].all_maps(x.contiguous(memory_format=torch.channels_last))]
 
+    def _window(self, x: Tensor) -> Tensor:
+        assert self.pixels is not None
+        side = self.pixels.img_resolution
+        top, left = (int(torch.randint(0, extent - side + 1, ())) for extent in x.shape[2:])
+        return x[:, :, top : top + side, left : left + side]
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of pictures, a column for the pixels and one for each map."""
         columns = []
         if self.pixels is not None:
-            columns.append(self.pixels(x)[:, None])
+            columns.append(self.pixels(self._window(x))[:, None])
         if self.heads is not None:
             columns.append(self.heads(self.maps(x)))
         return torch.cat(columns, 1)
@@ -47,7 +54,7 @@ class Judges(nn.Module):
         """R1 of each discriminator at its own input: the pictures, and the maps, which costs next to nothing."""
         total = x.new_zeros(())
         if self.pixels is not None:
-            given = x.detach().requires_grad_()
+            given = self._window(x.detach()).requires_grad_()
             total = total + adversarial.r1(given, self.pixels(given))
         if self.heads is not None:
             with torch.no_grad():
