@@ -157,8 +157,8 @@ def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms
         arms["recogniser"] = str(tiny_recogniser(tmp_path))
     config = generator.Config(
         "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS[:4],
-        window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32", workers=1,
-        **arms,
+        window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
+        workers=1, **arms,
     )  # fmt: skip
     task = generator.build(config, torch.device("cpu"))
     fresh = {k: v.clone() for k, v in task.modules["network"].state_dict().items()}
