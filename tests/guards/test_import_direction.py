@@ -21,7 +21,11 @@ ALLOWED: dict[str, set[str]] = {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
     "result": {"errors", "faces", "images"},
-    "restore": {"errors", "faces", "images", "models", "recognition", "result", "weights"},
+    "guesses": set(),
+    "draft": {"errors", "faces", "images", "result"},
+    "restore": {
+        "draft", "errors", "faces", "guesses", "images", "models", "recognition", "result", "weights",
+    },
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
