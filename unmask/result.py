@@ -48,10 +48,19 @@ class RestoredFace:
             "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
             "det_score": self.det_score,
             "garment_score": self.garment_score,
+            "region": self.region_box(),
             "coverage": None if self.region is None else float((self.region > 0.5).mean()),
             "drift": self.drift,
         }
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+    def region_box(self) -> list[float] | None:
+        """Left, top, right and bottom of the region in the photo's pixels; None where there is none."""
+        ys, xs = np.nonzero(self.region > 0.5) if self.region is not None else ((), ())
+        if self.matrix is None or len(xs) == 0:
+            return None
+        spots = align.transform_points(np.stack([xs, ys], axis=1), align.invert(self.matrix))
+        return [round(float(v), 1) for v in (*spots.min(axis=0), *spots.max(axis=0))]
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,12 @@ def test_a_folder_with_bad_files_in_it(run: Run, make: Make, tmp_path: Path) -> 
     code, out, err = run("restore", tmp_path / "in", "-o", tmp_path / "out")
     assert code == 3
     lines = err.splitlines()
-    assert lines[-1] == "unmask: 3 of 5 pictures failed"
+    assert lines[-1] == (
+        "unmask: 3 of 5 pictures failed: 1 without a face, 1 without a face mask, 1 for other reasons"
+    )
     assert [word in err for word in ("bare.png: no face mask", "nobody.png: no face", "broken.jpg: ")] == [True] * 3
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
-    assert written == ["deep/good.jpg", "good.png"]
+    assert written == ["deep/good.jpg", "good.png", "manifest.jsonl"]
     assert len(out.splitlines()) == 2
 
 
@@ -188,7 +190,7 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
         raise KeyboardInterrupt
 
     photo = make("a.png")
-    monkeypatch.setattr(Restorer, "restore", interrupt)
+    monkeypatch.setattr(Restorer, "guess", interrupt)
     code, _, err = run("restore", photo)
     assert code == 130 and "interrupted" in err
     assert [path.name for path in photo.parent.iterdir()] == ["a.png"]
@@ -197,16 +199,18 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
 def test_an_odd_failure_does_not_cost_the_others(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from unmask.restore import Restorer
 
-    real = Restorer.restore
+    for step in ("begin", "guess", "finish"):
+        real = getattr(Restorer, step)
 
-    def sometimes(self: Restorer, image: Path, **options: Any) -> Any:
-        if image.name == "a.png":
-            raise ZeroDivisionError("by zero")
-        return real(self, image, **options)
+        def sometimes(self: Restorer, given: Any, *rest: Any, real: Any = real) -> Any:
+            if any(Path(getattr(one, "name", "") or one.photo.name).stem == "a" for one in np.ravel(given)):
+                raise ZeroDivisionError("by zero")
+            return real(self, given, *rest)
 
-    monkeypatch.setattr(Restorer, "restore", sometimes)
-    code, out, err = run("restore", make("a.png"), make("b.png"))
-    assert code == 3 and "a.png: unexpected ZeroDivisionError" in err and "b.png -> " in out
+        with monkeypatch.context() as patch:
+            patch.setattr(Restorer, step, sometimes)
+            code, out, err = run("restore", make("a.png"), make("b.png"), "--overwrite")
+        assert code == 3 and "a.png: unexpected ZeroDivisionError" in err and "b.png -> " in out, step
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

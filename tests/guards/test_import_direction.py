@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "restore": {
         "draft", "errors", "faces", "guesses", "images", "models", "recognition", "result", "weights",
     },
+    "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
