@@ -85,7 +85,7 @@ class Restorer:
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
         """
-        from . import models
+        from . import models, recognition
         from .faces.detect import load_detector
         from .faces.segment import Segmenter
 
@@ -103,14 +103,14 @@ class Restorer:
             segmenter = weights.find(segmenter or "segmenter", folder=folder)
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
-        parts = {"segmenter": _fingerprint(segmenter), "detector": _fingerprint(detector)}
+        parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
         return cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
             detector,
             size=unmasker.size,
             template=unmasker.template,
-            recogniser=_recogniser(folder),
+            recogniser=recognition.of_pack(folder),
             device=where,
             made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
             parts={"unmasker": checkpoint.sha256, **parts},
@@ -124,6 +124,7 @@ class Restorer:
         seed: int = 0,
         out: str | Path | None = None,
         overwrite: bool = False,
+        samples: int = 1,
     ) -> Restored:
         """Restore the faces of a photo.
 
@@ -135,6 +136,7 @@ class Restorer:
             seed: of the generator's noise; the same seed gives the same picture.
             out: where to write the result; for an image given by path NAME.unmasked.EXT beside it by default.
             overwrite: replace that file if it exists.
+            samples: how many guesses to make; from 2 on the faces carry them as ``samples``, with their ``spread``.
 
         Returns:
             the photo in the type it came in (where a file is written, its path) and its faces.
@@ -145,7 +147,7 @@ class Restorer:
             UnmaskError: the image cannot be read or the result not written.
         """
         draft = self.begin(image, face, region, out, overwrite)
-        self.guess([draft], seed)
+        self.guess([draft], seed, samples)
         return self.finish(draft, seed)
 
     def restore_many(
@@ -156,6 +158,7 @@ class Restorer:
         seed: int = 0,
         outs: Sequence[str | Path | None] | None = None,
         overwrite: bool = False,
+        samples: int = 1,
     ) -> list[Restored | UnmaskError]:
         """Restore several photos, the faces of all of them in common batches.
 
@@ -163,7 +166,7 @@ class Restorer:
 
         Args:
             images, regions, outs: as ``image``, ``region`` and ``out`` of :meth:`restore`, one each.
-            face, seed, overwrite: as there, for all.
+            face, seed, overwrite, samples: as there, for all.
 
         Returns:
             for each photo, in order, what :meth:`restore` would give back, or the error that it would raise.
@@ -175,7 +178,7 @@ class Restorer:
                 begun.append(self.begin(image, face, region, out, overwrite))
             except UnmaskError as error:
                 begun.append(error)
-        self.guess([draft for draft in begun if isinstance(draft, Draft)], seed)
+        self.guess([draft for draft in begun if isinstance(draft, Draft)], seed, samples)
         done: list[Restored | UnmaskError] = []
         for draft in begun:
             try:
@@ -202,7 +205,7 @@ class Restorer:
         hidden = None if region is None else given_region(region, photo, matrices, self.size)
         return Draft(image, target, photo, faces, chosen, x, matrices, hidden)
 
-    def guess(self, drafts: Sequence[Draft], seed: int = 0) -> None:
+    def guess(self, drafts: Sequence[Draft], seed: int = 0, samples: int = 1) -> None:
         """The second step: segment and unmask the crops of all ``drafts`` together; their errors stay in them."""
         unseen = [draft for draft in drafts if draft.hidden is None]
         if unseen:
@@ -217,12 +220,17 @@ class Restorer:
             return
         x = torch.stack([draft.x[i] for draft, i in worn])
         painted = blend.grown(torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None]))
-        whole = blend.as_colourful(x, self.unmask(x, painted, seed))
+        guess = self.unmask(x, painted, seed)
+        whole = blend.as_colourful(x, guess)
         seen = blend.composite(x, whole, painted)
         drifts, crops, pictures = self._drift(x, seen), images.to_uint8(seen), images.to_uint8(whole)
         for k, (draft, i) in enumerate(worn):
             face = draft.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
+        if samples > 1:
+            fill, (a, b, c) = guesses.seeded(self.fill, seed), (t.to(self.device) for t in (x, painted, guess))
+            parts = guesses.several(fill, a, b, c, samples, seed)
+            _share_out([draft.chosen[i] for draft, i in worn], x, painted, parts.cpu())
         first = 0
         for draft in drafts:
             draft.whole = pictures[first : first + len(draft.worn)]
@@ -300,17 +308,11 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def _recogniser(folder: Path | None) -> Recognizer | None:
-    """The pack's recogniser, as ONNX where there is one (faster); None in a folder without."""
-    from . import recognition
-
-    row = next((row for row in weights.rows(folder) if row.name == "recogniser"), None)
-    if row is None:
-        return None
-    return recognition.load(weights.find("recogniser", "onnx" if row.onnx else "safetensors", folder))
-
-
-def _fingerprint(part: Any) -> str:
-    """The sha256 of a model's file, given by path or as an object that is named after it; else the object's type."""
-    path = Path(str(part if isinstance(part, Path) else getattr(part, "name", "")))
-    return weights.file_sha256(path) if path.is_file() else type(part).__name__
+def _share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
+    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    wholes = [blend.as_colourful(x, one) for one in drawn]
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
+    whole = np.stack([images.to_uint8(one) for one in wholes])
+    for k, face in enumerate(faces):
+        face.samples, face.whole = shown[:, k], whole[:, k]
+        face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

@@ -284,8 +284,7 @@ _hashes: dict[tuple[str, int, int], str] = {}  # (path, mtime in ns, bytes) -> s
 
 def file_sha256(path: Path) -> str:
     """sha256 of a file, computed once per process while its time and size stay the same."""
-    state = path.stat()
-    key = (str(path.resolve()), state.st_mtime_ns, state.st_size)
+    key = (str(path.resolve()), (state := path.stat()).st_mtime_ns, state.st_size)
     if key not in _hashes:
         digest = hashlib.sha256()
         with path.open("rb") as stream:
@@ -293,6 +292,12 @@ def file_sha256(path: Path) -> str:
                 digest.update(block)
         _hashes[key] = digest.hexdigest()
     return _hashes[key]
+
+
+def fingerprint(part: Any) -> str:
+    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
+    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
+    return file_sha256(path) if path.is_file() else type(part).__name__
 
 
 def _write(path: Path, data: bytes) -> None:

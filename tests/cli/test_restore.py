@@ -237,3 +237,29 @@ def test_a_blocked_folder(run: Run, make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     code, _, err = run("restore", make("a.png"), "-o", f"{tmp_path}/file/x.png")
     assert code == 1 and err.count("\n") == 1 and "file" in err
+
+
+def test_samples_need_a_fill_that_has_codes(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from unmask import guesses
+
+    photo = make("a.png")
+    code, _, err = run("restore", photo, "--samples", "3")
+    assert code == 2 and "single guess" in err and not photo.with_name("a.unmasked.png").exists()
+
+    def several(fill: Any, x: torch.Tensor, region: torch.Tensor, guess: Any, count: int, seed: int) -> torch.Tensor:
+        return torch.linspace(0, 1, count).view(-1, 1, 1, 1, 1).expand(count, *x.shape)
+
+    monkeypatch.setattr(guesses, "several", several)
+    code, out, err = run("restore", photo, "--samples", "3")
+    assert (code, err) == (0, "")
+    pictures = [images.read(photo.with_name(f"a.unmasked.sample-0{k}.png")) for k in (1, 2, 3)]
+    assert [picture.pixels[75, 60, 0] for picture in pictures] == sorted(p.pixels[75, 60, 0] for p in pictures)
+    assert pictures[0].pixels.shape == (90, 120, 3) and (pictures[0].pixels != pictures[2].pixels).any()
+    spread = images.read(photo.with_name("a.unmasked.spread.png")).pixels
+    assert spread[75, 60, 0] > 150 and not spread[:40].any()
+    for word in ("samples", "sample-02"):
+        assert "guess" in images.read_note(photo.with_name(f"a.unmasked.{word}.png").read_bytes())["statement"]
+    assert run("restore", photo.parent, "--dry-run")[1].count("->") == 1
+    assert run("restore", photo, "-o", "-", "--samples", "2")[0] == 2

@@ -23,5 +23,5 @@ def test_restorer_signatures():
     assert next(iter(inspect.signature(Restorer.restore).parameters)) == "self"
     assert {"image", "faces"} <= set(Restored.__dataclass_fields__)
     assert list(inspect.signature(Restorer.restore_many).parameters) == [
-        "self", "images", "face", "regions", "seed", "outs", "overwrite",
+        "self", "images", "face", "regions", "seed", "outs", "overwrite", "samples",
     ]  # fmt: skip

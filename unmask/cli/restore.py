@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..restore import Restorer
 
 MARK = "unmasked"
-EXTRAS = many_jobs.EXTRAS
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,13 @@ class FaceChoice(click.ParamType):
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, many_jobs.MAX_SAMPLES),
+    default=1,
+    show_default=True,
+    help="Also write this many guesses (NAME.sample-01.png ...), a sheet of them and NAME.spread.png.",
+)
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesised.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
@@ -132,11 +138,13 @@ def restore(
     how = Wanted(region=None if region == "auto" else region, **wanted)
     if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
-    jobs = files.plan(inputs, out, MARK, EXTRAS)
+    jobs = files.plan(inputs, out, MARK, many_jobs.words())
     if how.region and len(jobs) > 1:
         raise UsageError(f"--region {region}: is for one picture, not for {len(jobs)}")
-    if any(job.target is None for job in jobs) and (as_json or how.compare or how.save_region):
-        raise UsageError("--json, --compare, --save-region: need the picture in a file; give -o FILE")
+    if any(job.target is None for job in jobs) and (
+        as_json or how.compare or how.save_region or how.samples > 1
+    ):
+        raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
     options = Options(how, out, skip_existing, as_json, manifest, shard, len(jobs) > 1)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)

@@ -12,6 +12,8 @@ from typing import Any
 from ..errors import UnmaskError, UsageError
 
 EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
+MAX_SAMPLES = 32
+SHEET, SPREAD = "samples", "spread"  # words of what is written beside the samples
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Wanted:
     face: str | int = "all"
     region: str | None = None
     seed: int = 0
+    samples: int = 1
     compare: bool = False
     save_region: bool = False
     overwrite: bool = False
@@ -63,7 +66,20 @@ class Wanted:
 
     def extras(self, job: Job) -> list[Path]:
         """The further files that are written beside a result."""
-        return [job.beside(word) for word, option in EXTRAS.items() if getattr(self, option)]
+        words = [word for word, option in EXTRAS.items() if getattr(self, option)]
+        if self.samples > 1:
+            words += [SHEET, SPREAD, *map(sample_word, range(self.samples))]
+        return [job.beside(word) for word in words]
+
+
+def sample_word(k: int) -> str:
+    """The word in the file name of sample ``k``, from 0."""
+    return f"sample-{k + 1:02d}"
+
+
+def words() -> list[str]:
+    """Of all files that a run may write beside its results; none of them is an input of a later one."""
+    return [*EXTRAS, SHEET, SPREAD, *map(sample_word, range(MAX_SAMPLES))]
 
 
 def shard(jobs: Sequence[Job], part: int, parts: int) -> list[Job]:

@@ -23,9 +23,15 @@ from .manifest import STARTED, Manifest
 if TYPE_CHECKING:
     from ..draft import Draft
     from ..restore import Restorer
-    from ..result import Restored
+    from ..result import Restored, RestoredFace
 
 OUTCOMES: dict[str, type[UnmaskError]] = {"no face": NoFaceError, "no mask": NoMaskError}
+WHITE = 64.0  # levels of spread that are drawn white
+TITLE = (
+    "These are guesses of a generative model, the one that fits the visible part best first. None of them is what the "
+    "face mask hid, nor are they all that it could have hidden. Spread: standard deviation of the guesses, "
+    f"white from {WHITE:g} levels of 255."
+)
 AHEAD = 2  # pictures in hand beyond those being worked on, for each thread
 GPU_BATCH = 16
 
@@ -125,8 +131,9 @@ class Step:
         """Find and guess what the face masks hide, in all of the pictures together."""
         start = time.perf_counter()
         ready = [work for work in works if work.draft is not None]
+        how = self.wanted.seed, self.wanted.samples
         try:
-            self.restorer.guess([work.draft for work in ready if work.draft is not None], self.wanted.seed)
+            self.restorer.guess([work.draft for work in ready if work.draft is not None], *how)
         except Exception as error:
             if len(works) > 1:
                 raise  # the pipeline asks again, one by one
@@ -169,6 +176,23 @@ class Step:
             write_png(sheet, job.beside("compare"), restored.note)
         if self.wanted.save_region:
             write_png((restored.region * 255).round().astype(np.uint8), job.beside("region"))
+        if self.wanted.samples > 1:
+            for k in range(self.wanted.samples):
+                write_png(restored.sample(k), job.beside(many_jobs.sample_word(k)), restored.note)
+            spread = (restored.spread * 255 / WHITE).clip(0, 255).round().astype(np.uint8)
+            write_png(spread, job.beside(many_jobs.SPREAD))
+            write_png(sheet_of_samples(restored.faces), job.beside(many_jobs.SHEET), restored.note)
+
+
+def sheet_of_samples(faces: Sequence[RestoredFace]) -> NDArray[np.uint8]:
+    """One row a restored face: as it was, its samples, and their spread; uint8 [H,W,3]."""
+    rows = [
+        [face.aligned, *face.samples, (face.spread / WHITE).clip(0, 1)]
+        for face in faces
+        if face.aligned is not None and face.samples is not None and face.spread is not None
+    ]
+    labels = ["photo", *(f"guess {k + 1}" for k in range(len(rows[0]) - 2)), "spread"]
+    return images.sheet(rows, labels, title=TITLE)
 
 
 def run(jobs: Iterable[Job], step: Step, workers: int) -> Iterator[Done]:
