@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from . import images
 from .errors import UnmaskError, UsageError
-from .faces import align
+from .faces import align, blend
 
 
 @dataclass
@@ -27,6 +28,10 @@ class RestoredFace:
         garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
         drift: one minus the cosine between a recogniser's embeddings of the crop before and after: how far
             the restoration moved the face from what is seen, not whether the restored face is the true one.
+        samples: uint8 [K,S,S,3], K guesses as ``restored`` (which is among them), those that agree best with what is
+            visible first; None where only one was asked for.
+        spread: float32 [S,S], how far they differ: standard deviation in levels of 255, mean over the colours.
+        whole: uint8 [K,S,S,3], the samples before they were laid under the region.
     """
 
     bbox: NDArray[np.float64]
@@ -39,6 +44,9 @@ class RestoredFace:
     restored: NDArray[np.uint8] | None = None
     garment_score: float | None = None
     drift: float | None = None
+    samples: NDArray[np.uint8] | None = None
+    spread: NDArray[np.float32] | None = None
+    whole: NDArray[np.uint8] | None = None
 
     def facts(self) -> dict[str, Any]:
         """The face in JSON values, without its pictures."""
@@ -48,10 +56,19 @@ class RestoredFace:
             "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
             "det_score": self.det_score,
             "garment_score": self.garment_score,
+            "region": self.region_box(),
             "coverage": None if self.region is None else float((self.region > 0.5).mean()),
             "drift": self.drift,
         }
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+    def region_box(self) -> list[float] | None:
+        """Left, top, right and bottom of the region in the photo's pixels; None where there is none."""
+        ys, xs = np.nonzero(self.region > 0.5) if self.region is not None else ((), ())
+        if self.matrix is None or len(xs) == 0:
+            return None
+        spots = align.transform_points(np.stack([xs, ys], axis=1), align.invert(self.matrix))
+        return [round(float(v), 1) for v in (*spots.min(axis=0), *spots.max(axis=0))]
 
 
 @dataclass(frozen=True)
@@ -74,14 +91,34 @@ class Restored:
     @property
     def region(self) -> NDArray[np.float32]:
         """What was synthesised, float32 [H,W] in [0,1] of the upright photo, before feathering."""
+        return self._on_photo("region").clip(0, 1)
+
+    @property
+    def spread(self) -> NDArray[np.float32]:
+        """How far the samples differ, float32 [H,W] in levels of 255 on the upright photo; 0 where nothing was done."""
+        return self._on_photo("spread")
+
+    def _on_photo(self, name: str) -> NDArray[np.float32]:
+        """A map [S,S] of every restored face, on the photo [H,W]."""
         size = self.pixels.shape[:2]
-        whole = np.zeros(size, np.float32)
+        out = np.zeros(size, np.float32)
+        for face in self.faces:
+            crop = getattr(face, name)
+            if face.status == "restored" and crop is not None and face.matrix is not None:
+                back = align.invert(face.matrix)
+                out = np.maximum(out, align.warp(crop, back, size, border="constant", filter="linear"))
+        return out
+
+    def sample(self, k: int) -> NDArray[np.uint8]:
+        """The photo with guess ``k`` in every face, uint8 [H,W,3]; UsageError where there is none."""
+        pixels = self.before
         for face in self.faces:
             if face.status == "restored" and face.region is not None and face.matrix is not None:
-                back = align.invert(face.matrix)
-                one = align.warp(face.region, back, size, border="constant", filter="linear")
-                whole = np.maximum(whole, one)
-        return whole.clip(0, 1)
+                if face.whole is None or not 0 <= k < len(face.whole):
+                    raise UsageError(f"there is no sample {k}; ask restore for more samples")
+                painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
+                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix)
+        return pixels
 
     def summary(self) -> str:
         """One short line for people: "2 faces restored, 1 without a face mask"."""

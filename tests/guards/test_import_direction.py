@@ -21,7 +21,12 @@ ALLOWED: dict[str, set[str]] = {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
     "result": {"errors", "faces", "images"},
-    "restore": {"errors", "faces", "images", "models", "recognition", "result", "weights"},
+    "guesses": {"errors"},
+    "draft": {"errors", "faces", "images", "result"},
+    "restore": {
+        "draft", "errors", "faces", "guesses", "images", "models", "recognition", "result", "weights",
+    },
+    "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },

@@ -141,20 +141,21 @@ def _plan(options: dict[str, Any]) -> _Plan:
     segment = _segmenter(device, fingerprints) if options["region"] == "auto" and restorers else None
     detector = None
     if aligned is None:
+        from .. import weights
         from ..faces.detect import load_detector
 
         detector = load_detector(options["detector"])
-        fingerprints["detector"] = _sha256(Path(detector.name))
+        fingerprints["detector"] = weights.file_sha256(Path(detector.name))
     studio = Studio(source, detector, restorers, options["seed"], masks, aligned, options["points"], segment)
     return _Plan(listed, studio, recognisers, restorers, fingerprints)
 
 
 def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from .. import weights
+    from ..draft import MIN_GARMENT
     from ..faces.segment import Segmenter
-    from ..restore import MIN_GARMENT
 
-    fingerprints["segmenter"] = _sha256(weights.find("segmenter"))
+    fingerprints["segmenter"] = weights.file_sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)
 
     def segment(crops: Tensor) -> Tensor:
@@ -162,12 +163,6 @@ def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
         return region * (score >= MIN_GARMENT)[:, None, None, None]  # `restore` leaves such a face as it is
 
     return segment
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _facts(plan: _Plan, options: dict[str, Any]) -> dict[str, Any]:

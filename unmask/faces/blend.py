@@ -15,6 +15,7 @@ from . import align
 
 Floats = NDArray[np.float32]
 
+COLOURLESS = (0.03, 0.12)  # spread of colours in a black-and-white photo, and in the palest of coloured ones
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
 _RING = 0.10  # of the crop size: width of the ring in which colours are compared
 _GAP = (
@@ -56,6 +57,16 @@ def feathered(region: Tensor, feather: int | None = None) -> Tensor:
     grown = functional.max_pool2d(region, width, stride=1, padding=radius)
     padded = functional.pad(grown, (radius,) * 4, mode="replicate")
     return functional.avg_pool2d(padded, width, stride=1)
+
+
+def as_colourful(seen: Tensor, whole: Tensor) -> Tensor:
+    """Restored faces [N,3,S,S] with no more colour than the photo has: none in black-and-white or toned ones."""
+    red, green, blue = seen.unbind(1)
+    variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
+    low, high = COLOURLESS
+    keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
+    luma = (whole * whole.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return luma + keep * (whole - luma)
 
 
 def alpha_map(region: NDArray[Any], grow: float, feather: float) -> Floats:

@@ -71,15 +71,10 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
 
 
 def _embedded() -> Recognizer:
-    """The recogniser of the embedded pack, as ONNX where the pack has it (faster), else through torch."""
+    """The recogniser of the embedded pack; UnmaskError where the pack has none."""
     from .. import weights
 
-    row = next((row for row in weights.rows() if row.name == "recogniser"), None)
-    if row is not None and row.onnx is not None:
-        from . import insight
-
-        return insight.load(weights.find("recogniser", form="onnx"), name=EMBEDDED)
-    found = _torch(weights.find("recogniser"))
+    found = of_pack() or _torch(weights.find("recogniser"))
     found.name = EMBEDDED
     return found
 
@@ -92,3 +87,13 @@ def _torch(path: Path) -> Recognizer:
 
     found: Recognizer = arcface.load(path)
     return found
+
+
+def of_pack(folder: str | Path | None = None) -> Recognizer | None:
+    """The recogniser of a weights folder, as ONNX where it has that (faster); None in a folder without."""
+    from .. import weights
+
+    row = next((row for row in weights.rows(folder) if row.name == "recogniser"), None)
+    if row is None:
+        return None
+    return load(weights.find("recogniser", "onnx" if row.onnx else "safetensors", folder))
