@@ -50,7 +50,7 @@ def drawn(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     header = ["file", "identity", *(f"{p}_{axis}" for p in POINT_NAMES for axis in "xy")]
-    for source in ("faces128/celebw", "faces128/meb", "faces128/aaf", "faces128/utk", "celeba_small/images"):
+    for source in ("faces128/celebw", "faces128/meb", "faces128/aaf", "faces128/utk", "celeba_small/images", "casia"):
         folder = root / source
         folder.mkdir(parents=True)
         with (folder / "index.csv").open("w", newline="") as stream:

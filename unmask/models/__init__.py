@@ -14,6 +14,7 @@ BUILDERS: dict[str, str] = {
     "discriminator": "discriminator:Discriminator",
     "iresnet": "iresnet:IResNet",
     "unmasker": "unmasker:Unmasker",
+    "from_net": "from_net:FromNet",
     "detector": "detector:Detector",
     "segmenter": "segmenter:Segmenter",
 }

@@ -23,6 +23,7 @@ TASKS: dict[str, str] = {
     "unmasker": "unmasker",
     "detector": "detector",
     "segmenter": "segmenter",
+    "from": "from_net",
 }
 
 
