@@ -76,7 +76,9 @@ def overrides(path: Path, data: Path, out: Path) -> list[str]:
     """Assignments that make one step of a config quick, those of them that its task knows."""
     config = read_config(str(path))
     found = [f"data={data}", f"out={out}"]
-    for key, value in SMALL.items():
+    # g2d cannot do without a teacher
+    small = SMALL | ({"teacher": "embedded", "model.embedding": 128} if config.task == "g2d" else {})
+    for key, value in small.items():
         holder, _, last = key.rpartition(".")
         place = getattr(config, holder, None) if holder else config
         known = dataclasses.is_dataclass(place) and last in {f.name for f in dataclasses.fields(place)}

@@ -15,6 +15,8 @@ BUILDERS: dict[str, str] = {
     "iresnet": "iresnet:IResNet",
     "unmasker": "unmasker:Unmasker",
     "from_net": "from_net:FromNet",
+    "g2d": "g2d:G2D",
+    "ict": "ict:IctUpsampler",
     "detector": "detector:Detector",
     "segmenter": "segmenter:Segmenter",
 }

@@ -22,6 +22,18 @@ def visible(x: Tensor, region: Tensor) -> Tensor:
     return torch.cat([x * (1 - region), 2 * region - 1], 1).contiguous(memory_format=torch.channels_last)
 
 
+def grown(region: Tensor, margin: int) -> Tensor:
+    """A region [N,1,S,S] grown by ``margin`` pixels on every side."""
+    return functional.max_pool2d(region, 2 * margin + 1, 1, margin) if margin else region
+
+
+def trunk(size: int, widths: Sequence[int], depths: Sequence[int]) -> IResNet:
+    """The encoder's trunk: stem and stages of an :class:`IResNet` for what :func:`visible` gives, without a head."""
+    network = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
+    network.head = nn.Identity()
+    return network
+
+
 class StyleHeads(nn.Module):
     """One pyramid map to several style offsets: strided convolutions down to 4x4, then a linear head for each style."""
 
@@ -72,8 +84,7 @@ class Encoder(nn.Module):
         super().__init__()
         if len(depths) < 3:
             raise ValueError("the pyramid takes at least three stages")
-        self.trunk = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
-        self.trunk.head = nn.Identity()
+        self.trunk = trunk(size, widths, depths)
         sides = [size // 2 ** (i + 1) for i in range(len(widths))]  # of the stem and of each stage
         self.levels, self.fine, self.gated = sides[-3:], sides[:-3], tuple(gated)
         fine = dict(zip(sides[:-3], widths[:-3], strict=True))  # maps above the pyramid, with their channels

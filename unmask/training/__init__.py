@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "detector": "detector",
     "segmenter": "segmenter",
     "from": "from_net",
+    "g2d": "g2d",
 }
 
 
