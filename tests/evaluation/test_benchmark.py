@@ -14,11 +14,12 @@ from PIL import Image
 from tests.evaluation import standins
 from unmask import recognition
 from unmask.cli import main
+from unmask.cli.eval_verification import COVERS
 from unmask.errors import UnmaskError
 from unmask.evaluation import benchmark, embedding, pairs, report, store, svg, views
 from unmask.evaluation.baselines import Inpainting
 from unmask.evaluation.pictures import Folder
-from unmask.faces import detect
+from unmask.faces import align, detect, patches
 
 PEOPLE = 24
 
@@ -73,6 +74,32 @@ def test_views_and_cache(people: Path, cache: Path, monkeypatch: pytest.MonkeyPa
     changed = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).max(2) > 8
     assert 0.02 < changed.mean() < 0.6
     assert {"kind", "coverage", "colour", "yaw", "eyes"} <= set(look["masked"][0].note)
+
+
+@pytest.mark.parametrize("cover", ["occlude", "mouth"])
+def test_faces_are_covered_by_the_occluder_protocol(
+    people: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, cover: str
+) -> None:
+    monkeypatch.setattr(embedding, "source_hash", lambda folders: "")
+    worn, _, _, _ = run(people)
+    embedded, studio, listed, recogniser = run(people, cover=cover)
+    assert recogniser.calls == 2 * (2 * PEOPLE - 1)  # clean pictures are as they were, covered ones are not
+    assert not np.allclose(embedded.vectors["projection", "masked"][0], worn.vectors["projection", "masked"][0])
+    look = studio.shoot([listed.pictures[0]], ["clean", "masked"])
+    kps = align.template("ffhq", 128)
+    difference = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).astype(np.uint8)
+    changed, _ = align.crop_face(difference, kps, "from", (112, 96))
+    ys, xs = np.nonzero(changed.max(2) > 12)
+    assert len(ys) > 100
+    if cover == "mouth":
+        x1, y1, x2, y2 = patches.BOXES["mouth"]
+        assert x1 - 2 <= xs.min() and xs.max() <= x2 + 1 and y1 - 2 <= ys.min() and ys.max() <= y2 + 1
+    assert "kind" not in look["masked"][0].note
+    benchmark.summary(benchmark.judge(listed, embedded, [recogniser], ["opencv"], 0, 50)[0], embedded, ["opencv"])
+
+
+def test_the_command_knows_every_box() -> None:
+    assert list(COVERS) == ["simulate", "occlude", *patches.BOXES]
 
 
 def test_figures_of_a_run(people: Path, cache: Path) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from .. import models, weights
 from ..errors import UsageError
 from ..models import onnx_export
+from ..models.g2d import G2D
+from ..recognition import g2d
 from . import checkpoint
 
 LICENCE = "research, non-commercial use (trained on faces of public research sets)"
@@ -51,7 +53,11 @@ KINDS: dict[str, Kind] = {
     "unmasker": Kind("average", "unmasker", _fixed("ffhq"), lambda c: int(c["model"]["img_resolution"]),
                      lambda m, p, c: onnx_export.unmasker_onnx(m, p, int(c["model"]["img_resolution"]))),
     "from": Kind("network", "from_net", _from_template, lambda c: int(c["model"]["trunk"]["size"][0]),
-                 lambda m, p, c: onnx_export.recogniser_onnx(m, p, tuple(c["model"]["trunk"]["size"]))),
+                 lambda m, p, c: onnx_export.recogniser_onnx(
+                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c))),
+    "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
+                lambda m, p, c: onnx_export.recogniser_onnx(
+                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq")),
 }
 
 
