@@ -136,6 +136,22 @@ def test_figures_of_a_run(people: Path, cache: Path) -> None:
     json.dumps(result)
 
 
+def test_recognisers_are_compared_on_the_same_resamples(people: Path, cache: Path) -> None:
+    embedded, _, listed, one = run(people)
+    same, worse = standins.Projection("same"), standins.Projection("worse")
+    for view in ("clean", "masked", "opencv"):
+        embedded.vectors["same", view] = embedded.vectors["projection", view]
+        embedded.vectors["worse", view] = -embedded.vectors["projection", view] * np.sign(np.arange(16) - 7.5)
+    judged = benchmark.judge(listed, embedded, [one, same, worse], ["opencv"], seed=0, resamples=100)
+    found = benchmark.between(judged)
+    assert set(found) == {"same - projection", "worse - projection", "worse - same"}
+    none = found["same - projection"]["clean/clean"]["accuracy"]
+    assert (none["value"], none["low"], none["high"]) == (0, 0, 0)  # paired: no noise is left
+    values = [benchmark.summary(j, embedded, ["opencv"])["conditions"]["masked/clean"]["figures"]["auc"]["value"]
+              for j in (judged[2], judged[0])]  # fmt: skip
+    assert found["worse - projection"]["masked/clean"]["auc"]["value"] == pytest.approx(values[0] - values[1])
+
+
 def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) -> None:
     for path in sorted((people / "faces").rglob("*.png")):
         pixels = np.asarray(Image.open(path)).copy()

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "doctor:doctor",
     "export": "export:export",
     "explain": "explain:explain",
+    "convert-faces": "convert_faces:convert_faces",
     "eval-restoration": "eval_restoration:eval_restoration",
     "eval-verification": "eval_verification:eval_verification",
 }

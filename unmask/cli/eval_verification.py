@@ -241,12 +241,12 @@ def _print(facts: dict[str, Any], results: dict[str, Any], restorers: list[str])
 def _write(
     plan: _Plan, options: dict[str, Any], facts: dict[str, Any], results: dict[str, Any], judged: list[Judged]
 ) -> None:
-    from ..evaluation import report, tables
+    from ..evaluation import benchmark, report, tables
     from ..images.write import replace_file
 
     names = [r.name for r in plan.restorers]
     if options["json_file"]:
-        text = json.dumps({**facts, "results": results}, indent=1) + "\n"
+        text = json.dumps({**facts, "results": results, "between": benchmark.between(judged)}, indent=1) + "\n"
         replace_file(Path(options["json_file"]), text.encode())
     if options["csv_file"]:
         replace_file(Path(options["csv_file"]), report.scores_csv(judged).encode())
