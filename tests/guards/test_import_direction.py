@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "recognition": {"errors", "models", "ops", "packs", "weights"},
     "losses": {"errors", "faces", "models", "ops", "recognition", "weights"},
     "data": {"errors", "faces", "images"},
+    "data_convert": {"data", "errors", "faces"},
     "training": {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },

@@ -17,6 +17,8 @@ COMMANDS: dict[str, str] = {
     "models": "models:models",
     "doctor": "doctor:doctor",
     "export": "export:export",
+    "explain": "explain:explain",
+    "convert-faces": "convert_faces:convert_faces",
     "eval-restoration": "eval_restoration:eval_restoration",
     "eval-verification": "eval_verification:eval_verification",
 }

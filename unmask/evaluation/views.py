@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .. import images
 from ..errors import UnmaskError
-from ..faces import align, blend
+from ..faces import align, blend, patches
 from ..faces.detect import Detector
 from ..faces.shape3d import fit_pose
 from ..faces.simulate import Garment, simulate
@@ -29,6 +29,7 @@ from .restoration import Segment
 __all__ = ["CLEAN", "MASKED", "Look", "Studio", "colour_name"]
 
 CLEAN, MASKED = "clean", "masked"
+SIMULATE, OCCLUDE = "simulate", "occlude"  # ways to cover a face, beside the boxes of faces.patches
 MIN_FACE = 10.0  # pixels between the eyes and the mouth; less cannot be aligned
 
 Image = NDArray[np.uint8]
@@ -47,7 +48,8 @@ class Look:
 class Studio:
     """Makes every view of a picture.
 
-    ``masks`` are pictures of the same names with face masks on, or None to simulate them. ``aligned`` is the
+    ``masks`` are pictures of the same names with face masks on, or None to cover the faces here as ``cover`` says:
+    "simulate" face masks, "occlude" by FROM's protocol, or a name of ``patches.BOXES``. ``aligned`` is the
     template that all pictures already have, or None where faces have to be found. With ``points`` "clean" the
     points of the bare face serve for all views. ``segment`` finds the region in crops; where it is None the
     simulator's own is used.
@@ -58,6 +60,7 @@ class Studio:
     restorers: Sequence[FaceRestorer]
     seed: int = 0
     masks: Pictures | None = None
+    cover: str = SIMULATE
     aligned: str | None = None
     points: Literal["detected", "clean"] = "detected"
     segment: Segment | None = None
@@ -128,7 +131,11 @@ class Studio:
         if clean.kps is None:
             return Look(clean.pixels, None, clean.note), None
         rng = np.random.default_rng([self.seed, zlib.crc32(key.encode())])
-        worn = simulate(clean.pixels, clean.kps, rng)
+        if self.cover == SIMULATE:
+            worn = simulate(clean.pixels, clean.kps, rng)
+        else:
+            box = None if self.cover == OCCLUDE else self.cover
+            worn = patches.cover(clean.pixels, clean.kps, rng, box)
         note = {**clean.note, **_garment_note(worn.garment)}
         return Look(worn.image, self._again(worn.image, clean), note), worn.region
 

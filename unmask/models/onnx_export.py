@@ -139,11 +139,19 @@ class _Probabilities(nn.Module):
 
 
 def recogniser_onnx(
-    recogniser: nn.Module, path: str | Path, size: tuple[int, int] = (112, 112), half: bool = True
+    recogniser: nn.Module,
+    path: str | Path,
+    size: tuple[int, int] = (112, 112),
+    half: bool = True,
+    template: str = "arcface",
 ) -> Path:
-    """The recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised."""
+    """A recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised.
+
+    insightface takes square inputs only, and always aligns to ``arcface``; ``template`` is noted in the file for us.
+    """
     free = {name: {0: "n"} for name in ("input", "embedding")}
-    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half)
+    note = {"template": template}
+    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half, note)
 
 
 def generator_onnx(

@@ -49,10 +49,11 @@ def light(x: Tensor, rng: np.random.Generator, strength: float = 0.2) -> Tensor:
 
 def soften(x: Tensor, rng: np.random.Generator, share: float = 0.3, least: float = 0.25) -> Tensor:
     """Make a random share of the batch coarse: shrink to between ``least`` and all of its size, and enlarge again."""
-    size = x.shape[-1]
+    size = x.shape[2:]
     chosen = np.flatnonzero(rng.random(len(x)) < share)
     if len(chosen):
-        small = int(size * rng.uniform(least, 0.9))
+        factor = rng.uniform(least, 0.9)
+        small = [int(side * factor) for side in size]
         part = functional.interpolate(x[chosen], size=small, mode="area")
         x = x.clone()
         x[chosen] = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)

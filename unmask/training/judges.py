@@ -29,7 +29,7 @@ class Judges(nn.Module):
             raise ValueError("an adversary takes pixels, features or both")
         self.pixels = pixels
         self.trunk = [features.network] if features is not None else []  # in a list: frozen, no part of this module
-        self.heads = FeatureDiscriminator(self.trunk[0].channels, width) if self.trunk else None
+        self.heads = FeatureDiscriminator(self.trunk[0].widths, width) if self.trunk else None
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The recogniser's maps of pictures, from the stem's on; gradients flow to the pictures."""

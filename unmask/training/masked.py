@@ -124,12 +124,16 @@ class Drawer:
     def __init__(self, faces: data.FaceSet, bank: Bank) -> None:
         self.faces, self.bank = faces, bank
 
-    def draw(self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0) -> Batch:
-        """``n`` faces, mirrored at random; a share ``grow`` of the regions wider by one pixel, and of two.
+    def draw(
+        self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None
+    ) -> Batch:
+        """``n`` faces (those of ``rows``, if given), mirrored at random; a share ``grow`` of the
+        regions wider by one pixel, and as many by two.
 
         A share ``jitter`` of the faces is shifted, turned and zoomed a little.
         """
-        rows, kinds = rng.integers(0, len(self.faces), n), rng.integers(0, self.bank.variants, n)
+        rows = rng.integers(0, len(self.faces), n) if rows is None else rows
+        kinds = rng.integers(0, self.bank.variants, n)
         flip = rng.random(n) < 0.5
         y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
         drawn, hidden = self.bank.rows(kinds, rows)

@@ -157,17 +157,22 @@ def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
     return (error / wanted.var((0, 2, 3), correction=0).clamp(min=1e-6)).mean()
 
 
-def same_different(embeddings: np.ndarray, people: np.ndarray) -> dict[str, float]:
-    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others."""
+def same_different(
+    embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None
+) -> dict[str, float]:
+    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
+
+    ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
+    pictures, each compared with all other pictures of ``embeddings``.
+    """
     known = people >= 0
     found, people = embeddings[known], people[known]
     if len(found) < 2:
         return {}
-    upper = np.triu_indices(len(found), 1)
-    scores, same = (found @ found.T)[upper], (people[:, None] == people[None])[upper]
+    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
+    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
     if not same.any() or same.all():
         return {}
     threshold = np.quantile(scores[~same], 0.999)
     return {"same": float(scores[same].mean()), "different": float(scores[~same].mean()),
             "tar_at_far_1e-3": float((scores[same] > threshold).mean())}
-
