@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "models": "models:models",
     "doctor": "doctor:doctor",
     "export": "export:export",
+    "serve": "serve:serve",
     "eval-restoration": "eval_restoration:eval_restoration",
     "eval-verification": "eval_verification:eval_verification",
 }
