@@ -40,7 +40,7 @@ $(VENV)/.base: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PY) -m pip install --quiet --editable '.[dev,train]'
+	$(PY) -m pip install --quiet --editable '.[dev,train,web]'
 	@touch $@
 
 demo: $(VENV)/.base

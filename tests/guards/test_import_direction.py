@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
+    "web": {"draft", "errors", "faces", "images", "restore", "result"},
     "unmask": {"errors", "restore", "result"},
     "__main__": {"cli"},
 }  # fmt: skip

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "export": "export:export",
     "explain": "explain:explain",
     "convert-faces": "convert_faces:convert_faces",
+    "serve": "serve:serve",
     "eval-restoration": "eval_restoration:eval_restoration",
     "eval-verification": "eval_verification:eval_verification",
 }
