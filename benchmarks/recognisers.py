@@ -132,7 +132,7 @@ def page(
     parts = [
         "# Recognisers side by side",
         f"{listed['pairs']} pairs of {listed['name']} ({listed['pictures']} pictures), references clean; 95 % "
-        f"intervals by a bootstrap over people. Time: one aligned face, batch of one, "
+        "intervals by a bootstrap over people. Time: one aligned face, batch of one, "
         f"{torch.get_num_threads()} thread(s), "
         f"{platform.processor() or platform.machine()}, {time.strftime('%d %B %Y')}; with unmasking it includes "
         "finding the region.",

@@ -74,10 +74,11 @@ def test_each_stage_trains_its_own_part_alone(data_root: Path, tmp_path: Path) -
 
 
 def test_the_encoder_stage_paints_and_its_layers_are_the_networks(data_root: Path, tmp_path: Path) -> None:
-    task = g2d.build(config(data_root, tmp_path, encoder_steps=60, max_steps=80, lr_encoder=3e-3), CPU)
+    task = g2d.build(config(data_root, tmp_path, encoder_steps=60, max_steps=80, lr_encoder=3e-3, encoder_batch=5), CPU)
     batch = task.batch(np.random.default_rng(0), 0)
     outside = (batch.region == 0).expand_as(batch.x)
     assert float((batch.x - batch.y)[outside].abs().mean()) < 0.05
+    assert len(batch.x) == 5 and len(task.batch(np.random.default_rng(0), 60).x) == 8
     losses = [float(task.step(batch, i)["pixel"]) for i in range(25)]
     assert losses[-1] < 0.8 * losses[0]
     assert task.modules["network"].encoder.stem is task.modules["painter"].encoder.trunk.stem

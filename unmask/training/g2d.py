@@ -72,14 +72,15 @@ class Config(twins.Config):
 
     ``start`` gives the painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty starts
     ICT's layout from nothing, and an unmasker of the shape ``painter``. The first ``encoder_steps`` are the encoder's
-    stage, the next ``reformer_steps`` the reformer's, the rest the classifier's. The angles use the first
-    ``angle_faces`` faces of a batch.
+    stage (``encoder_batch`` faces each, 0 for ``batch_size``: painting costs much more), the next ``reformer_steps``
+    the reformer's, the rest the classifier's. The angles use the first ``angle_faces`` faces of a batch.
     """
 
     model: Network = Network()
     start: str = ""
     painter: unmasker.Network = unmasker.Network()
     encoder_steps: int = 0
+    encoder_batch: int = 0
     reformer_steps: int = 1000
     lr_encoder: float = 1e-4
     lr: float = 2e-3
@@ -193,7 +194,7 @@ def _optimisers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimize
 
 def _draw(drawer: masked.Drawer, faces: twins.Twins, config: Config, rng: np.random.Generator, bare: bool) -> Batch:
     """A batch; with ``bare`` (the encoder's stage) every face is masked and none is augmented, so that x fits y."""
-    n = config.batch_size
+    n = (config.encoder_batch or config.batch_size) if bare else config.batch_size
     rows = rng.integers(0, len(faces.faces), n)
     drawn = drawer.draw(rng, n, config.grow, rows=rows)
     x, region = drawn.x, drawn.region
