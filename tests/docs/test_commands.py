@@ -48,6 +48,7 @@ def shell(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     return here, os.environ | extra
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNABLE, ids=named)
 def test_marked_blocks_run(page: Path, shell: tuple[Path, dict[str, str]]) -> None:
     here, env = shell
