@@ -15,6 +15,7 @@ from torch import Tensor
 from . import images
 from .errors import NoMaskError, UnmaskError, UsageError
 from .faces import align
+from .faces.blend import Painted
 from .result import RestoredFace
 
 MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
@@ -34,7 +35,7 @@ class Draft:
         hidden: their regions [N,1,S,S] in [0,1]; None until segmented.
         scores: their garment scores [N]; None where the region was given.
         worn: which of the crops wear a face mask, once :meth:`settle` knows.
-        whole: the faces as the model sees them, uint8 [M,S,S,3], one for each of ``worn``.
+        painted: the restored faces, one row for each of ``worn``.
         error: why nothing of this photo can be restored.
     """
 
@@ -48,7 +49,7 @@ class Draft:
     hidden: Tensor | None = None
     scores: Tensor | None = None
     worn: Sequence[int] = ()
-    whole: NDArray[np.uint8] | None = None
+    painted: Painted | None = None
     error: UnmaskError | None = None
 
     def settle(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UsageError
+from .faces.blend import Fill
 
 VARIANTS = 24  # inputs with more of the face hidden, from whose codes the doubt is measured
 REACH = 2.0  # length of a step from the one guess, in standard deviations of those codes
@@ -18,7 +18,6 @@ DRAWN = 3  # candidates for each sample that is kept
 TINT = 0.25  # share of a difference in colour that is kept; shapes and shades are kept whole
 CELL = 8  # differences that are smooth over an eighth of the crop are light, not a face, and are dropped
 
-Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 Skips = dict[int, Tensor]
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from . import __version__, guesses, images, weights
 from .draft import Draft, choose, given_region
 from .errors import NoFaceError, UnmaskError, UsageError
-from .faces import align, blend
-from .guesses import Fill
+from .faces import align, blend, tone
+from .faces.blend import Fill
 from .result import Restored, RestoredFace, give_back, target_of
 
 if TYPE_CHECKING:
@@ -219,31 +219,30 @@ class Restorer:
         if not worn:
             return
         x = torch.stack([draft.x[i] for draft, i in worn])
-        painted = blend.grown(torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None]))
-        guess = self.unmask(x, painted, seed)
-        whole = blend.as_colourful(x, guess)
-        seen = blend.composite(x, whole, painted)
-        drifts, crops, pictures = self._drift(x, seen), images.to_uint8(seen), images.to_uint8(whole)
+        hidden = torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None])
+        painted = blend.paint(x, hidden, lambda crops, wide: self.unmask(crops, wide, seed))
+        drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
         for k, (draft, i) in enumerate(worn):
             face = draft.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
-            fill, (a, b, c) = guesses.seeded(self.fill, seed), (t.to(self.device) for t in (x, painted, guess))
-            parts = guesses.several(fill, a, b, c, samples, seed)
-            _share_out([draft.chosen[i] for draft, i in worn], x, painted, parts.cpu())
+            a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
+            parts = guesses.several(guesses.seeded(self.fill, seed), a, b, c, samples, seed)
+            _share_out([draft.chosen[i] for draft, i in worn], x, painted.region, parts.cpu())
         first = 0
         for draft in drafts:
-            draft.whole = pictures[first : first + len(draft.worn)]
+            rows = slice(first, first + len(draft.worn))
+            draft.painted = blend.Painted(painted.whole[rows], painted.seen[rows], painted.region[rows])
             first += len(draft.worn)
 
     def finish(self, draft: Draft, seed: int = 0) -> Restored:
         """The last step: paste what was guessed into the photo and write it where it goes; raises the draft's error."""
         if draft.error is not None:
             raise draft.error
-        assert draft.hidden is not None and draft.whole is not None
-        pixels, painted = draft.photo.pixels, blend.grown(draft.hidden)
-        for i, crop in zip(draft.worn, draft.whole, strict=True):
-            pixels = blend.paste(pixels, crop, painted[i, 0].numpy(), draft.matrices[i], seed=seed)
+        assert draft.painted is not None
+        pixels = draft.photo.pixels
+        for row, i in enumerate(draft.worn):
+            pixels = draft.painted.onto(pixels, row, draft.matrices[i], seed, exact=draft.scores is None)
         note = self._note(draft.faces)
         image = give_back(draft.image, draft.target, draft.photo, pixels, note)
         return Restored(image, draft.faces, note, draft.photo.pixels, pixels)
@@ -310,7 +309,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def _share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
     """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
-    wholes = [blend.as_colourful(x, one) for one in drawn]
+    wholes = [tone.as_colourful(x, one) for one in drawn]
     shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
     whole = np.stack([images.to_uint8(one) for one in wholes])
     for k, face in enumerate(faces):

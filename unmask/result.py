@@ -117,7 +117,8 @@ class Restored:
                 if face.whole is None or not 0 <= k < len(face.whole):
                     raise UsageError(f"there is no sample {k}; ask restore for more samples")
                 painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
-                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix)
+                cover = face.garment_score is not None  # a region that somebody drew is kept to
+                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, cover=cover).pixels
         return pixels
 
     def summary(self) -> str:

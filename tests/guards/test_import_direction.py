@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
     "result": {"errors", "faces", "images"},
-    "guesses": {"errors"},
+    "guesses": {"errors", "faces"},
     "draft": {"errors", "faces", "images", "result"},
     "restore": {
         "draft", "errors", "faces", "guesses", "images", "models", "recognition", "result", "weights",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,11 +80,8 @@ class Assessor:
         self.of_pairs = pair_weights(self.weights, self.identity[self.a], self.identity[self.b])
         self.of_genuine = self.of_pairs[:, self.issame]
 
-    def assess(self, condition: Condition, probe: Vectors, reference: Vectors, deployed: float | None) -> Assessment:
-        """All figures of one condition from embeddings [N,D] of the list's pictures.
-
-        ``deployed`` is the threshold of a system set up on clean pairs, None where it is not known yet.
-        """
+    def assess(self, condition: Condition, probe: Vectors, reference: Vectors) -> Assessment:
+        """The figures of one condition from embeddings [N,D] of the list's pictures, less those of :meth:`deploy`."""
         scores = (probe[self.b] * reference[self.a]).sum(1).astype(np.float64)
         accuracy, right = verification.accuracy(scores, self.issame, self.folds, self.of_pairs)
         figures = {
@@ -93,7 +90,7 @@ class Assessor:
             "eer": _estimate(verification.eer(scores, self.issame, self.of_pairs)),
             "d_prime": _estimate(verification.d_prime(scores, self.issame, self.of_pairs)),
         }
-        crossing, thresholds, totals = None, {}, None
+        crossing, thresholds = None, {}
         if self.pairs.people_known:
             symmetric = condition.probe == condition.reference
             crossing = cross_scores(probe, reference, self.identity, symmetric)
@@ -102,14 +99,16 @@ class Assessor:
                 thresholds[far] = crossing.threshold(far)
                 if np.isfinite(thresholds[far]):
                     figures[f"tar@{far:g}"] = self._tar(scores, crossing.thresholds(far, self.weights, totals))
-        if deployed is not None:
-            fixed = verification.fixed_threshold(scores, self.issame, deployed, self.of_pairs)
-            figures["false_reject"] = _estimate(fixed.false_reject)
-            wrong = crossing.far(deployed, self.weights, totals) if crossing is not None else fixed.false_accept
-            figures["false_accept"] = _estimate(wrong)
         tars = {far: verification.tar_at_far(scores, self.issame, far) for far in LIST_FARS}
         impostors = crossing.total if crossing is not None else 0
         return Assessment(condition, scores, right, figures, thresholds, tars, impostors, crossing)
+
+    def deploy(self, one: Assessment, threshold: float) -> Assessment:
+        """The same with false rejects and false accepts at the threshold of a system set up on clean pairs."""
+        fixed = verification.fixed_threshold(one.scores, self.issame, threshold, self.of_pairs)
+        accepted = fixed.false_accept if one.crossing is None else one.crossing.far(threshold, self.weights)
+        added = {"false_reject": _estimate(fixed.false_reject), "false_accept": _estimate(accepted)}
+        return replace(one, figures={**one.figures, **added})
 
     def deployed_threshold(self, clean: Assessment) -> float:
         """The threshold that clean pairs would set: FAR 1e-3 over all people, or 1e-2 over the list's own

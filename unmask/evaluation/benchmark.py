@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..recognition import Recognizer
 from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast
@@ -47,16 +49,19 @@ def judge(
     found = []
     for recogniser in recognisers:
         vectors = {view: embedded.vectors[recogniser.name, view] for view in (CLEAN, MASKED, *restorers)}
-        clean = assessor.assess(Condition(CLEAN, CLEAN), vectors[CLEAN], vectors[CLEAN], None)
-        deployed = assessor.deployed_threshold(clean)
-        known = bool(np.isfinite(deployed))  # too few pairs set no threshold
+
+        def assess(condition: Condition, vectors: dict[str, Any] = vectors) -> Assessment:
+            return assessor.assess(condition, vectors[condition.probe], vectors[condition.reference])
+
         every = {}
-        for condition in conditions(restorers):
-            every[condition.name] = assessor.assess(
-                condition, vectors[condition.probe], vectors[condition.reference], deployed if known else None
-            )
-            if progress is not None:
-                progress(1)
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for one in pool.map(assess, conditions(restorers)):
+                every[one.condition.name] = one
+                if progress is not None:
+                    progress(1)
+        deployed = assessor.deployed_threshold(every[Condition(CLEAN, CLEAN).name])
+        if np.isfinite(deployed):  # too few pairs set no threshold
+            every = {name: assessor.deploy(one, deployed) for name, one in every.items()}
         found.append(Judged(recogniser, assessor, every, deployed))
     return found
 

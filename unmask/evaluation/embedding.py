@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .. import images
@@ -18,8 +21,11 @@ from .views import CLEAN, MASKED, SIMULATE, Look, Studio
 
 __all__ = ["Embedded", "embed"]
 
-BATCH = 32
+BATCH = 8  # pictures: what a network makes of so few stays in a processor's cache
 SAVE_EVERY = 512  # pictures
+
+# recogniser, view, and for each picture its embedding (None without a face) and a note
+_Found = tuple[str, str, list[NDArray[np.float32] | None], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -57,28 +63,53 @@ def embed(
         for view in studio.views()
     }
     ids = {key: _identity(studio, key) for key in keys}
-    computed = since = 0
-    for start in range(0, len(keys), BATCH):
-        batch = list(keys[start : start + BATCH])
-        todo = [key for key in batch if any(ids[key] not in store for store in stores.values())]
-        if todo:
-            wanted = [
-                v for v in studio.views() if any(ids[k] not in stores[r.name, v] for r in recognisers for k in todo)
-            ]
-            looks = studio.shoot(todo, wanted)
-            for (name, view), store in stores.items():
-                if view in looks:
-                    recogniser = next(r for r in recognisers if r.name == name)
-                    _embed_looks(recogniser, looks[view], [ids[k] for k in todo], store)
-            computed += len(todo)
-            since += len(todo)
+    todo = [key for key in keys if any(ids[key] not in store for store in stores.values())]
+    if progress is not None:
+        progress(len(keys) - len(todo))
+    views = [v for v in studio.views() if any(ids[k] not in stores[r.name, v] for r in recognisers for k in todo)]
+
+    def work(batch: Sequence[str]) -> list[_Found]:
+        looks = studio.shoot(batch, views)
+        return [_embed_looks(r, view, looks[view]) for r in recognisers for view in views]
+
+    since = 0
+    for batch, found in _side_by_side(work, [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)]):
+        for name, view, vectors, notes in found:
+            for key, vector, note in zip(batch, vectors, notes, strict=True):
+                stores[name, view].put(ids[key], vector, note)
+        since += len(batch)
         if since >= SAVE_EVERY:
             _save(stores)
             since = 0
         if progress is not None:
             progress(len(batch))
     _save(stores)
-    return _collect(studio, list(keys), recognisers, ids, stores, computed)
+    return _collect(list(keys), recognisers, ids, stores, len(todo))
+
+
+def _side_by_side(
+    work: Callable[[Sequence[str]], list[_Found]], batches: Sequence[Sequence[str]]
+) -> Iterator[tuple[Sequence[str], list[_Found]]]:
+    """Batches and what was made of them, in order, a few at once.
+
+    As many threads work as torch would use, each on a batch of its own and alone in it: small operations hardly
+    gain from several threads, and lose much where these wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            ahead: deque[tuple[Sequence[str], Future[list[_Found]]]] = deque()
+            for batch in batches:
+                ahead.append((batch, pool.submit(work, batch)))
+                if len(ahead) > 2 * threads:
+                    yield ahead[0][0], ahead[0][1].result()
+                    ahead.popleft()
+            while ahead:
+                yield ahead[0][0], ahead[0][1].result()
+                ahead.popleft()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _way(studio: Studio, view: str, recogniser: Recognizer, fingerprints: dict[str, str]) -> str:
@@ -99,7 +130,7 @@ def _way(studio: Studio, view: str, recogniser: Recognizer, fingerprints: dict[s
         parts += [restorer.fingerprint, studio.segment is None, fingerprints.get("segmenter")]
         files += [*(package / "models").glob("*.py"), *(package / "ops").glob("*.py")]
     elif view == MASKED:
-        unused = {"blend.py", "segment.py"} | ({"occluders.py"} if studio.cover == SIMULATE else set())
+        unused = {"blend.py", "tone.py", "segment.py"} | ({"occluders.py"} if studio.cover == SIMULATE else set())
         files = [file for file in files if file.name not in unused]
     return content(source_hash(files), *parts)
 
@@ -115,15 +146,15 @@ def _identity(studio: Studio, key: str) -> str:
     return content(*parts)
 
 
-def _embed_looks(recogniser: Recognizer, looks: Sequence[Look], ids: Sequence[str], store: Store) -> None:
+def _embed_looks(recogniser: Recognizer, view: str, looks: Sequence[Look]) -> _Found:
     there = [(i, look.pixels, look.kps) for i, look in enumerate(looks) if look.kps is not None]
-    vectors: dict[int, NDArray[np.float32]] = {}
+    vectors: list[NDArray[np.float32] | None] = [None] * len(looks)
     if there:
         crops = [align.crop_face(p, kps, recogniser.template, recogniser.size)[0] for _, p, kps in there]
         found = recogniser.embed(images.to_tensor(np.stack(crops))).detach().cpu().numpy()
-        vectors = dict(zip([i for i, _, _ in there], found, strict=True))
-    for i, (look, key) in enumerate(zip(looks, ids, strict=True)):
-        store.put(key, vectors.get(i), look.note)
+        for (i, _, _), vector in zip(there, found, strict=True):
+            vectors[i] = vector
+    return recogniser.name, view, vectors, [look.note for look in looks]
 
 
 def _save(stores: dict[tuple[str, str], Store]) -> None:
@@ -132,7 +163,6 @@ def _save(stores: dict[tuple[str, str], Store]) -> None:
 
 
 def _collect(
-    studio: Studio,
     keys: list[str],
     recognisers: Sequence[Recognizer],
     ids: dict[str, str],

@@ -27,6 +27,7 @@ __all__ = ["COLUMNS", "Faces", "Results", "Segment", "evaluate", "held_out", "ro
 
 BATCH = 32
 SHEET_ROWS = 12
+WHOLE = np.eye(2, 3)  # a crop is its own photo
 # figure -> (heading, digits); the order of the tables
 COLUMNS = {
     "psnr": ("PSNR dB", 2),
@@ -109,6 +110,7 @@ def evaluate(
         part = slice(start, min(start + BATCH, len(faces)))
         y = images.to_tensor(faces.images[part])
         x, region = _mask(faces, part, seed, groups)
+        worn = images.to_uint8(x)
         covered.append(quality.coverage(region))
         given = region if segment is None else segment(x)
         overlap.append(_iou(given, region))
@@ -117,10 +119,9 @@ def evaluate(
         pictures = [x, region.expand(-1, 3, -1, -1) * 2 - 1]
         for restorer in restorers:
             began = time.perf_counter()
-            y_hat = restorer(x, given)
+            painted = blend.paint(x, given, restorer)
             seconds[restorer.name] += time.perf_counter() - began
-            pasted = x if y_hat is x else blend.composite(x, y_hat, given)
-            pasted = ((pasted.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+            pasted = images.to_tensor(np.stack([painted.onto(photo, i, WHOLE) for i, photo in enumerate(worn)]))
             features[restorer.name].append(to_judge(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
             for name, value in found.items():

@@ -7,8 +7,7 @@ again, and the region is what the segmenter finds, unless the true points or the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -71,9 +70,9 @@ class Studio:
 
     def shoot(self, keys: Sequence[str], wanted: Sequence[str]) -> dict[str, list[Look]]:
         """The wanted views of some pictures, in the order of the keys."""
-        out = {CLEAN: _each(self._clean, keys)}
+        out = {CLEAN: [self._clean(key) for key in keys]}
         if any(view != CLEAN for view in wanted):
-            covered = _each(self._masked, keys, out[CLEAN])
+            covered = [self._masked(key, clean) for key, clean in zip(keys, out[CLEAN], strict=True)]
             out[MASKED] = [look for look, _ in covered]
             for restorer in self.restorers:
                 if restorer.name in wanted:
@@ -167,22 +166,11 @@ class Studio:
                 if r is not None
             ]
             region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
-        filled = blend.composite(x, restorer(x, region), region).clamp(-1, 1)
-
-        def put_back(i: int, crop: Image, hidden: NDArray[np.float32], m: NDArray[np.float64]) -> Look:
-            pixels = blend.paste(out[i].pixels, crop, hidden, m)
-            return replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
-
-        done = _each(put_back, there, images.to_uint8(filled), region[:, 0].numpy(), matrices)
-        for i, look in zip(there, done, strict=True):
-            out[i] = look
+        painted = blend.paint(x, region, restorer)
+        for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
+            pixels = painted.onto(out[i].pixels, row, matrix)
+            out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
-
-
-def _each(make: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
-    """One result a row, on as many threads as torch uses."""
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(make, *columns))
 
 
 def _garment_note(garment: Garment | None) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Colour and grain of a restored crop brought to those of its photo."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+
+COLOURLESS = (0.03, 0.12)  # spread of colours in a black-and-white photo, and in the palest of coloured ones
+RING = 0.10  # of the crop size: width of the ring in which colours are compared
+_GAP = 0.02  # of the crop size: how far the ring keeps from the region, where shadow and remains of a mask lie
+_GRID = 32  # the colour offset is smooth, it is found at this size
+_SPREADS = (8.0, 4.0, 2.0)  # in cells of that grid, coarse to fine
+_HOLD = 0.5  # how much trust a finer offset needs to be believed over the coarser one
+_LEVELS = 10.0  # differences (in levels of 255) well beyond this count as another object, not another tint
+_SKIN = 40.0  # levels: pixels further than this from what is painted say little about its tint
+_LIMITS = (48.0, 32.0, 32.0)  # of the offset in luma and in the two differences of colour
+_GRAIN = 0.35  # share of the missing grain that is added: all of it looks like sand where hair or cloth is near
+_MAX_GRAIN = 1.6
+LUMA = (0.299, 0.587, 0.114)
+# luma and two differences of colour (ITU-R BT.601), in which errors of light and of tint are nearly independent
+OPPONENT = np.array([LUMA, (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)], np.float32)
+_BACK = np.linalg.inv(OPPONENT).astype(np.float32)
+
+
+def as_colourful(seen: Tensor, whole: Tensor) -> Tensor:
+    """Restored faces with no more colour than the photo has: none in black-and-white or toned ones.
+
+    Args:
+        seen, whole: ``[N, 3, S, S]`` in [-1, 1], the crops of the photo and the restored faces.
+    """
+    red, green, blue = seen.unbind(1)
+    variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
+    low, high = COLOURLESS
+    keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
+    luma = (whole * whole.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return luma + keep * (whole - luma)
+
+
+def garment_share(seen: Floats, restored: Floats, region: NDArray[Any]) -> tuple[Floats, Floats]:
+    """How much of the face mask's colour each pixel holds, and how far that explains it.
+
+    With the garment's colour ``g`` (that seen under the region, spread outwards), a pixel that is a mixture
+    of bare face and garment obeys ``seen - restored = a (g - restored)``.
+
+    Args:
+        seen, restored: float32 ``[S, S, 3]``, levels 0 to 255.
+        region: ``[S, S]`` in [0, 1].
+
+    Returns:
+        ``a`` by least squares and the length of what is left, float32 ``[S, S]`` each, levels of 255 for the second;
+        ``a`` is zero where garment and face have one colour.
+    """
+    hidden = np.asarray(region > 0.5, np.float32)
+    weight, worn = _shrunk(hidden), _shrunk(seen * hidden[:, :, None])
+    mean = worn.sum((0, 1)) / max(float(weight.sum()), 1e-3)  # where nothing is near
+    near = (_blurred(worn, 1.5) + 1e-3 * mean) / (_blurred(weight, 1.5)[:, :, None] + 1e-3)
+    colour = _enlarged(near, region.shape)
+    towards, there = colour - restored, seen - restored
+    length = (towards * towards).sum(2)
+    share = np.where(length > 900, (there * towards).sum(2) / np.maximum(length, 1), 0)
+    left = np.sqrt(np.maximum((there * there).sum(2) - share.clip(0, 1) ** 2 * length, 0))
+    return share.astype(np.float32), left.astype(np.float32)
+
+
+def ramp(values: Floats, low: float, high: float) -> Floats:
+    """0 up to ``low``, 1 from ``high``, smooth between."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def colour_offset(
+    seen: Floats,
+    restored: Floats,
+    region: NDArray[Any],
+    inside: NDArray[Any] | None = None,
+    levels: float = _LEVELS,
+) -> Floats:
+    """The smooth tint by which a restored crop differs from what is seen around the region.
+
+    Both pictures show the pixels around the region. Their differences there are averaged by ever narrower
+    Gaussians, from the whole ring down to its parts, each held to the coarser one where it rests on little. What
+    is no tint has little say: remains of the face mask (:func:`garment_share`), colours unlike those that are
+    painted (hair, cloth, background), and what disagrees with its surroundings.
+
+    Args:
+        seen, restored: float32 ``[S, S, 3]``, levels 0 to 255, the aligned photo and the restored crop.
+        region: ``[S, S]`` in [0, 1].
+        inside: bool ``[S, S]``, what of the crop lies in the photo; all if None.
+
+    Returns:
+        what has to be added to ``restored``, float32 ``[S, S, 3]``, zero where nothing can be compared.
+    """
+    size, hidden = region.shape[0], region > 0.5
+    nothing = np.zeros_like(restored, dtype=np.float32)
+    if not hidden.any():
+        return nothing
+    away = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 5)
+    ring = (away > _GAP * size) & (away <= (_GAP + RING) * size)
+    if inside is not None:
+        ring &= inside
+    if ring.sum() < 12 * (size / 128) ** 2:
+        return nothing
+    share, _ = garment_share(seen, restored, region)
+    share = share - max(float(np.median(share[ring])), 0)  # what most of the ring has is tint, not remains
+    unlike = np.square(restored - np.median(restored[hidden], axis=0)).sum(2)
+    weight = np.asarray(ring * (1 - ramp(share, 0.08, 0.35)) * np.exp(-unlike / (2 * _SKIN**2)), np.float32)
+    trust = _shrunk(weight)
+    if (trust > 0.05).sum() < 4:
+        return nothing
+    weighted = _shrunk(((seen - restored) @ OPPONENT.T) * weight[:, :, None])
+    difference = np.asarray(weighted / np.maximum(trust, 1e-3)[:, :, None], np.float32)
+    offset = np.asarray(np.median(difference[trust > 0.05], axis=0), np.float32)
+    for _ in range(3):  # reweighted: what disagrees with the offset loses its say
+        misfit = np.square(difference - offset).sum(2)
+        offset = _spread(difference, np.asarray(trust / (1 + misfit / levels**2) ** 2, np.float32))
+    limits = np.array(_LIMITS, np.float32)
+    return _enlarged(np.asarray(np.clip(offset, -limits, limits) @ _BACK.T, np.float32), region.shape)
+
+
+def _spread(values: Floats, trust: Floats) -> Floats:
+    """Values ``[h, w, C]`` known where trusted, carried everywhere, coarse to fine."""
+    weighted = values * trust[:, :, None]
+    out = np.broadcast_to(weighted.sum((0, 1)) / (trust.sum() + 1), values.shape)
+    for width in _SPREADS:
+        out = (_blurred(weighted, width) + _HOLD * out) / (_blurred(trust, width)[:, :, None] + _HOLD)
+    return np.asarray(out, np.float32)
+
+
+def _blurred(values: Floats, sigma: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _shrunk(values: NDArray[Any]) -> Floats:
+    small = cv2.resize(np.asarray(values, np.float32), (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
+
+
+def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
+    return np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _bands(grey: Floats) -> list[Floats]:
+    """Detail of about one and about two pixels."""
+    fine = cv2.GaussianBlur(grey, (0, 0), 0.8)
+    coarse = cv2.GaussianBlur(grey, (0, 0), 1.6)
+    return [grey - fine, fine - coarse]
+
+
+def _power(band: Floats, where: NDArray[np.bool_]) -> float:
+    """Power of the noise: that of the flatter places, where there is little else."""
+    local = cv2.boxFilter(band * band, -1, (7, 7))[where]
+    return float(np.percentile(local, 30)) if len(local) >= 64 else 0.0
+
+
+def grain(photo: Floats, patch: Floats, around: NDArray[np.bool_], inside: NDArray[np.bool_], seed: int) -> Floats:
+    """Noise that brings a patch nearer to the grain of the photo around it, band by band.
+
+    Args:
+        photo, patch: float32 ``[h, w, 3]``, levels 0 to 255.
+        around, inside: bool ``[h, w]``, where the photo and where the patch shows.
+
+    Returns:
+        float32 ``[h, w, 1]``, to be added to the patch; the same for the same seed.
+    """
+    weights = np.array(LUMA, np.float32)
+    noise = np.random.default_rng(seed).normal(size=photo.shape[:2]).astype(np.float32)
+    out = np.zeros(photo.shape[:2], np.float32)
+    bands = zip(_bands(photo @ weights), _bands(patch @ weights), _bands(noise), strict=True)
+    for there, here, fresh in bands:
+        missing = _power(there, around) - _power(here, inside)
+        if missing > 0:
+            out += fresh * (min(_GRAIN * math.sqrt(missing), _MAX_GRAIN) / max(float(fresh.std()), 1e-6))
+    return out[:, :, None]
