@@ -29,7 +29,7 @@ def test_one_photo(run: Run, make: Make) -> None:
     assert (code, err) == (0, "")
     assert out == f"{photo} -> {target}  (1 face restored)\n"
     before, after = images.read(photo).pixels, images.read(target).pixels
-    assert after.shape == before.shape and (before != after).any() and np.array_equal(before[:40], after[:40])
+    assert after.shape == before.shape and (before != after).any() and np.array_equal(before[:36], after[:36])
     note = images.read_note(target.read_bytes())
     assert "guess" in note["statement"] and note["software"].startswith("unmask ")
 
