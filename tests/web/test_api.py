@@ -234,11 +234,18 @@ def test_an_error_of_ours_is_no_stack_trace(serve: Serve, restorer: Restorer) ->
     ({"host": "[::1]:8000"}, 200),
     ({"origin": "http://evil.example"}, 403),
     ({"origin": "null"}, 403),
+    ({"origin": "http://[::1"}, 403),
     ({"sec-fetch-site": "cross-site"}, 403),
+    ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),  # somebody followed a link
     ({"origin": "http://127.0.0.1", "sec-fetch-site": "same-origin"}, 200),
 ])  # fmt: skip
 def test_other_sites_get_nothing(serve: Serve, headers: dict[str, str], status: int) -> None:
     assert serve().get("/api/health", headers=headers).status_code == status
+
+
+def test_a_form_of_another_site_is_no_link(serve: Serve) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert serve().post("/api/restore", files={"image": encoded()}, headers=headers).status_code == 403
 
 
 def test_a_service_for_others_answers_to_any_name(serve: Serve) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -45,17 +45,19 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refusal(headers)
+        refusal = self._refusal(scope["method"], headers)
         if refusal is not None:
             await _answer(strict, *refusal)
             return
         await self.app(scope, self._counted(receive), strict)
 
-    def _refusal(self, headers: Headers) -> tuple[int, str] | None:
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host, origin, length = headers.get("host", ""), headers.get("origin"), headers.get("content-length", "0")
-        if self.hosts and _name(f"//{host}") not in self.hosts:
+        if self.hosts and _split(f"//{host}").hostname not in self.hosts:
             return 403, f"this service is not called {host!r}; open it as http://127.0.0.1"
-        if headers.get("sec-fetch-site") == "cross-site" or (origin is not None and urlsplit(origin).netloc != host):
+        followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to the page
+        strange = headers.get("sec-fetch-site") == "cross-site" and not followed
+        if strange or (origin is not None and _split(origin).netloc != host):
             return 403, "requests from other sites are refused; open the page of this service"
         if length.isdecimal() and int(length) > self.max_bytes:
             return 413, self._too_large()
@@ -79,11 +81,12 @@ class Guard:
         return f"the upload exceeds {self.max_bytes / 1024**2:g} MB; make the photo smaller first"
 
 
-def _name(url: str) -> str | None:
+def _split(url: str) -> SplitResult:
+    """The parts of an address; those of none where it makes no sense."""
     try:
-        return urlsplit(url).hostname
+        return urlsplit(url)
     except ValueError:
-        return None
+        return urlsplit("")
 
 
 async def _answer(send: Send, status: int, detail: str) -> None:
