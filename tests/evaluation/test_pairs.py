@@ -83,6 +83,17 @@ def test_many_faults_are_counted(tmp_path: Path, folder: Folder) -> None:
         pairs.read(write(tmp_path, text), folder)
 
 
+def test_lfw_lines_without_a_header_in_any_order(tmp_path: Path, folder: Folder) -> None:
+    text = "Ann_Lee 1 Bo_Ek 3\nAnn_Lee 1 2\n\nCy_Fox 2 Di_Moe 1\nCy_Fox 1 3\n"
+    found = pairs.read(write(tmp_path, text), folder)
+    assert [(p.issame, p.line) for p in found.pairs] == [(False, 1), (True, 2), (False, 4), (True, 5)]
+    assert found.people_known and [p.fold for p in found.pairs] == [0, 0, 5, 5]
+    with pytest.raises(UnmaskError, match="line 2: 'Ann_Lee 1' is neither 'name i j' nor"):
+        pairs.read(write(tmp_path, text.replace("Ann_Lee 1 2", "Ann_Lee 1")), folder)
+    with pytest.raises(UnmaskError, match="line 5: unknown person Zoe"):
+        pairs.read(write(tmp_path, text.replace("Cy_Fox 1 3", "Zoe 1 3")), folder)
+
+
 CSV = (
     "path_a,path_b,issame\nAnn_Lee/Ann_Lee_0001.jpg,Ann_Lee/Ann_Lee_0002.jpg,1\n"
     "Ann_Lee/Ann_Lee_0001,Bo_Ek/Bo_Ek_0003.jpg,false\n"
@@ -159,8 +170,19 @@ def test_cfp(tmp_path: Path) -> None:
     found = pairs.read(protocol / "Split" / "FP", source)
     assert len(found.pairs) == 8 and found.people_known and {p.fold for p in found.pairs} == {0, 1}
     assert found.pairs[0].a.endswith("001/frontal/01.jpg") and found.pairs[0].b.endswith("001/profile/01.jpg")
-    (protocol / "Split" / "FP" / "01" / "same.txt").write_text("1,9\n", encoding="utf-8")
-    with pytest.raises(UnmaskError, match="line 1: '1,9' is not"):
+    for text, said in (
+        ("1,9\n", "line 1: '1,9' is not"),
+        ("1,1\n\n1,1\n", "same.txt: line 3: repeats line 1"),
+        ("1,1\n1\n", "line 2: '1' is not"),
+    ):
+        (protocol / "Split" / "FP" / "01" / "same.txt").write_text(text, encoding="utf-8")
+        with pytest.raises(UnmaskError, match=said):
+            pairs.read(protocol / "Split" / "FP", source)
+    (protocol / "Split" / "FP" / "01" / "same.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UnmaskError, match=r"same\.txt: cannot be read as text"):
+        pairs.read(protocol / "Split" / "FP", source)
+    (protocol / "Pair_list_P.txt").write_text("1 a.jpg\none b.jpg\n", encoding="utf-8")
+    with pytest.raises(UnmaskError, match=r"Pair_list_P\.txt: line 2: 'one b.jpg' is not 'number path'"):
         pairs.read(protocol / "Split" / "FP", source)
     with pytest.raises(UnmaskError, match="no folds"):
         pairs.read(protocol, source)

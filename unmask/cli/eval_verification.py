@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.baselines import FaceRestorer
     from ..evaluation.benchmark import Judged
+    from ..evaluation.embedding import Embedded
     from ..evaluation.pairlist import PairList
     from ..evaluation.pictures import Pictures
     from ..evaluation.restoration import Segment
@@ -119,9 +120,9 @@ def eval_verification(**options: Any) -> None:
             plan.pairs, embedded, plan.recognisers, names, options["seed"], options["resamples"], bar.update
         )
     results = {one.recogniser.name: benchmark.summary(one, embedded, names) for one in judged}
-    facts = _facts(plan, options)
+    facts = _facts(plan, options, embedded, results)
     _print(facts, results, names)
-    _write(plan, options, facts, results, judged)
+    _write(plan, options, facts, results, judged, embedded)
 
 
 def _plan(options: dict[str, Any]) -> _Plan:
@@ -180,9 +181,11 @@ def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     return segment
 
 
-def _facts(plan: _Plan, options: dict[str, Any]) -> dict[str, Any]:
+def _facts(
+    plan: _Plan, options: dict[str, Any], embedded: Embedded, results: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """What was run, on what, by what: enough to repeat it."""
-    from ..evaluation import linear_map, tables
+    from ..evaluation import linear_map, report, tables
 
     trained = [
         Path(name).stem if name.endswith((".onnx", ".safetensors")) else name for name in options["trained_with"]
@@ -196,10 +199,9 @@ def _facts(plan: _Plan, options: dict[str, Any]) -> dict[str, Any]:
         for r in plan.recognisers
     }
     fair = next((r.name for r in plan.recognisers if r.name.removeprefix(f"{linear_map.NAME}:") not in trained), None)
-    headline = f"Headline: {fair}." if fair else "No headline: every recogniser here was part of a restorer's loss."
     people = len(set(plan.pairs.identity.values()))
     return {
-        "headline": headline,
+        "headline": report.headline(fair, results, [r.name for r in plan.restorers]),
         "headline_recogniser": fair,
         "relations": relations,
         "pairs": {
@@ -208,6 +210,7 @@ def _facts(plan: _Plan, options: dict[str, Any]) -> dict[str, Any]:
             "pairs": len(plan.pairs.pairs),
             "pictures": len(plan.pairs.pictures),
             "people": people if plan.pairs.people_known else None,
+            "pictures_sha256": embedded.sha256,
         },
         "recognisers": {r.name: r.fingerprint for r in plan.recognisers},
         "restorers": {r.name: r.fingerprint for r in plan.restorers},
@@ -234,9 +237,14 @@ def _print(facts: dict[str, Any], results: dict[str, Any], restorers: list[str])
 
 
 def _write(
-    plan: _Plan, options: dict[str, Any], facts: dict[str, Any], results: dict[str, Any], judged: list[Judged]
+    plan: _Plan,
+    options: dict[str, Any],
+    facts: dict[str, Any],
+    results: dict[str, Any],
+    judged: list[Judged],
+    embedded: Embedded,
 ) -> None:
-    from ..evaluation import benchmark, report, tables
+    from ..evaluation import benchmark, page, report, tables
     from ..images.write import replace_file
 
     names = [r.name for r in plan.restorers]
@@ -244,18 +252,19 @@ def _write(
         text = json.dumps({**facts, "results": results, "between": benchmark.between(judged)}, indent=1) + "\n"
         replace_file(Path(options["json_file"]), text.encode())
     if options["csv_file"]:
-        replace_file(Path(options["csv_file"]), report.scores_csv(judged).encode())
+        replace_file(Path(options["csv_file"]), report.scores_csv(judged, embedded).encode())
     if options["markdown_file"]:
-        parts = []
+        parts = [facts["headline"] + "\n"]
         for name, result in results.items():
             parts.append(
                 f"### {name}\n\n{facts['relations'][name]}\n\n{tables.markdown(*report.condition_table(result))}"
             )
+            parts.append(tables.markdown(*report.threshold_table(result)))
             parts.append(tables.markdown(*report.difference_table(result)))
             parts.append(tables.markdown(*report.group_table(result, names)))
         replace_file(Path(options["markdown_file"]), "\n".join(parts).encode())
     if options["html_file"]:
         chosen = next((one for one in judged if one.recogniser.name == facts["headline_recogniser"]), judged[0])
-        pictured = report.notable(chosen, plan.studio, names[0]) if names else {}
-        page = report.html(facts, results, judged, names, pictured)
-        replace_file(Path(options["html_file"]), page.encode())
+        pictured = page.notable(chosen, plan.studio, names[0]) if names else {}
+        whole = page.html(facts, results, judged, names, pictured)
+        replace_file(Path(options["html_file"]), whole.encode())

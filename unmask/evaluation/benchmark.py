@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..recognition import Recognizer
 from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast
+from .crossing import EDGES
 from .embedding import Embedded
 from .pairlist import PairList
 from .views import CLEAN, MASKED
@@ -73,8 +75,9 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
     restored = [judged.against_clean(name) for name in restorers]
     words = properties(embedded)
     return {
+        "score_edges": EDGES.round(6).tolist(),
         "deployed_threshold": judged.deployed if np.isfinite(judged.deployed) else None,
-        "conditions": {name: _plain(one) for name, one in judged.assessments.items()},
+        "conditions": {name: _plain(one, pairs) for name, one in judged.assessments.items()},
         "restored_minus_masked": {
             name: {
                 "against_clean": contrast(judged.against_clean(name), masked),
@@ -108,14 +111,25 @@ def between(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _plain(one: Assessment) -> dict[str, Any]:
+def _plain(one: Assessment, pairs: PairList) -> dict[str, Any]:
+    lost = [pair for pair, score in zip(pairs.pairs, one.scores, strict=True) if np.isnan(score)]
+    same = np.array([pair.issame for pair in pairs.pairs])
+    scores = {"genuine": _histogram(one.scores[same]), "impostor": _histogram(one.scores[~same])}
+    if one.crossing is not None:
+        scores["cross_identity"] = one.crossing.histogram[1].tolist()
     return {
         "figures": {name: estimate.as_dict() for name, estimate in one.figures.items()},
         "thresholds": {f"{far:g}": value for far, value in one.thresholds.items() if np.isfinite(value)},
         "list_tar_at_far": {f"{far:g}": value for far, value in one.list_tars.items() if np.isfinite(value)},
         "impostor_pairs": one.impostors,
-        "pairs_not_scored": int(np.isnan(one.scores).sum()),
+        "pairs_not_scored": [{"line": pair.line, "a": pair.a, "b": pair.b} for pair in lost],
+        "score_counts": scores,
     }
+
+
+def _histogram(scores: NDArray[np.float64]) -> list[int]:
+    """Counts of scores in the bins of :data:`unmask.evaluation.crossing.EDGES`."""
+    return [int(n) for n in np.histogram(scores[np.isfinite(scores)].clip(-1, 1), EDGES)[0]]
 
 
 def properties(embedded: Embedded) -> dict[str, list[str]]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FARS", "Crossing", "cross_scores"]
+__all__ = ["EDGES", "FARS", "Crossing", "cross_scores"]
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 BLOCK = 256  # pairs summed at once in the bootstrap
 KEPT = 0.13  # share of the highest scores that is ranked
+EDGES = np.linspace(-1, 1, 201)  # of the bins of all histograms of scores
 LEAST = 5  # accepted impostors that a threshold should rest on
 
 Floats = NDArray[np.float64]
@@ -109,8 +110,7 @@ def cross_scores(probe: Scores, gallery: Scores, identity: Ints, symmetric: bool
     """
     size = int(identity.max()) + 1 if len(identity) else 0
     parts: list[tuple[Scores, Ints, Ints]] = []
-    edges = np.linspace(-1, 1, 201)
-    histogram = np.zeros(200, np.int64)
+    histogram = np.zeros(len(EDGES) - 1, np.int64)
     seen_probe, seen_gallery = (np.asarray(np.isfinite(e).all(axis=1)) for e in (probe, gallery))
     counts = np.zeros((size, size), np.float32)
     floor = _floor(probe, gallery, identity, seen_probe, seen_gallery)
@@ -120,13 +120,13 @@ def cross_scores(probe: Scores, gallery: Scores, identity: Ints, symmetric: bool
         if symmetric:
             valid &= rows[:, None] < np.arange(len(gallery))[None]
         scores = np.nan_to_num(probe[rows]) @ np.nan_to_num(gallery).T
-        histogram += np.histogram(scores[valid].clip(-1, 1), edges)[0]
+        histogram += np.histogram(scores[valid].clip(-1, 1), EDGES)[0]
         np.add.at(counts, identity[rows], _by_identity(valid, identity, size))
         i, j = np.nonzero(valid & (scores >= floor))
         parts.append((scores[i, j], identity[rows][i], identity[j]))
     ranked, first, second = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(-ranked, kind="stable")
-    return Crossing(ranked[order], first[order], second[order], counts, (edges, histogram))
+    return Crossing(ranked[order], first[order], second[order], counts, (EDGES, histogram))
 
 
 def _by_identity(valid: NDArray[np.bool_], identity: Ints, size: int) -> NDArray[np.float32]:

@@ -38,6 +38,7 @@ class Embedded:
     vectors: dict[tuple[str, str], NDArray[np.float32]]
     notes: dict[str, list[dict[str, Any]]]
     computed: int  # pictures that were not in the cache
+    sha256: str  # of all pictures, and their masked twins, in order
 
     def missing(self, recogniser: str, view: str) -> list[str]:
         """The pictures without a face in a view."""
@@ -180,4 +181,4 @@ def _collect(
         vectors[name, view] = table
         if name == recognisers[0].name:
             notes[view] = [note or {} for _, note in held]
-    return Embedded(keys, vectors, notes, computed)
+    return Embedded(keys, vectors, notes, computed, content(*(ids[key] for key in keys)))

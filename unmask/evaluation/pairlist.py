@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UnmaskError
 
-__all__ = ["Faults", "Pair", "PairList", "assemble", "finish", "spread_folds", "thinned"]
+__all__ = ["Faults", "Pair", "PairList", "assemble", "compare", "finish", "spread_folds", "thinned"]
 
 FOLDS = 10  # where a list does not say
 SHOWN_FAULTS = 4
@@ -89,15 +89,7 @@ def finish(
     """Check the pairs against each other, spread them over folds where the list has none, and number the
     people.
     """
-    seen: dict[frozenset[str], int] = {}
-    for pair in pairs:
-        both = frozenset((pair.a, pair.b))
-        if len(both) == 1:
-            faults.add(pair.line, f"pairs {pair.a} with itself")
-        elif both in seen:
-            faults.add(pair.line, f"repeats line {seen[both]}")
-        else:
-            seen[both] = pair.line
+    compare(pairs, faults)
     counts = Counter(pair.issame for pair in pairs)
     if not faults.found and len(counts) < 2:
         faults.add(len(lines), "there are no pairs of " + ("different people" if counts[True] else "one person"))
@@ -107,6 +99,19 @@ def finish(
         pairs = [Pair(p.a, p.b, p.issame, int(f), p.line) for p, f in zip(pairs, folds, strict=True)]
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return assemble(path.stem, pairs, person, digest)
+
+
+def compare(pairs: Iterable[Pair], faults: Faults) -> None:
+    """Add the faults of pairs that repeat others or pair a picture with itself."""
+    seen: dict[frozenset[str], int] = {}
+    for pair in pairs:
+        both = frozenset((pair.a, pair.b))
+        if len(both) == 1:
+            faults.add(pair.line, f"pairs {pair.a} with itself")
+        elif both in seen:
+            faults.add(pair.line, f"repeats line {seen[both]}")
+        else:
+            seen[both] = pair.line
 
 
 def assemble(

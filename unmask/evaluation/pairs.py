@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import UnmaskError
 from . import binset
-from .pairlist import Faults, Pair, PairList, assemble, finish, spread_folds
+from .pairlist import Faults, Pair, PairList, assemble, compare, finish, spread_folds
 from .pictures import Pictures
 
 __all__ = ["Pair", "PairList", "read"]
@@ -25,8 +25,8 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
     own).
 
     The format is told by the file: ``.bin``, ``.csv``, a folder (CFP's ``Protocol/Split/FP``), LFW's header
-    line of one or two numbers, or else lines ``path_a path_b 0|1``. Raises UnmaskError naming every faulty
-    line.
+    line of one or two numbers or LFW's lines without one (``name i j``, ``name_a i name_b j``), or else lines
+    ``path_a path_b 0|1``. Raises UnmaskError naming every faulty line.
     """
     path = Path(path)
     if path.is_dir():
@@ -47,6 +47,8 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
         return _read_csv(path, text, _needed(path, pictures))
     if re.fullmatch(r"\s*\d+(\s+\d+)?\s*", first):
         return _read_lfw(path, lines, _needed(path, pictures))
+    if re.fullmatch(r"\s*\S+\s+\d+\s+(\S+\s+)?\d+\s*", first):
+        return _read_names(path, lines, _needed(path, pictures))
     return _read_list(path, lines, _needed(path, pictures))
 
 
@@ -76,16 +78,44 @@ def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
             kind, form = ("same", "name i j") if issame else ("different", "name_a i name_b j")
             faults.add(line, f"{' '.join(words)!r} is not of the form {form!r} that a pair of the {kind} kind has")
             continue
-        names = (words[0], words[0]) if issame else (words[0], words[2])
-        numbers = (words[1], words[2]) if issame else (words[1], words[3])
-        if not issame and names[0] == names[1]:
-            faults.add(line, f"{names[0]} stands on both sides of a pair of different people")
-            continue
-        found = [_lfw_picture(line, n, i, pictures, faults) for n, i in zip(names, numbers, strict=True)]
-        if all(found):
-            pairs.append(Pair(found[0], found[1], issame, fold, line))
-            person.update(zip(found, names, strict=True))
+        _lfw_pair(line, words, fold, pictures, faults, pairs, person)
     return finish(path, lines, pairs, person, faults)
+
+
+def _read_names(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
+    """LFW's lines in any order and without the header, as MFR2 has them; ten folds in order within each kind."""
+    faults = Faults(path)
+    pairs: list[Pair] = []
+    person: dict[str, str] = {}
+    for line, text in enumerate(lines, 1):
+        words = text.split()
+        if len(words) in (3, 4):
+            _lfw_pair(line, words, 0, pictures, faults, pairs, person)
+        elif words:
+            faults.add(line, f"{text.strip()[:60]!r} is neither 'name i j' nor 'name_a i name_b j'")
+    return finish(path, lines, pairs, person, faults, fold=True)
+
+
+def _lfw_pair(
+    line: int,
+    words: Sequence[str],
+    fold: int,
+    pictures: Pictures,
+    faults: Faults,
+    pairs: list[Pair],
+    person: dict[str, str],
+) -> None:
+    """Add the pair of ``name i j`` or ``name_a i name_b j``, or its faults."""
+    issame = len(words) == 3
+    names = (words[0], words[0]) if issame else (words[0], words[2])
+    numbers = (words[1], words[2]) if issame else (words[1], words[3])
+    if not issame and names[0] == names[1]:
+        faults.add(line, f"{names[0]} stands on both sides of a pair of different people")
+        return
+    found = [_lfw_picture(line, n, i, pictures, faults) for n, i in zip(names, numbers, strict=True)]
+    if all(found):
+        pairs.append(Pair(found[0], found[1], issame, fold, line))
+        person.update(zip(found, names, strict=True))
 
 
 def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: Faults) -> str:
@@ -185,8 +215,8 @@ def _read_cfp(folder: Path, pictures: Pictures) -> PairList:
     folds = {name: i for i, name in enumerate(sorted({file.parent.name for file in files}))}
     digest = hashlib.sha256()
     for file in files:
-        faults = Faults(file)
-        content = file.read_text(encoding="utf-8")
+        faults, before = Faults(file), len(pairs)
+        content = _text(file)
         digest.update(content.encode())
         for line, text in enumerate(content.splitlines(), 1):
             words = text.replace(",", " ").split()
@@ -194,18 +224,38 @@ def _read_cfp(folder: Path, pictures: Pictures) -> PairList:
                 faults.add(line, f"{text.strip()[:60]!r} is not 'i,j' with numbers of the picture lists")
             elif words:
                 keys = [_picture(line, t[w], pictures, faults) for w, t in zip(words, tables, strict=True)]
-                pairs.append(Pair(keys[0], keys[1], file.stem == "same", folds[file.parent.name], line))
+                if all(keys):
+                    pairs.append(Pair(keys[0], keys[1], file.stem == "same", folds[file.parent.name], line))
+        compare(pairs[before:], faults)
         faults.check("correct the file")
+    if len({pair.issame for pair in pairs}) < 2:
+        raise UnmaskError(f"{folder}: has no pairs of one person or none of different people; give the whole split")
     return assemble(folder.name, pairs, None, digest.hexdigest())
 
 
 def _cfp_table(folder: Path, kind: str) -> dict[str, str]:
+    """CFP's list of pictures: number -> path."""
     for base in (folder, *folder.parents[:3]):
-        table = base / f"Pair_list_{kind}.txt"
-        if table.is_file():
-            rows = [line.split() for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-            return {row[0]: re.sub(r"^(\.\./)+", "", row[1]) for row in rows if len(row) == 2}
+        file = base / f"Pair_list_{kind}.txt"
+        if not file.is_file():
+            continue
+        faults, table = Faults(file), {}
+        for line, text in enumerate(_text(file).splitlines(), 1):
+            words = text.split()
+            if len(words) == 2 and words[0].isdecimal():
+                table[words[0]] = re.sub(r"^(\.\./)+", "", words[1])
+            elif words:
+                faults.add(line, f"{text.strip()[:60]!r} is not 'number path'")
+        faults.check("correct the file")
+        return table
     raise UnmaskError(f"{folder}: no Pair_list_{kind}.txt above it; keep CFP's Protocol folder as it came")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnmaskError(f"{file}: cannot be read as text ({error}); fetch it again") from error
 
 
 def _read_bin(path: Path, data: bytes) -> PairList:

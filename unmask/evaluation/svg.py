@@ -13,7 +13,7 @@ __all__ = ["COLOURS", "Axis", "Line", "chart", "steps"]
 
 COLOURS = ("#222222", "#c23b22", "#1f77b4", "#2c8c3c", "#9467bd", "#e08b1d", "#17a2a8", "#8c6d4f")
 WIDTH, HEIGHT = 520, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 22, 44
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
         f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
         f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="11">',
         f"<title>{escape(title)}</title>",
+        f'<text x="{_LEFT}" y="{_TOP - 6}" font-weight="bold">{escape(title)}</text>',
         *_frame(x, y),
     ]
     for line in lines:

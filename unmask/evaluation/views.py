@@ -80,7 +80,7 @@ class Studio:
         return {view: out[view] for view in wanted}
 
     def _clean(self, key: str) -> Look:
-        pixels = images.read(self.pictures.read(key)).pixels
+        pixels = _opened(self.pictures, key)
         return self._looked_at(pixels, self._find(pixels))
 
     def _looked_at(self, pixels: Image, kps: NDArray[np.float64] | None) -> Look:
@@ -123,7 +123,7 @@ class Studio:
             name = self.masks.find(key) or self.masks.find(key.rsplit(".", 1)[0])
             if name is None:
                 raise UnmaskError(f"{self.masks.name}: no masked picture of {key}; add it under the same name")
-            pixels = images.read(self.masks.read(name)).pixels
+            pixels = _opened(self.masks, name)
             same = pixels.shape == clean.pixels.shape
             kps = self._again(pixels, clean) if same else self._find(pixels)
             return Look(pixels, kps, clean.note), None
@@ -171,6 +171,14 @@ class Studio:
             pixels = painted.onto(out[i].pixels, row, matrix)
             out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
+
+
+def _opened(pictures: Pictures, key: str) -> Image:
+    content = pictures.read(key)
+    try:
+        return images.read(content).pixels
+    except UnmaskError as error:
+        raise UnmaskError(f"{pictures.name}: {key}: {error}") from error
 
 
 def _garment_note(garment: Garment | None) -> dict[str, Any]:
