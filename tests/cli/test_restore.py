@@ -252,7 +252,7 @@ def test_samples_need_a_fill_that_has_codes(run: Run, make: Make, monkeypatch: p
         return torch.linspace(0, 1, count).view(-1, 1, 1, 1, 1).expand(count, *x.shape)
 
     monkeypatch.setattr(guesses, "several", several)
-    code, out, err = run("restore", photo, "--samples", "3")
+    code, _, err = run("restore", photo, "--samples", "3")
     assert (code, err) == (0, "")
     pictures = [images.read(photo.with_name(f"a.unmasked.sample-0{k}.png")) for k in (1, 2, 3)]
     assert [picture.pixels[75, 60, 0] for picture in pictures] == sorted(p.pixels[75, 60, 0] for p in pictures)
