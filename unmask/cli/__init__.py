@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "train": "train:train",
     "restore": "restore:restore",
     "simulate": "simulate:simulate",
+    "prepare": "prepare:prepare",
     "models": "models:models",
     "doctor": "doctor:doctor",
     "export": "export:export",
