@@ -15,9 +15,9 @@ from torch import Tensor
 from . import __version__, guesses, images, weights
 from .draft import Draft, choose, given_region
 from .errors import NoFaceError, UnmaskError, UsageError
-from .faces import align, blend, tone
+from .faces import align, blend
 from .faces.blend import Fill
-from .result import Restored, RestoredFace, give_back, target_of
+from .result import Restored, RestoredFace, give_back, share_out, target_of
 
 if TYPE_CHECKING:
     from .faces.detect import Detector
@@ -199,14 +199,15 @@ class Restorer:
         target, photo = target_of(image, out, overwrite), images.read(image)
         faces = self.find(photo.pixels, face, photo.name)
         chosen = [one for one in faces if one.status == "restored"]
-        aligned = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
-        matrices = [matrix for _, matrix in aligned]
-        x = images.to_tensor([crop for crop, _ in aligned])
+        x, matrices = self.aligned(photo.pixels, chosen)
         hidden = None if region is None else given_region(region, photo, matrices, self.size)
         return Draft(image, target, photo, faces, chosen, x, matrices, hidden)
 
-    def guess(self, drafts: Sequence[Draft], seed: int = 0, samples: int = 1) -> None:
-        """The second step: segment and unmask the crops of all ``drafts`` together; their errors stay in them."""
+    def guess(self, drafts: Sequence[Draft], seed: int = 0, samples: int = 1, fill: Fill | None = None) -> None:
+        """The second step: segment and unmask the crops of all ``drafts`` together; their errors stay in them.
+
+        ``fill`` stands in for the restorer's own; its rows are the worn faces of the drafts, in order.
+        """
         unseen = [draft for draft in drafts if draft.hidden is None]
         if unseen:
             counts = [len(draft.x) for draft in unseen]
@@ -220,7 +221,7 @@ class Restorer:
             return
         x = torch.stack([draft.x[i] for draft, i in worn])
         hidden = torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None])
-        painted = blend.paint(x, hidden, lambda crops, wide: self.unmask(crops, wide, seed))
+        painted = blend.paint(x, hidden, lambda crops, wide: self.unmask(crops, wide, seed, fill))
         drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
         for k, (draft, i) in enumerate(worn):
             face = draft.chosen[i]
@@ -228,7 +229,7 @@ class Restorer:
         if samples > 1:
             a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
             parts = guesses.several(guesses.seeded(self.fill, seed), a, b, c, samples, seed)
-            _share_out([draft.chosen[i] for draft, i in worn], x, painted.region, parts.cpu())
+            share_out([draft.chosen[i] for draft, i in worn], x, painted.region, parts.cpu())
         first = 0
         for draft in drafts:
             rows = slice(first, first + len(draft.worn))
@@ -261,6 +262,13 @@ class Restorer:
             raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
         return faces
 
+    def aligned(
+        self, pixels: NDArray[np.uint8], faces: Sequence[RestoredFace]
+    ) -> tuple[Tensor, list[NDArray[np.float64]]]:
+        """The crops of faces [N,3,S,S] in [-1,1], and the matrix [2,3] from the photo [H,W,3] to each."""
+        pairs = [align.crop_face(pixels, one.kps, self.template, self.size) for one in faces]
+        return images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
+
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
         parts = [self.segmenter.predict(part.to(self.device)) for part in crops.split(BATCH)]
@@ -268,9 +276,9 @@ class Restorer:
         return torch.cat(regions).cpu(), torch.cat(scores).cpu()
 
     @torch.no_grad()
-    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0) -> Tensor:
+    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0, fill: Fill | None = None) -> Tensor:
         """Crops [N,3,S,S] in [-1,1] and region [N,1,S,S] -> whole faces as the model sees them, on CPU."""
-        fill, parts = guesses.seeded(self.fill, seed), []
+        fill, parts = fill or guesses.seeded(self.fill, seed), []
         for x, hidden in zip(crops.split(BATCH), region.split(BATCH), strict=True):
             x, hidden = x.to(self.device), hidden.to(self.device)
             parts.append(fill(x, hidden).clamp(-1, 1).float().cpu())
@@ -305,13 +313,3 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"{name}: no such device here; use auto, cpu or cuda") from None
     return device
-
-
-def _share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
-    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
-    wholes = [tone.as_colourful(x, one) for one in drawn]
-    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
-    whole = np.stack([images.to_uint8(one) for one in wholes])
-    for k, face in enumerate(faces):
-        face.samples, face.whole = shown[:, k], whole[:, k]
-        face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

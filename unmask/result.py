@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from . import images
 from .errors import UnmaskError, UsageError
-from .faces import align, blend
+from .faces import align, blend, tone
 
 
 @dataclass
@@ -159,3 +161,13 @@ def give_back(
         return images.like_source(photo, pixels, note)
     images.write(photo, pixels, target, note)
     return str(target) if isinstance(image, str) else target
+
+
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
+    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    wholes = [tone.as_colourful(x, one) for one in drawn]
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
+    whole = np.stack([images.to_uint8(one) for one in wholes])
+    for k, face in enumerate(faces):
+        face.samples, face.whole = shown[:, k], whole[:, k]
+        face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

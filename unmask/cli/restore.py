@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..restore import Restorer
 
 MARK = "unmasked"
+CLIPS = many_jobs.CLIPS
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Options:
     as_json: bool
     manifest: str | None
     shard: tuple[int, int] | None
+    engine: str
     several: bool
 
 
@@ -125,13 +128,20 @@ class FaceChoice(click.ParamType):
     help="JSON lines of what was done, so that a later run goes on; by default manifest.jsonl in the folder of -o.",
 )
 @click.option("--shard", type=Shard(), help="Only part I of N of the pictures, such as 2/8, one for each machine.")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="Work in threads of this process, or in the processes of a Ray cluster (the extra `ray`).",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and written.")
 def restore(
     inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
-    shard: tuple[int, int] | None, **wanted: Any,
+    shard: tuple[int, int] | None, engine: str, **wanted: Any,
 ) -> int:  # fmt: skip
-    """Restore the masked faces in photos: files, folders, patterns, or - for stdin.
+    """Restore the masked faces in photos (files, folders, patterns, or - for stdin) or in clips (files).
 
     The restored region is a plausible guess, written as such into the file. It is no evidence of identity.
     """
@@ -139,20 +149,31 @@ def restore(
     if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
     jobs = files.plan(inputs, out, MARK, many_jobs.words())
-    if how.region and len(jobs) > 1:
-        raise UsageError(f"--region {region}: is for one picture, not for {len(jobs)}")
-    if any(job.target is None for job in jobs) and (
-        as_json or how.compare or how.save_region or how.samples > 1
-    ):
-        raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
-    options = Options(how, out, skip_existing, as_json, manifest, shard, len(jobs) > 1)
+    clips = [job for job in jobs if job.source is not None and job.source.suffix.lower() in CLIPS]
+    options = Options(how, out, skip_existing, as_json, manifest, shard, engine, len(jobs) > 1)
+    _check(jobs, len(clips), options)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)
     if dry_run:
         for job in jobs:
             click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
         return 0
-    return _run(jobs, options, Models(device, weights, detector))
+    models = Models(device, weights, detector)
+    return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
+
+
+def _check(jobs: list[Job], clips: int, options: Options) -> None:
+    """UsageError for what cannot be done with these jobs."""
+    how = options.wanted
+    beside = options.as_json or how.compare or how.save_region or how.samples > 1
+    if clips and (clips < len(jobs) or beside or how.region or options.manifest or options.out == files.STREAM):
+        raise UsageError("clips go alone, and only with --face, --seed, -o FILE and the options of the models")
+    if how.region and len(jobs) > 1:
+        raise UsageError(f"--region {how.region}: is for one picture, not for {len(jobs)}")
+    if beside and any(job.target is None for job in jobs):
+        raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
+    if options.engine == "ray" and (clips or any(job.source is None or job.target is None for job in jobs)):
+        raise UsageError("--engine ray: is for pictures in files, results in files")
 
 
 def _fate(job: Job, options: Options) -> str:
@@ -177,10 +198,41 @@ def _run(jobs: list[Job], options: Options, models: Models) -> int:
     from ..many import step
 
     manifest = _manifest(options)
+    told = _failed if options.as_json else None
+    if options.engine == "ray":
+        from ..many import ray_engine
+
+        through = ray_engine.run(todo, models.load, options.wanted, manifest)
+        return batch.report((_outcome(done, options) for done in through), len(todo), told)
     with _side_by_side(len(todo)) as workers:
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
-        return batch.report(outcomes, len(todo), _failed if options.as_json else None)
+        return batch.report(outcomes, len(todo), told)
+
+
+def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
+    """Restore clips, one after another, with the progress of each."""
+    todo = batch.pending(jobs, options.wanted.overwrite, options.skip_existing)
+    if not todo:
+        return 0
+    from tqdm import tqdm
+
+    from ..many import clip, video
+
+    restorer = models.load()
+
+    def do(job: Job) -> str:
+        assert job.source is not None and job.target is not None
+        many_jobs.refuse_existing([job.target], options.wanted.overwrite)
+        with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
+            how = options.wanted
+            shown = video.restore_clip(
+                restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
+            )
+        before = f", {shown.before} by an earlier run" if shown.before else ""
+        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
+
+    return batch.report(batch.each(todo, do), len(todo))
 
 
 def _manifest(options: Options) -> Manifest | None:

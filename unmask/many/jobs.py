@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import UnmaskError, UsageError
 
 EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
+CLIPS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"}  # suffixes of clips
 MAX_SAMPLES = 32
 SHEET, SPREAD = "samples", "spread"  # words of what is written beside the samples
 

@@ -40,6 +40,12 @@ class Manifest:
                 output = os.path.normpath(one.parent.absolute() / record["output"])
                 self._known[output] = record
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_known": self._known}  # for other processes, which only read it
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def last(self, target: Path) -> Record | None:
         """The last record about an output, if there is one."""
         return self._known.get(os.path.abspath(target))
