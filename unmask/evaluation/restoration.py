@@ -121,7 +121,9 @@ def evaluate(
             began = time.perf_counter()
             painted = blend.paint(x, given, restorer)
             seconds[restorer.name] += time.perf_counter() - began
-            pasted = images.to_tensor(np.stack([painted.onto(photo, i, WHOLE) for i, photo in enumerate(worn)]))
+            exact = segment is None  # the true region leaves no remains to cover
+            put = [painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]
+            pasted = images.to_tensor(np.stack(put))
             features[restorer.name].append(to_judge(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
             for name, value in found.items():
