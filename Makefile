@@ -31,6 +31,7 @@ $(VENV)/.base: setup.cfg pyproject.toml
 		|| { echo "$(PYTHON) is older than Python 3.10; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python's venv module is missing; install it (on Debian and Ubuntu: python3-venv)" >&2; exit 1; }
+	@echo "Installing into $(VENV); PyTorch is large, so this takes some minutes."
 	$(PY) -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)' \
 		|| $(PY) -m pip install --quiet 'torch>=2.6'
 	$(PY) -m pip install --quiet --editable .
@@ -40,13 +41,15 @@ $(VENV)/.base: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PY) -m pip install --quiet --editable '.[dev,train]'
+	$(PY) -m pip install --quiet --editable '.[dev,train,web]'
 	@touch $@
 
 demo: $(VENV)/.base
 	@mkdir -p $(OUT)
 	@$(VENV)/bin/unmask restore $(SAMPLE) -o $(OUT)/astronaut-unmasked.png --compare --overwrite
 	@echo "The restored picture is $(abspath $(OUT)/astronaut-unmasked.png)"
+	@echo "Before and after:       $(abspath $(OUT)/astronaut-unmasked.compare.png)"
+	@echo "Your own photos:        . $(VENV)/bin/activate, then: unmask restore PHOTO"
 
 # Two workers share the cores: one thread each is faster than two that fight.
 test: export OMP_NUM_THREADS ?= 1

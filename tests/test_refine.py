@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from unmask import guesses
 from unmask.errors import UsageError
 from unmask.faces import blend
 from unmask.models.unmasker import Unmasker
@@ -79,6 +80,18 @@ def test_it_works_where_gradients_are_off(unmasker: Unmasker, crops: tuple[torch
     assert all(parameter.grad is None for parameter in unmasker.parameters())
     painted = blend.paint(x, region, fill)
     assert painted.whole.shape == x.shape and (fill.size, fill.template) == (64, "ffhq")
+
+
+def test_guesses_are_drawn_around_the_refined_one(
+    unmasker: Unmasker, crops: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    x, region = crops
+    fill = Refined(unmasker, 3, rate=0.05)
+    assert isinstance(fill, guesses.Inverter)
+    one = fill(x[:1], region[:1])
+    found = guesses.several(fill, x[:1], region[:1], one, 2, seed=1)
+    assert found.shape == (2, 1, 3, 64, 64)
+    assert torch.isclose(found, one.clamp(-1, 1)).flatten(1).all(1).any()  # the one guess is among them
 
 
 def test_what_cannot_be_refined() -> None:

@@ -69,19 +69,22 @@ def load(
     """Load faces of several sources (``faces128/celebw`` means ``celebw.zip`` or the folder ``celebw`` there).
 
     Every tenth file of each source (0, 10, 20, ... in the order of its index) is the validation split. Identities are
-    numbered over all sources together. Raises UnmaskError naming what is missing.
+    numbered over all sources together, whatever the split, those with training pictures first. Raises UnmaskError
+    naming what is missing.
     """
     packs = [pack(Path(root), name, size, template, cache) for name in sources]
-    kept, people, where = [], [], []
+    kept, people, where, trained = [], [], [], set()
     for name, packed in zip(sources, packs, strict=True):
         order = np.arange(len(packed["images"]))
         held_out = order % HELD_OUT_EVERY == 0
         keep = {"train": ~held_out, "val": held_out, "all": np.ones_like(held_out)}[split]
+        trained |= set(packed["people"][~held_out])
         kept.append({k: v[keep] if k != "images" else (v, np.flatnonzero(keep)) for k, v in packed.items()})
         people.append(kept[-1]["people"])
         where.append(np.full(keep.sum(), name.rsplit("/", 1)[-1]))
     names = np.concatenate(people)
-    known = {person: i for i, person in enumerate(sorted({p for p in names if p}))}
+    every = {p for packed in packs for p in packed["people"]} - {""}
+    known = {person: i for i, person in enumerate(sorted(every, key=lambda p: (p not in trained, p)))}
     identity = np.array([known.get(p, -1) for p in names], dtype=np.int64)
     return FaceSet(
         _gather([k["images"] for k in kept]), np.concatenate([k["points"] for k in kept]), identity,

@@ -6,30 +6,19 @@ visible around the region is the target, the region itself is free.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .errors import UsageError
 from .faces import blend
+from .guesses import Inverter, Skips
 
-__all__ = ["Inverter", "Refined"]
+__all__ = ["Refined"]
 
 _NEAR = 1 / 8  # of the crop size: pixels this close to the region count in full
 _FAR = 0.25  # and this much further away
-
-
-class Inverter(Protocol):
-    """What can be refined: :class:`unmask.models.unmasker.Unmasker`."""
-
-    size: int
-    template: str
-    synthesis: nn.Module
-
-    def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """x [N,3,S,S], region [N,1,S,S] -> codes [N,num_ws,w_dim] and skip features {r: [N,C_r,r,r]}."""
-        ...
 
 
 class Refined(nn.Module):
@@ -38,8 +27,10 @@ class Refined(nn.Module):
     Minimises ``mean_visible |G(w) - x| + hold * mean (w - w_0)^2`` by Adam, each crop for itself, and gives the face
     with the least of it: never one that agrees less than the encoder's own. Skip features and weights stay.
 
+    It goes by codes itself, so that several guesses can be drawn around the refined one.
+
     Args:
-        unmasker: an :class:`Inverter` that is also a module, in evaluation mode.
+        unmasker: an :class:`unmask.guesses.Inverter` that is also a module, in evaluation mode.
         steps: of the optimiser; 0 leaves the encoder's codes. Each costs a pass forward and back through the generator.
         rate: of Adam, in units of the codes.
         hold: how strongly codes are held to the encoder's.
@@ -47,16 +38,17 @@ class Refined(nn.Module):
 
     def __init__(self, unmasker: nn.Module, steps: int, rate: float = 0.005, hold: float = 1.0) -> None:
         super().__init__()
-        if not hasattr(unmasker, "codes") or not hasattr(unmasker, "synthesis"):
+        if not isinstance(unmasker, Inverter):
             raise UsageError(f"{type(unmasker).__name__} has no codes to refine; leave refinement at 0")
         if steps < 0:
             raise UsageError(f"refinement of {steps} steps; give 0 or more")
-        self.unmasker, self.steps, self.rate, self.hold = unmasker, steps, rate, hold
+        self.unmasker: Any = unmasker
+        self.steps, self.rate, self.hold = steps, rate, hold
 
     @property
     def size(self) -> int:
         """Side of the crops."""
-        return int(self.unmasker.size)  # type: ignore[arg-type]
+        return int(self.unmasker.size)
 
     @property
     def template(self) -> str:
@@ -65,36 +57,36 @@ class Refined(nn.Module):
 
     def forward(self, x: Tensor, region: Tensor) -> Tensor:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> y_hat [N,3,S,S], without gradients."""
-        with torch.inference_mode(False), torch.no_grad():
-            x, region = x.clone(), region.clone()  # tensors that gradients may pass, wherever they came from
-            start, skips = self.unmasker.codes(x, region)  # type: ignore[operator]
-            best = self._face(start, skips)
-            if self.steps == 0:
-                return best
-            weight = (1 - blend.grown(region)) * (_FAR + (1 - _FAR) * blend.grown(region, _NEAR))
-            weight = weight / weight.sum((1, 2, 3), keepdim=True).clamp_min(1)
-            ws = start.clone().requires_grad_()
-            adam = torch.optim.Adam([ws], lr=self.rate)
-            least = torch.full((len(x),), torch.inf, device=x.device)
-            for step in range(self.steps + 1):
-                with torch.enable_grad():
-                    face = self._face(ws, skips)
-                    misfit = self._misfit(face, x, weight, ws, start)
-                    if step < self.steps:
-                        adam.zero_grad()
-                        misfit.sum().backward()
-                better = misfit.detach() < least
-                best = torch.where(better[:, None, None, None], face.detach(), best)
-                least = torch.where(better, misfit.detach(), least)
-                if step < self.steps:
-                    adam.step()
-            return best
+        with torch.no_grad():
+            ws, skips = self.codes(x, region)
+            return self.synthesis(ws, "const", skips)
 
-    def _face(self, ws: Tensor, skips: dict[int, Tensor]) -> Tensor:
-        found: Tensor = self.unmasker.synthesis(ws, "const", skips)  # type: ignore[operator]
+    def synthesis(self, ws: Tensor, noise: str = "const", skips: Skips | None = None) -> Tensor:
+        """Codes and skip features to y_hat [N,3,S,S], as the unmasker's own generator."""
+        found: Tensor = self.unmasker.synthesis(ws, noise, skips)
         return found
 
-    def _misfit(self, face: Tensor, x: Tensor, weight: Tensor, ws: Tensor, start: Tensor) -> Tensor:
-        """What is minimised, one a crop [N]."""
-        seen = ((face - x).abs().mean(1, keepdim=True) * weight).sum((1, 2, 3))
-        return seen + self.hold * (ws - start).square().mean((1, 2))
+    def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, Skips]:
+        """The refined W+ codes [N,num_ws,w_dim] and the encoder's skip features, without gradients."""
+        with torch.inference_mode(False), torch.no_grad():
+            x, region = x.clone(), region.clone()  # tensors that gradients may pass, wherever they came from
+            start, skips = self.unmasker.codes(x, region)
+            weight = (1 - blend.grown(region)) * (_FAR + (1 - _FAR) * blend.grown(region, _NEAR))
+            weight = weight / weight.sum((1, 2, 3), keepdim=True).clamp_min(1)
+            best, ws = start, start.clone().requires_grad_()
+            adam = torch.optim.Adam([ws], lr=self.rate)
+            least = torch.full((len(x),), torch.inf, device=x.device)
+            for step in range(self.steps + 1 if self.steps else 0):
+                with torch.enable_grad():
+                    face = self.synthesis(ws, "const", skips)
+                    seen = ((face - x).abs().mean(1, keepdim=True) * weight).sum((1, 2, 3))
+                    misfit = seen + self.hold * (ws - start).square().mean((1, 2))  # [N]
+                    total = misfit.sum()
+                better = misfit.detach() < least
+                best = torch.where(better[:, None, None], ws.detach(), best)
+                least = torch.where(better, misfit.detach(), least)
+                if step < self.steps:
+                    adam.zero_grad()
+                    total.backward()
+                    adam.step()
+            return best, skips

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,21 +10,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import __version__, images, weights
-from .errors import NoFaceError, NoMaskError, UnmaskError, UsageError
+from . import __version__, guesses, images, weights
+from .draft import Draft, choose, given_region
+from .errors import NoFaceError, UnmaskError, UsageError
 from .faces import align, blend
 from .faces.blend import Fill
-from .result import Restored, RestoredFace, give_back, target_of
+from .result import Restored, RestoredFace, give_back, share_out, target_of
 
 if TYPE_CHECKING:
     from .faces.detect import Detector
     from .recognition import Recognizer
 
 MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
-MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
-MIN_GARMENT = 0.5
 BATCH = 16  # crops at once
 STATEMENT = (
     "The region under the face mask was synthesised by a generative model: it is a guess, "
@@ -55,6 +53,7 @@ class Restorer:
         recogniser: Recognizer | None = None,
         device: torch.device | str = "cpu",
         made_by: Mapping[str, Any] | None = None,
+        parts: Mapping[str, str] | None = None,
     ):
         """Put given parts together.
 
@@ -63,10 +62,12 @@ class Restorer:
             size, template: of the crops that ``fill`` takes.
             recogniser: measures identity drift; None leaves it out.
             made_by: what the note says of the weights.
+            parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.fill, self.segmenter, self.detector, self.recogniser = fill, segmenter, detector, recogniser
         self.size, self.template, self.device = size, template, torch.device(device)
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(fill, "__name__", type(fill).__name__)}})
+        self.parts = dict(parts or {"unmasker": str(self.made_by)})
         self._detecting = threading.Lock()
 
     @classmethod
@@ -84,7 +85,7 @@ class Restorer:
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
         """
-        from . import models
+        from . import models, recognition
         from .faces.detect import load_detector
         from .faces.segment import Segmenter
 
@@ -98,20 +99,21 @@ class Restorer:
             raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
-        made_by = {"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}}
+        if segmenter is None or isinstance(segmenter, str | Path):
+            segmenter = weights.find(segmenter or "segmenter", folder=folder)
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
-        if segmenter is None or isinstance(segmenter, str | Path):
-            segmenter = Segmenter(segmenter or weights.find("segmenter", folder=folder), where)
+        parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
         return cls(
             unmasker,
-            segmenter,
+            Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
             detector,
             size=unmasker.size,
             template=unmasker.template,
-            recogniser=_recogniser(folder),
+            recogniser=recognition.of_pack(folder),
             device=where,
-            made_by=made_by,
+            made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
+            parts={"unmasker": checkpoint.sha256, **parts},
         )
 
     def restore(
@@ -122,6 +124,7 @@ class Restorer:
         seed: int = 0,
         out: str | Path | None = None,
         overwrite: bool = False,
+        samples: int = 1,
     ) -> Restored:
         """Restore the faces of a photo.
 
@@ -133,6 +136,7 @@ class Restorer:
             seed: of the generator's noise; the same seed gives the same picture.
             out: where to write the result; for an image given by path NAME.unmasked.EXT beside it by default.
             overwrite: replace that file if it exists.
+            samples: how many guesses to make; from 2 on the faces carry them as ``samples``, with their ``spread``.
 
         Returns:
             the photo in the type it came in (where a file is written, its path) and its faces.
@@ -142,26 +146,107 @@ class Restorer:
             UsageError: a face or region that the photo does not have.
             UnmaskError: the image cannot be read or the result not written.
         """
+        draft = self.begin(image, face, region, out, overwrite)
+        self.guess([draft], seed, samples)
+        return self.finish(draft, seed)
+
+    def restore_many(
+        self,
+        images: Sequence[Any],
+        face: str | int = "all",
+        regions: Sequence[NDArray[Any] | None] | None = None,
+        seed: int = 0,
+        outs: Sequence[str | Path | None] | None = None,
+        overwrite: bool = False,
+        samples: int = 1,
+    ) -> list[Restored | UnmaskError]:
+        """Restore several photos, the faces of all of them in common batches.
+
+        All photos are in memory at once; ``unmask restore`` takes folders of any length.
+
+        Args:
+            images, regions, outs: as ``image``, ``region`` and ``out`` of :meth:`restore`, one each.
+            face, seed, overwrite, samples: as there, for all.
+
+        Returns:
+            for each photo, in order, what :meth:`restore` would give back, or the error that it would raise.
+        """
+        given = [list(each) if each is not None else [None] * len(images) for each in (regions, outs)]
+        begun: list[Draft | UnmaskError] = []
+        for image, region, out in zip(images, *given, strict=True):
+            try:
+                begun.append(self.begin(image, face, region, out, overwrite))
+            except UnmaskError as error:
+                begun.append(error)
+        self.guess([draft for draft in begun if isinstance(draft, Draft)], seed, samples)
+        done: list[Restored | UnmaskError] = []
+        for draft in begun:
+            try:
+                done.append(self.finish(draft, seed) if isinstance(draft, Draft) else draft)
+            except UnmaskError as error:
+                done.append(error)
+        return done
+
+    def begin(
+        self,
+        image: Any,
+        face: str | int = "all",
+        region: NDArray[Any] | None = None,
+        out: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Draft:
+        """The first step of :meth:`restore`, with its arguments: read, find and crop; no model of the region runs."""
         target, photo = target_of(image, out, overwrite), images.read(image)
         faces = self.find(photo.pixels, face, photo.name)
         chosen = [one for one in faces if one.status == "restored"]
-        aligned = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
-        crops, matrices = np.stack([crop for crop, _ in aligned]), [matrix for _, matrix in aligned]
-        x = images.to_tensor(crops)
-        hidden, scores = self.segment(x) if region is None else self._given(region, photo, matrices)
-        worn = _worn(hidden, scores, region is not None, photo.name)
-        painted = blend.paint(x[worn], hidden[worn], lambda crops, wide: self.unmask(crops, wide, seed))
-        drifts = self._drift(x[worn], painted.seen)
-        pixels = photo.pixels
-        for row, i in enumerate(worn):
-            pixels = painted.onto(pixels, row, matrices[i], seed, exact=region is not None)
-        for i, one in enumerate(chosen):
-            one.status, one.garment_score = "no mask", None if scores is None else float(scores[i])
-            one.matrix, one.aligned, one.region = matrices[i], crops[i], hidden[i, 0].numpy()
-        for i, crop, drift in zip(worn, images.to_uint8(painted.seen), drifts, strict=True):
-            chosen[i].status, chosen[i].restored, chosen[i].drift = "restored", crop, drift
-        note = self._note(faces)
-        return Restored(give_back(image, target, photo, pixels, note), faces, note, photo.pixels, pixels)
+        x, matrices = self.aligned(photo.pixels, chosen)
+        hidden = None if region is None else given_region(region, photo, matrices, self.size)
+        return Draft(image, target, photo, faces, chosen, x, matrices, hidden)
+
+    def guess(self, drafts: Sequence[Draft], seed: int = 0, samples: int = 1, fill: Fill | None = None) -> None:
+        """The second step: segment and unmask the crops of all ``drafts`` together; their errors stay in them.
+
+        ``fill`` stands in for the restorer's own; its rows are the worn faces of the drafts, in order.
+        """
+        unseen = [draft for draft in drafts if draft.hidden is None]
+        if unseen:
+            counts = [len(draft.x) for draft in unseen]
+            hidden, scores = self.segment(torch.cat([draft.x for draft in unseen]))
+            for draft, region, score in zip(unseen, hidden.split(counts), scores.split(counts), strict=True):
+                draft.hidden, draft.scores = region, score
+        for draft in drafts:
+            draft.settle()
+        worn = [(draft, i) for draft in drafts for i in draft.worn]
+        if not worn:
+            return
+        x = torch.stack([draft.x[i] for draft, i in worn])
+        hidden = torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None])
+        painted = blend.paint(x, hidden, lambda crops, wide: self.unmask(crops, wide, seed, fill))
+        drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
+        for k, (draft, i) in enumerate(worn):
+            face = draft.chosen[i]
+            face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
+        if samples > 1:
+            a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
+            parts = guesses.several(guesses.seeded(self.fill, seed), a, b, c, samples, seed)
+            share_out([draft.chosen[i] for draft, i in worn], x, painted.region, parts.cpu())
+        first = 0
+        for draft in drafts:
+            rows = slice(first, first + len(draft.worn))
+            draft.painted = blend.Painted(painted.whole[rows], painted.seen[rows], painted.region[rows])
+            first += len(draft.worn)
+
+    def finish(self, draft: Draft, seed: int = 0) -> Restored:
+        """The last step: paste what was guessed into the photo and write it where it goes; raises the draft's error."""
+        if draft.error is not None:
+            raise draft.error
+        assert draft.painted is not None
+        pixels = draft.photo.pixels
+        for row, i in enumerate(draft.worn):
+            pixels = draft.painted.onto(pixels, row, draft.matrices[i], seed, exact=draft.scores is None)
+        note = self._note(draft.faces)
+        image = give_back(draft.image, draft.target, draft.photo, pixels, note)
+        return Restored(image, draft.faces, note, draft.photo.pixels, pixels)
 
     def find(self, pixels: NDArray[np.uint8], face: str | int = "all", called: str = "the photo") -> list[RestoredFace]:
         """All faces of a photo [H,W,3], largest first; those that ``face`` asks for are "restored" to be."""
@@ -170,12 +255,19 @@ class Restorer:
         if not found:
             raise NoFaceError(f"{called}: no face found; give a photo in which the eyes can be seen")
         faces = [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
-        for chosen in _choose(faces, face, pixels.shape[:2], called):
+        for chosen in choose(faces, face, pixels.shape[:2], called):
             left, top, right, bottom = chosen.bbox[:4]
             chosen.status = "restored" if min(right - left, bottom - top) >= MIN_FACE else "too small"
         if all(f.status != "restored" for f in faces):
             raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
         return faces
+
+    def aligned(
+        self, pixels: NDArray[np.uint8], faces: Sequence[RestoredFace]
+    ) -> tuple[Tensor, list[NDArray[np.float64]]]:
+        """The crops of faces [N,3,S,S] in [-1,1], and the matrix [2,3] from the photo [H,W,3] to each."""
+        pairs = [align.crop_face(pixels, one.kps, self.template, self.size) for one in faces]
+        return images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
 
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
@@ -184,39 +276,13 @@ class Restorer:
         return torch.cat(regions).cpu(), torch.cat(scores).cpu()
 
     @torch.no_grad()
-    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0) -> Tensor:
+    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0, fill: Fill | None = None) -> Tensor:
         """Crops [N,3,S,S] in [-1,1] and region [N,1,S,S] -> whole faces as the model sees them, on CPU."""
-        fill, parts = self._seeded(seed), []
+        fill, parts = fill or guesses.seeded(self.fill, seed), []
         for x, hidden in zip(crops.split(BATCH), region.split(BATCH), strict=True):
             x, hidden = x.to(self.device), hidden.to(self.device)
             parts.append(fill(x, hidden).clamp(-1, 1).float().cpu())
         return torch.cat(parts)
-
-    def _seeded(self, seed: int) -> Fill:
-        """The fill with its generator's noise drawn anew; seed 0 is the noise stored in the checkpoint."""
-        if seed == 0 or not isinstance(self.fill, nn.Module):
-            return self.fill
-        shared = {id(parameter): parameter for parameter in self.fill.parameters()}
-        twin = copy.deepcopy(self.fill, memo=shared)  # a copy, so that threads do not see each other's noise
-        drawn = torch.Generator().manual_seed(seed)
-        for name, buffer in twin.named_buffers():
-            if name.rpartition(".")[2] == "noise_const":
-                buffer.copy_(torch.randn(buffer.shape, generator=drawn))
-        return twin
-
-    def _given(
-        self, region: NDArray[Any], photo: images.Photo, matrices: Sequence[NDArray[np.float64]]
-    ) -> tuple[Tensor, None]:
-        """A region of the whole photo as regions [N,1,S,S] of the crops."""
-        size = photo.pixels.shape[:2]
-        if region.shape != size:
-            have, want = ("x".join(map(str, reversed(shape))) for shape in (region.shape, size))
-            raise UsageError(
-                f"{photo.name}: the region is {have}, the upright photo {want} pixels; give one of its size"
-            )
-        levels = region.astype(np.float32) / (255.0 if region.dtype == np.uint8 else 1.0)
-        parts = [align.warp(levels, matrix, self.size, border="constant", filter="linear") for matrix in matrices]
-        return torch.from_numpy(np.stack(parts)[:, None]).clamp(0, 1), None
 
     def _drift(self, before: Tensor, after: Tensor) -> list[float | None]:
         """One minus the cosine of the recogniser's embeddings, for each pair of crops [N,3,S,S]."""
@@ -247,43 +313,3 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"{name}: no such device here; use auto, cpu or cuda") from None
     return device
-
-
-def _choose(
-    faces: Sequence[RestoredFace], face: str | int, size: tuple[int, int], called: str
-) -> Sequence[RestoredFace]:
-    """The faces asked for, of all faces from largest to smallest."""
-    if face == "all":
-        return faces
-    if face == "largest":
-        return faces[:1]
-    if face == "center":
-        middle = np.array([size[1] - 1, size[0] - 1]) / 2
-        return [min(faces, key=lambda f: float(np.hypot(*((f.bbox[:2] + f.bbox[2:4]) / 2 - middle))))]
-    if isinstance(face, int) and 0 <= face < len(faces):
-        return [faces[face]]
-    if isinstance(face, int):
-        raise UsageError(f"{called}: has no face {face}; its faces are 0 to {len(faces) - 1}, 0 the largest")
-    raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
-
-
-def _worn(hidden: Tensor, scores: Tensor | None, given: bool, called: str) -> list[int]:
-    """Which faces wear a face mask, by region [N,1,S,S] and garment score [N]; NoMaskError if none does."""
-    worn = (hidden > 0.5).float().mean(dim=(1, 2, 3)) >= MIN_COVERAGE
-    if scores is not None:
-        worn &= scores >= MIN_GARMENT
-    if not worn.any() and given:
-        raise NoMaskError(f"{called}: the region given covers no face; draw it where the face mask is")
-    if not worn.any():
-        raise NoMaskError(f"{called}: no face mask found; if there is one, say where with a region")
-    return [int(i) for i in worn.nonzero()[:, 0]]
-
-
-def _recogniser(folder: Path | None) -> Recognizer | None:
-    """The pack's recogniser, as ONNX where there is one (faster); None in a folder without."""
-    from . import recognition
-
-    row = next((row for row in weights.rows(folder) if row.name == "recogniser"), None)
-    if row is None:
-        return None
-    return recognition.load(weights.find("recogniser", "onnx" if row.onnx else "safetensors", folder))

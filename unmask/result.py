@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from . import images
 from .errors import UnmaskError, UsageError
-from .faces import align
+from .faces import align, blend, tone
 
 
 @dataclass
@@ -27,6 +30,10 @@ class RestoredFace:
         garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
         drift: one minus the cosine between a recogniser's embeddings of the crop before and after: how far
             the restoration moved the face from what is seen, not whether the restored face is the true one.
+        samples: uint8 [K,S,S,3], K guesses as ``restored`` (which is among them), those that agree best with what is
+            visible first; None where only one was asked for.
+        spread: float32 [S,S], how far they differ: standard deviation in levels of 255, mean over the colours.
+        whole: uint8 [K,S,S,3], the samples before they were laid under the region.
     """
 
     bbox: NDArray[np.float64]
@@ -39,6 +46,9 @@ class RestoredFace:
     restored: NDArray[np.uint8] | None = None
     garment_score: float | None = None
     drift: float | None = None
+    samples: NDArray[np.uint8] | None = None
+    spread: NDArray[np.float32] | None = None
+    whole: NDArray[np.uint8] | None = None
 
     def facts(self) -> dict[str, Any]:
         """The face in JSON values, without its pictures."""
@@ -48,10 +58,19 @@ class RestoredFace:
             "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
             "det_score": self.det_score,
             "garment_score": self.garment_score,
+            "region": self.region_box(),
             "coverage": None if self.region is None else float((self.region > 0.5).mean()),
             "drift": self.drift,
         }
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+    def region_box(self) -> list[float] | None:
+        """Left, top, right and bottom of the region in the photo's pixels; None where there is none."""
+        ys, xs = np.nonzero(self.region > 0.5) if self.region is not None else ((), ())
+        if self.matrix is None or len(xs) == 0:
+            return None
+        spots = align.transform_points(np.stack([xs, ys], axis=1), align.invert(self.matrix))
+        return [round(float(v), 1) for v in (*spots.min(axis=0), *spots.max(axis=0))]
 
 
 @dataclass(frozen=True)
@@ -74,14 +93,35 @@ class Restored:
     @property
     def region(self) -> NDArray[np.float32]:
         """What was synthesised, float32 [H,W] in [0,1] of the upright photo, before feathering."""
+        return self._on_photo("region").clip(0, 1)
+
+    @property
+    def spread(self) -> NDArray[np.float32]:
+        """How far the samples differ, float32 [H,W] in levels of 255 on the upright photo; 0 where nothing was done."""
+        return self._on_photo("spread")
+
+    def _on_photo(self, name: str) -> NDArray[np.float32]:
+        """A map [S,S] of every restored face, on the photo [H,W]."""
         size = self.pixels.shape[:2]
-        whole = np.zeros(size, np.float32)
+        out = np.zeros(size, np.float32)
+        for face in self.faces:
+            crop = getattr(face, name)
+            if face.status == "restored" and crop is not None and face.matrix is not None:
+                back = align.invert(face.matrix)
+                out = np.maximum(out, align.warp(crop, back, size, border="constant", filter="linear"))
+        return out
+
+    def sample(self, k: int) -> NDArray[np.uint8]:
+        """The photo with guess ``k`` in every face, uint8 [H,W,3]; UsageError where there is none."""
+        pixels = self.before
         for face in self.faces:
             if face.status == "restored" and face.region is not None and face.matrix is not None:
-                back = align.invert(face.matrix)
-                one = align.warp(face.region, back, size, border="constant", filter="linear")
-                whole = np.maximum(whole, one)
-        return whole.clip(0, 1)
+                if face.whole is None or not 0 <= k < len(face.whole):
+                    raise UsageError(f"there is no sample {k}; ask restore for more samples")
+                painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
+                cover = face.garment_score is not None  # a region that somebody drew is kept to
+                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, cover=cover).pixels
+        return pixels
 
     def summary(self) -> str:
         """One short line for people: "2 faces restored, 1 without a face mask"."""
@@ -121,3 +161,13 @@ def give_back(
         return images.like_source(photo, pixels, note)
     images.write(photo, pixels, target, note)
     return str(target) if isinstance(image, str) else target
+
+
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
+    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    wholes = [tone.as_colourful(x, one) for one in drawn]
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
+    whole = np.stack([images.to_uint8(one) for one in wholes])
+    for k, face in enumerate(faces):
+        face.samples, face.whole = shown[:, k], whole[:, k]
+        face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

@@ -85,7 +85,7 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
     """
     path = _locate(name_or_path, form, _folder(folder))
     expected = _expected(path)
-    if expected and _file_sha256(path) != expected:
+    if expected and file_sha256(path) != expected:
         raise UnmaskError(_wrong_hash(path))
     return path
 
@@ -180,11 +180,11 @@ def register(
     if described is None:
         raise UnmaskError(f"{path}: not a checkpoint of unmask; write it with weights.save")
     kind = described["kind"]
-    row = Row(name, kind, _inside(path, home), _file_sha256(Path(path)), Path(path).stat().st_size)
+    row = Row(name, kind, _inside(path, home), file_sha256(Path(path)), Path(path).stat().st_size)
     row = replace(row, licence=licence, source=source, template=template, size=size)
     if onnx is not None:
         twin = Path(onnx)
-        row = replace(row, onnx=_inside(twin, home), onnx_sha256=_file_sha256(twin), onnx_bytes=twin.stat().st_size)
+        row = replace(row, onnx=_inside(twin, home), onnx_sha256=file_sha256(twin), onnx_bytes=twin.stat().st_size)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
     table[at : at + 1] = [row]
@@ -205,7 +205,7 @@ def verify(folder: str | Path | None = None) -> list[tuple[str, str]]:
             if not path.is_file():
                 found.append((path.name, "missing"))
             else:
-                found.append((path.name, "ok" if _file_sha256(path) == sha256 else "wrong sha256"))
+                found.append((path.name, "ok" if file_sha256(path) == sha256 else "wrong sha256"))
     return found
 
 
@@ -282,10 +282,9 @@ def _description(data: bytes) -> dict[str, Any] | None:
 _hashes: dict[tuple[str, int, int], str] = {}  # (path, mtime in ns, bytes) -> sha256
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """sha256 of a file, computed once per process while its time and size stay the same."""
-    state = path.stat()
-    key = (str(path.resolve()), state.st_mtime_ns, state.st_size)
+    key = (str(path.resolve()), (state := path.stat()).st_mtime_ns, state.st_size)
     if key not in _hashes:
         digest = hashlib.sha256()
         with path.open("rb") as stream:
@@ -293,6 +292,12 @@ def _file_sha256(path: Path) -> str:
                 digest.update(block)
         _hashes[key] = digest.hexdigest()
     return _hashes[key]
+
+
+def fingerprint(part: Any) -> str:
+    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
+    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
+    return file_sha256(path) if path.is_file() else type(part).__name__
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -14,11 +14,12 @@ from PIL import Image
 from tests.evaluation import standins
 from unmask import recognition
 from unmask.cli import main
+from unmask.cli.eval_verification import COVERS
 from unmask.errors import UnmaskError
 from unmask.evaluation import benchmark, embedding, page, pairs, store, svg, views
 from unmask.evaluation.baselines import Inpainting
 from unmask.evaluation.pictures import Folder
-from unmask.faces import detect
+from unmask.faces import align, detect, patches
 
 PEOPLE = 24
 
@@ -75,6 +76,32 @@ def test_views_and_cache(people: Path, cache: Path, monkeypatch: pytest.MonkeyPa
     assert {"kind", "coverage", "colour", "yaw", "eyes"} <= set(look["masked"][0].note)
 
 
+@pytest.mark.parametrize("cover", ["occlude", "mouth"])
+def test_faces_are_covered_by_the_occluder_protocol(
+    people: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, cover: str
+) -> None:
+    monkeypatch.setattr(embedding, "source_hash", lambda folders: "")
+    worn, _, _, _ = run(people)
+    embedded, studio, listed, recogniser = run(people, cover=cover)
+    assert recogniser.calls == 2 * (2 * PEOPLE - 1)  # clean pictures are as they were, covered ones are not
+    assert not np.allclose(embedded.vectors["projection", "masked"][0], worn.vectors["projection", "masked"][0])
+    look = studio.shoot([listed.pictures[0]], ["clean", "masked"])
+    kps = align.template("ffhq", 128)
+    difference = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).astype(np.uint8)
+    changed, _ = align.crop_face(difference, kps, "from", (112, 96))
+    ys, xs = np.nonzero(changed.max(2) > 12)
+    assert len(ys) > 100
+    if cover == "mouth":
+        x1, y1, x2, y2 = patches.BOXES["mouth"]
+        assert x1 - 2 <= xs.min() and xs.max() <= x2 + 1 and y1 - 2 <= ys.min() and ys.max() <= y2 + 1
+    assert "kind" not in look["masked"][0].note
+    benchmark.summary(benchmark.judge(listed, embedded, [recogniser], ["opencv"], 0, 50)[0], embedded, ["opencv"])
+
+
+def test_the_command_knows_every_box() -> None:
+    assert list(COVERS) == ["simulate", "occlude", *patches.BOXES]
+
+
 def test_figures_of_a_run(people: Path, cache: Path) -> None:
     embedded, studio, listed, recogniser = run(people)
     judged = benchmark.judge(listed, embedded, [recogniser], ["opencv"], seed=0, resamples=200)[0]
@@ -107,6 +134,22 @@ def test_figures_of_a_run(people: Path, cache: Path) -> None:
     assert whole.count("<svg") == 4 and "data:image/jpeg;base64," in whole and "H &lt;1&gt;" in whole
     assert "http" not in whole.replace("http://www.w3.org/2000/svg", "")
     json.dumps(result)
+
+
+def test_recognisers_are_compared_on_the_same_resamples(people: Path, cache: Path) -> None:
+    embedded, _, listed, one = run(people)
+    same, worse = standins.Projection("same"), standins.Projection("worse")
+    for view in ("clean", "masked", "opencv"):
+        embedded.vectors["same", view] = embedded.vectors["projection", view]
+        embedded.vectors["worse", view] = -embedded.vectors["projection", view] * np.sign(np.arange(16) - 7.5)
+    judged = benchmark.judge(listed, embedded, [one, same, worse], ["opencv"], seed=0, resamples=100)
+    found = benchmark.between(judged)
+    assert set(found) == {"same - projection", "worse - projection", "worse - same"}
+    none = found["same - projection"]["clean/clean"]["accuracy"]
+    assert (none["value"], none["low"], none["high"]) == (0, 0, 0)  # paired: no noise is left
+    values = [benchmark.summary(j, embedded, ["opencv"])["conditions"]["masked/clean"]["figures"]["auc"]["value"]
+              for j in (judged[2], judged[0])]  # fmt: skip
+    assert found["worse - projection"]["masked/clean"]["auc"]["value"] == pytest.approx(values[0] - values[1])
 
 
 def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) -> None:

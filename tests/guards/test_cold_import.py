@@ -36,6 +36,7 @@ print("RESULT " + json.dumps({"seen": seen, "left": left, "modules": sorted(sys.
 OTHERS = [
     *("numpy", "PIL.Image", "torch", "torch.utils.cpp_extension", "onnxruntime", "onnx", "insightface"),
     *("cv2", "scipy.stats", "skimage", "requests", "click", "tqdm", "yaml", "safetensors.torch"),
+    *("fastapi", "fastapi.staticfiles", "python_multipart", "uvicorn"),
 ]
 HEAVY = {"torch", "onnxruntime", "insightface", "cv2", "numpy", "PIL", "requests"}
 

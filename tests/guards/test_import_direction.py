@@ -17,15 +17,22 @@ ALLOWED: dict[str, set[str]] = {
     "recognition": {"errors", "models", "ops", "packs", "weights"},
     "losses": {"errors", "faces", "models", "ops", "recognition", "weights"},
     "data": {"errors", "faces", "images"},
+    "data_convert": {"data", "errors", "faces"},
     "training": {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
     "result": {"errors", "faces", "images"},
-    "refine": {"errors", "faces"},
-    "restore": {"errors", "faces", "images", "models", "recognition", "refine", "result", "weights"},
+    "refine": {"errors", "faces", "guesses"},
+    "guesses": {"errors", "faces"},
+    "draft": {"errors", "faces", "images", "result"},
+    "restore": {
+        "draft", "errors", "faces", "guesses", "images", "models", "recognition", "refine", "result", "weights",
+    },
+    "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
     "evaluation": {
         "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
     },
+    "web": {"draft", "errors", "faces", "images", "restore", "result"},
     "unmask": {"errors", "restore", "result"},
     "__main__": {"cli"},
 }  # fmt: skip

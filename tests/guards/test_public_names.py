@@ -22,3 +22,6 @@ def test_restorer_signatures():
     assert opened.parameters["device"].default == "auto"
     assert next(iter(inspect.signature(Restorer.restore).parameters)) == "self"
     assert {"image", "faces"} <= set(Restored.__dataclass_fields__)
+    assert list(inspect.signature(Restorer.restore_many).parameters) == [
+        "self", "images", "face", "regions", "seed", "outs", "overwrite", "samples",
+    ]  # fmt: skip

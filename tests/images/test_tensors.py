@@ -50,3 +50,10 @@ def test_sheet_places_pictures_and_labels() -> None:
     assert below.shape[0] > headed.shape[0]
     with pytest.raises(ValueError, match="at least one"):
         images.sheet([[]])
+
+
+def test_a_title_stands_above_everything():
+    picture = np.zeros((20, 30, 3), np.uint8)
+    bare, titled = (images.sheet([[picture] * 4], ["a"] * 4, title=title) for title in ("", "long words " * 9))
+    extra = titled.shape[0] - bare.shape[0]
+    assert extra >= 30 and np.array_equal(titled[extra:], bare) and (titled[:extra] < 128).any()

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from unmask import weights
 from unmask.models.detector import Detector, ScrfdLayout
-from unmask.models.onnx_export import detector_onnx, segmenter_onnx
+from unmask.models.generator import Generator
+from unmask.models.onnx_export import detector_onnx, generator_onnx, segmenter_onnx
 from unmask.models.segmenter import Segmenter
 
 ort = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +73,22 @@ def test_insightface_loads_and_runs_the_detector(files: dict[str, Path]) -> None
     image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), dtype=np.uint8)
     boxes, points = model.detect(image, input_size=(160, 128))
     assert boxes.shape[1] == 5 and points.shape == (len(boxes), 5, 2) and len(boxes) > 0
+
+
+def test_a_twin_refers_to_the_weights_beside_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    arch = {"z_dim": 16, "w_dim": 16, "img_resolution": 32, "channels": [24, 24, 16, 16], "mapping_layers": 2}
+    stored = weights.save(tmp_path / "g.safetensors", "generator", arch, Generator(**arch).state_dict())
+    model = Generator(**arch)
+    weights.fill(model, weights.read(stored))
+    twin = generator_onnx(model.eval(), tmp_path / "g.onnx", 16, beside=stored)
+    held = onnx.load(str(twin), load_external_data=False).graph.initializer
+    assert sum(len(t.raw_data) for t in held) < 0.3 * stored.stat().st_size
+    z = torch.randn(3, 16)
+    with torch.no_grad():
+        ours = model(z, noise="const").numpy()
+    found = ort.InferenceSession(str(twin)).run(None, {"z": z.numpy()})[0]
+    np.testing.assert_allclose(found, ours, rtol=1e-4, atol=1e-4)
+    stored.rename(tmp_path / "elsewhere.safetensors")
+    with pytest.raises(Exception, match=r"g\.safetensors"):
+        ort.InferenceSession(str(twin))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from unmask import data, images, weights
 from unmask.config import plain
+from unmask.errors import UsageError
 from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
@@ -42,8 +44,9 @@ def unmasker_config(out: Path, **more: object) -> unmasker.Config:
     shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
     model = unmasker.Network(64, 8, CHANNELS, shape, skips=(8, 16), gated=(16,))
     return unmasker.Config(
-        "unmasker", out=out, model=model, discriminator=CHANNELS, workers=1, variants=1, batch_size=4, precision="fp32",
-        adversarial_weight=0.05, log_every=1, checkpoint_every=2, val_every=4, sheet_every=4, r1_every=2, **more,
+        "unmasker", out=out, model=model, discriminator=CHANNELS[:4], window=32, workers=1, variants=1,
+        batch_size=4, precision="fp32", adversarial_weight=0.05, log_every=1, r1_every=2,
+        checkpoint_every=2, val_every=4, sheet_every=4, **more,
     )  # fmt: skip
 
 
@@ -59,7 +62,7 @@ def test_unmasker_resumes_exactly(faces: data.FaceSet, tmp_path: Path) -> None:
     first = unmasker.build(half, cpu)
     stopping = first.step
 
-    def step(batch: unmasker.Batch, at: int) -> object:
+    def step(batch: masked.Batch, at: int) -> object:
         if at == 3:
             raise KeyboardInterrupt
         return stopping(batch, at)
@@ -105,6 +108,29 @@ def test_unmasker_goes_on_from_weights(faces: data.FaceSet, tmp_path: Path) -> N
     assert same(again.modules["network"], net)
 
 
+def tiny_recogniser(folder: Path) -> Path:
+    arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
+    return weights.save(folder / "r.safetensors", "iresnet", arch, IResNet(**arch).state_dict(), half=False)
+
+
+def test_generator_starts_from_an_unmasker(faces: data.FaceSet, tmp_path: Path) -> None:
+    net = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu")).modules["network"]
+    arch = plain(unmasker_config(tmp_path / "a"))["model"]
+    path = weights.save(tmp_path / "u.safetensors", "unmasker", arch, net.state_dict(), half=False)
+    config = generator.Config(
+        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS,
+        encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), start=str(path),
+    )  # fmt: skip
+    task = generator.build(config, torch.device("cpu"))
+    assert same(task.modules["network"].synthesis, net.synthesis)
+    assert same(task.modules["encoder"].trunk, net.encoder.trunk)
+
+
+def test_judges_on_features_without_a_recogniser_are_refused(faces: data.FaceSet, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="recogniser"):
+        generator.build(generator.Config("generator", out=tmp_path, judge="features"), torch.device("cpu"))
+
+
 def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.FaceSet, tmp_path: Path) -> None:
     arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
     net = IResNet(**arch)
@@ -122,11 +148,17 @@ def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.Fac
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
-@pytest.mark.parametrize("arms", [{"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}])
-def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, float]) -> None:
+@pytest.mark.parametrize("arms", [
+    {"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}, {"judge": "features"},
+    {"judge": "both"},
+])  # fmt: skip
+def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
+    if "judge" in arms:
+        arms["recogniser"] = str(tiny_recogniser(tmp_path))
     config = generator.Config(
-        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS, batch_size=4,
-        encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32", workers=1, **arms,
+        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS[:4],
+        window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
+        workers=1, **arms,
     )  # fmt: skip
     task = generator.build(config, torch.device("cpu"))
     fresh = {k: v.clone() for k, v in task.modules["network"].state_dict().items()}
@@ -167,7 +199,7 @@ def test_bank_is_drawn_once_and_rows_match(faces: data.FaceSet, tmp_path: Path) 
 
 
 def test_drawn_batches_mirror_picture_and_region_together(faces: data.FaceSet, tmp_path: Path) -> None:
-    drawer = unmasker.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
+    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
     batch = drawer.draw(np.random.default_rng(0), 16, grow=0.0)
     outside = (batch.region == 0).expand_as(batch.x)
     assert float((batch.x - batch.y)[outside].abs().mean()) < 0.03
@@ -175,6 +207,27 @@ def test_drawn_batches_mirror_picture_and_region_together(faces: data.FaceSet, t
     grown = drawer.draw(np.random.default_rng(0), 16, grow=1.0)
     assert bool((grown.region >= batch.region).all())
     assert float(grown.region.sum()) > float(batch.region.sum())
+
+
+def test_jitter_moves_picture_and_region_together(faces: data.FaceSet, tmp_path: Path) -> None:
+    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
+    still, moved = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
+    assert float((still.y - moved.y).abs().mean()) > 0.01
+    outside = (moved.region < 0.01).expand_as(moved.x)
+    assert float((moved.x - moved.y)[outside].abs().mean()) < 0.03
+    assert float(moved.region.min()) >= 0
+    assert float(moved.region.max()) <= 1
+
+
+def test_windows_lie_inside_the_lower_face_and_vary() -> None:
+    config = unmasker.Config("unmasker", window=64)
+    drawn = [unmasker.window(config)[2:] for _ in range(64)]
+    assert {s.stop - s.start for pair in drawn for s in pair} == {64}
+    assert min(s.start for pair in drawn for s in pair) >= 16
+    assert max(rows.stop for rows, _ in drawn) == 128
+    assert len({(rows.start, columns.start) for rows, columns in drawn}) > 30
+    whole = unmasker.window(unmasker.Config("unmasker", window=128))
+    assert whole[2:] == (slice(0, 128), slice(0, 128))
 
 
 def test_augmentation_is_off_at_zero_and_adapts() -> None:

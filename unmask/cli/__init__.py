@@ -14,9 +14,13 @@ COMMANDS: dict[str, str] = {
     "train": "train:train",
     "restore": "restore:restore",
     "simulate": "simulate:simulate",
+    "prepare": "prepare:prepare",
     "models": "models:models",
     "doctor": "doctor:doctor",
     "export": "export:export",
+    "explain": "explain:explain",
+    "convert-faces": "convert_faces:convert_faces",
+    "serve": "serve:serve",
     "eval-restoration": "eval_restoration:eval_restoration",
     "eval-verification": "eval_verification:eval_verification",
 }

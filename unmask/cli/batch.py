@@ -3,49 +3,81 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import click
 
-from ..errors import UnmaskError
-from .files import Job
+from ..errors import NoFaceError, NoMaskError, UnmaskError
+from ..many.jobs import Job
 
+KINDS = ("without a face", "without a face mask", "for other reasons")
 PARTLY = 3  # exit code: some inputs failed and the rest were done
 
 
-def run(
-    jobs: Sequence[Job],
-    do: Callable[[Job], str | None],
-    failed: Callable[[Job, str], None] | None = None,
-) -> int:
-    """Do every job and return the exit code; the error of a single job is raised.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: a ``line`` for stdout (None for nothing), or an ``error``; ``before``: in an earlier run."""
+
+    job: Job
+    line: str | None = None
+    error: Exception | None = None
+    before: bool = False
+
+    @property
+    def message(self) -> str:
+        """The error in one line."""
+        if self.error is None or isinstance(self.error, UnmaskError):
+            return str(self.error)
+        return f"{self.job.name}: unexpected {type(self.error).__name__} ({self.error}); report it"
+
+
+def each(jobs: Iterable[Job], do: Callable[[Job], str | None]) -> Iterator[Outcome]:
+    """The jobs one after another; ``do`` does one and returns its line."""
+    for job in jobs:
+        try:
+            yield Outcome(job, do(job))
+        except Exception as error:  # one odd file must not cost the others
+            yield Outcome(job, error=error)
+
+
+def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], None] | None = None) -> int:
+    """Print what comes of ``total`` jobs and return the exit code; the error of a single job is raised.
 
     Args:
-        do: does one job and returns the line to print on stdout, None for nothing.
-        failed: also told of each job that failed, with the message.
+        failed: also told of each job that failed.
     """
     from tqdm import tqdm
 
-    bad = 0
-    bar = tqdm(jobs, unit="photo", file=sys.stderr, disable=None if len(jobs) > 1 else True)
-    for job in bar:
-        try:
-            line = do(job)
-            if line is not None:
-                bar.write(line, file=sys.stdout)
-        except Exception as error:  # one odd file must not cost the others
-            ours = isinstance(error, UnmaskError)
-            message = str(error) if ours else f"{job.name}: unexpected {type(error).__name__} ({error}); report it"
+    counts: Counter[str] = Counter()
+    bar = tqdm(outcomes, total=total, unit="photo", file=sys.stderr, disable=None if total > 1 else True)
+    for outcome in bar:
+        counts["before"] += outcome.before
+        if outcome.error is None:
+            counts["done"] += 1
+            if outcome.line is not None:
+                bar.write(outcome.line, file=sys.stdout)
+        else:
+            counts["failed"] += 1
+            counts[_kind(outcome.error)] += 1
             if failed:
-                failed(job, message)
-            if len(jobs) == 1:
-                raise
-            bad += 1
-            bar.write(f"unmask: {message}", file=sys.stderr)
+                failed(outcome)
+            if total == 1:
+                raise outcome.error
+            bar.write(f"unmask: {outcome.message}", file=sys.stderr)
+        bar.set_postfix({key: counts[key] for key in ("done", "failed")}, refresh=False)
         sys.stdout.flush()
-    if bad:
-        click.echo(f"unmask: {bad} of {len(jobs)} pictures failed", err=True)
-    return 0 if not bad else 1 if bad == len(jobs) else PARTLY
+    if counts["before"]:
+        click.echo(f"unmask: {counts['before']} of {total} were done by an earlier run", err=True)
+    if counts["failed"]:
+        kinds = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+        click.echo(f"unmask: {counts['failed']} of {total} pictures failed: {kinds}", err=True)
+    return 0 if not counts["failed"] else 1 if counts["failed"] == total else PARTLY
+
+
+def _kind(error: Exception) -> str:
+    return KINDS[0] if isinstance(error, NoFaceError) else KINDS[1] if isinstance(error, NoMaskError) else KINDS[2]
 
 
 def pending(jobs: Sequence[Job], overwrite: bool, skip_existing: bool) -> list[Job]:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from ..recognition import Recognizer
 
 
+COVERS = (
+    "simulate", "occlude", "left_eye", "right_eye", "twoeyes", "nose", "mouth", "down_face", "up_face", "left_face",
+    "right_face",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What the options ask for, loaded."""
@@ -41,7 +47,11 @@ class _Plan:
 @click.option("--pairs", "pair_file", required=True, metavar="FILE", help="LFW, CFP, AgeDB-style, .bin or CSV list.")
 @click.option("--images", "image_path", metavar="PATH", help="Folder or zip of the pictures.")
 @click.option(
-    "--masks", type=click.Choice(["simulate"]), default="simulate", show_default=True, help="Where masks come from."
+    "--masks",
+    type=click.Choice(COVERS),
+    default="simulate",
+    show_default=True,
+    help="What covers the faces: simulated face masks, FROM's pasted occluders, or one of its fixed boxes.",
 )
 @click.option("--masked-images", metavar="PATH", help="Folder or zip of masked pictures of the same names, instead.")
 @click.option(
@@ -51,7 +61,7 @@ class _Plan:
     default=("embedded",),
     show_default=True,
     metavar="NAME",
-    help="embedded, insightface:PACK, or a path; may be given several times.",
+    help="embedded, from, g2d, insightface:PACK, a path, or linear-map:NAME of one; may be given several times.",
 )
 @click.option(
     "--restorer",
@@ -70,7 +80,7 @@ class _Plan:
     metavar="NAME",
     help="Recognisers that were part of a restorer's loss: they never give the headline.",
 )
-@click.option("--data", metavar="DIR", envvar="UNMASK_DATA", help="Faces to fit mean and linear on ($UNMASK_DATA).")
+@click.option("--data", metavar="DIR", envvar="UNMASK_DATA", help="Faces to fit baselines on ($UNMASK_DATA).")
 @click.option("--detector", default="embedded", show_default=True, metavar="NAME", help="Face detector, name or path.")
 @click.option("--aligned", type=click.Choice(["arcface", "ffhq"]), help="The pictures are crops aligned like this.")
 @click.option(
@@ -117,7 +127,7 @@ def eval_verification(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> _Plan:
     from .. import recognition
-    from ..evaluation import baselines, pairlist, pairs, pictures
+    from ..evaluation import baselines, linear_map, pairlist, pairs, pictures
     from ..evaluation.views import Studio
     from ..restore import pick_device
 
@@ -135,27 +145,33 @@ def _plan(options: dict[str, Any]) -> _Plan:
         raise UsageError("--region true: the true region of --masked-images is not known; use --region auto")
     names = [name for name in options["restorers"] if name != "mask"]  # the masked condition is always there
     restorers = baselines.load(names, options["data"], device)
-    recognisers = [recognition.load(name) for name in dict.fromkeys(options["recognisers"])]
+    recognisers = [
+        linear_map.load(name, options["data"]) if name.partition(":")[0] == linear_map.NAME else recognition.load(name)
+        for name in dict.fromkeys(options["recognisers"])
+    ]
     if len({r.name for r in recognisers}) < len(recognisers):
         raise UsageError("--recogniser: two of them have one name; give each file another name")
     fingerprints: dict[str, str] = {}
     segment = _segmenter(device, fingerprints) if options["region"] == "auto" and restorers else None
     detector = None
     if aligned is None:
+        from .. import weights
         from ..faces.detect import load_detector
 
         detector = load_detector(options["detector"])
-        fingerprints["detector"] = _sha256(Path(detector.name))
-    studio = Studio(source, detector, restorers, options["seed"], masks, aligned, options["points"], segment)
+        fingerprints["detector"] = weights.file_sha256(Path(detector.name))
+    studio = Studio(
+        source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segment
+    )
     return _Plan(listed, studio, recognisers, restorers, fingerprints)
 
 
 def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from .. import weights
+    from ..draft import MIN_GARMENT
     from ..faces.segment import Segmenter
-    from ..restore import MIN_GARMENT
 
-    fingerprints["segmenter"] = _sha256(weights.find("segmenter"))
+    fingerprints["segmenter"] = weights.file_sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)
 
     def segment(crops: Tensor) -> Tensor:
@@ -165,17 +181,11 @@ def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     return segment
 
 
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _facts(
     plan: _Plan, options: dict[str, Any], embedded: Embedded, results: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """What was run, on what, by what: enough to repeat it."""
-    from ..evaluation import report, tables
+    from ..evaluation import linear_map, report, tables
 
     trained = [
         Path(name).stem if name.endswith((".onnx", ".safetensors")) else name for name in options["trained_with"]
@@ -183,12 +193,12 @@ def _facts(
     relations = {
         r.name: (
             "Part of the loss of a restorer: its figures flatter."
-            if r.name in trained
+            if r.name.removeprefix(f"{linear_map.NAME}:") in trained
             else "Not part of any restorer's loss."
         )
         for r in plan.recognisers
     }
-    fair = next((r.name for r in plan.recognisers if r.name not in trained), None)
+    fair = next((r.name for r in plan.recognisers if r.name.removeprefix(f"{linear_map.NAME}:") not in trained), None)
     people = len(set(plan.pairs.identity.values()))
     return {
         "headline": report.headline(fair, results, [r.name for r in plan.restorers]),
@@ -234,12 +244,12 @@ def _write(
     judged: list[Judged],
     embedded: Embedded,
 ) -> None:
-    from ..evaluation import page, report, tables
+    from ..evaluation import benchmark, page, report, tables
     from ..images.write import replace_file
 
     names = [r.name for r in plan.restorers]
     if options["json_file"]:
-        text = json.dumps({**facts, "results": results}, indent=1) + "\n"
+        text = json.dumps({**facts, "results": results, "between": benchmark.between(judged)}, indent=1) + "\n"
         replace_file(Path(options["json_file"]), text.encode())
     if options["csv_file"]:
         replace_file(Path(options["csv_file"]), report.scores_csv(judged, embedded).encode())

@@ -6,32 +6,13 @@ import glob
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UnmaskError, UsageError
+from ..many.jobs import Job
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"}
 STREAM = "-"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture to do. ``source`` or ``target`` is None for stdin or stdout."""
-
-    source: Path | None
-    target: Path | None
-
-    @property
-    def name(self) -> str:
-        """How messages call it."""
-        return str(self.source) if self.source is not None else "stdin"
-
-    def beside(self, word: str) -> Path:
-        """A second file beside the target: NAME.WORD.png."""
-        if self.target is None:
-            raise UsageError(f"--{word} needs a file beside which to write; give -o FILE")
-        return self.target.with_name(f"{self.target.stem}.{word}.png")
 
 
 def plan(inputs: Sequence[str], out: str | None, mark: str, extras: Iterable[str] = ()) -> list[Job]:
@@ -66,7 +47,9 @@ def plan(inputs: Sequence[str], out: str | None, mark: str, extras: Iterable[str
         if not single:
             raise UsageError("-o -: only one picture can go to stdout; give -o FOLDER")
         return [Job(pairs[0][0], None)]
-    jobs = list(dict.fromkeys(Job(path, _target(path, root, out, mark, single)) for path, root in pairs))
+    jobs = list(
+        dict.fromkeys(Job(path, _target(path, root, out, mark, single), _key(path, root)) for path, root in pairs)
+    )
     _check(jobs)
     return jobs
 
@@ -101,13 +84,17 @@ def _expand(typed: str, ours: tuple[str, ...]) -> Iterator[tuple[Path, Path | No
         yield path, None
 
 
+def _key(path: Path, root: Path | None) -> str:
+    return (path.relative_to(root) if root else Path(path.name)).as_posix()
+
+
 def _target(path: Path, root: Path | None, out: str | None, mark: str, single: bool) -> Path:
     if out is None:
         return path.with_name(f"{path.stem}.{mark}{path.suffix}")
     place = Path(out)
     if single and not out.endswith(os.sep) and place.suffix and not place.is_dir():
         return place
-    return place / (path.relative_to(root) if root else path.name)
+    return place / _key(path, root)
 
 
 def _check(jobs: Sequence[Job]) -> None:
@@ -124,23 +111,6 @@ def _check(jobs: Sequence[Job]) -> None:
         targets[target] = job
 
 
-def make_room(path: Path) -> None:
-    """Make the folder of a result; UnmaskError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnmaskError(f"{path.parent}: cannot be made ({error.strerror}); give another -o") from None
-
-
-def refuse_existing(paths: Iterable[Path | None], overwrite: bool) -> None:
-    """UnmaskError for the first file that exists, unless it may be replaced; devices and folders never may."""
-    for path in paths:
-        if path is not None and path.exists() and not path.is_file():
-            raise UnmaskError(f"{path}: is no file and is not replaced; give a file, or - for stdout")
-        if path is not None and path.exists() and not overwrite:
-            raise UnmaskError(f"{path}: exists; replace it with --overwrite or leave it with --skip-existing")
-
-
 def to_stdout(data: bytes) -> None:
     """Write a picture to stdout; UnmaskError where nobody takes it."""
     try:
@@ -148,13 +118,3 @@ def to_stdout(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise UnmaskError(f"stdout: cannot be written ({error.strerror}); give -o FILE") from None
-
-
-def source_bytes(job: Job) -> bytes:
-    """The bytes of a job's picture, from its file or stdin."""
-    if job.source is None:
-        return sys.stdin.buffer.read()
-    try:
-        return job.source.read_bytes()
-    except OSError as error:
-        raise UnmaskError(f"{job.source}: cannot be read ({error.strerror}); check the path") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,31 +13,61 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..many import jobs as many_jobs
+from ..many.jobs import Job, Wanted
 from . import batch, files
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from ..many.manifest import Manifest
+    from ..many.step import Done
     from ..restore import Restorer
-    from ..result import Restored
 
 MARK = "unmasked"
-EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
+CLIPS = many_jobs.CLIPS
 
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for every picture of one run."""
+    """What holds for one run beside what is ``wanted`` of every picture."""
 
-    face: str | int
-    region: str | None
-    seed: int
-    compare: bool
-    save_region: bool
-    overwrite: bool
+    wanted: Wanted
+    out: str | None
     skip_existing: bool
     as_json: bool
+    manifest: str | None
+    shard: tuple[int, int] | None
+    engine: str
+    several: bool
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which models to load, and where."""
+
+    device: str
+    weights: str | None
+    detector: str | None
+
+    def load(self) -> Restorer:
+        """The restorer of them."""
+        from ..restore import Restorer
+
+        return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector)
+
+
+class Shard(click.ParamType):
+    """``I/N``: part I, from 1, of N."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Two numbers."""
+        if isinstance(value, tuple):
+            return value
+        part, slash, parts = str(value).partition("/")
+        if slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+            return int(part), int(parts)
+        self.fail(f"{value!r} is not a part such as 2/8, from 1/8 to 8/8", param, ctx)
 
 
 class FaceChoice(click.ParamType):
@@ -78,112 +110,173 @@ class FaceChoice(click.ParamType):
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, many_jobs.MAX_SAMPLES),
+    default=1,
+    show_default=True,
+    help="Also write this many guesses (NAME.sample-01.png ...), a sheet of them and NAME.spread.png.",
+)
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesised.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    help="JSON lines of what was done, so that a later run goes on; by default manifest.jsonl in the folder of -o.",
+)
+@click.option("--shard", type=Shard(), help="Only part I of N of the pictures, such as 2/8, one for each machine.")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="Work in threads of this process, or in the processes of a Ray cluster (the extra `ray`).",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and written.")
 def restore(
     inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None,
-    dry_run: bool, **flags: Any,
+    region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
+    shard: tuple[int, int] | None, engine: str, **wanted: Any,
 ) -> int:  # fmt: skip
-    """Restore the masked faces in photos: files, folders, patterns, or - for stdin.
+    """Restore the masked faces in photos (files, folders, patterns, or - for stdin) or in clips (files).
 
     The restored region is a plausible guess, written as such into the file. It is no evidence of identity.
     """
-    options = Options(**flags)
-    if options.overwrite and options.skip_existing:
+    how = Wanted(region=None if region == "auto" else region, **wanted)
+    if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
-    jobs = files.plan(inputs, out, MARK, EXTRAS)
-    if options.region != "auto" and len(jobs) > 1:
-        raise UsageError(f"--region {options.region}: is for one picture, not for {len(jobs)}")
-    if any(job.target is None for job in jobs) and (options.as_json or options.compare or options.save_region):
-        raise UsageError("--json, --compare, --save-region: need the picture in a file; give -o FILE")
+    jobs = files.plan(inputs, out, MARK, many_jobs.words())
+    clips = [job for job in jobs if job.source is not None and job.source.suffix.lower() in CLIPS]
+    options = Options(how, out, skip_existing, as_json, manifest, shard, engine, len(jobs) > 1)
+    _check(jobs, len(clips), options)
+    if shard:
+        jobs = many_jobs.shard(jobs, *shard)
     if dry_run:
         for job in jobs:
             click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
         return 0
-    return _run(jobs, options, device, weights, detector)
+    models = Models(device, weights, detector)
+    return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
 
 
-def _fate(job: files.Job, options: Options) -> str:
+def _check(jobs: list[Job], clips: int, options: Options) -> None:
+    """UsageError for what cannot be done with these jobs."""
+    how = options.wanted
+    beside = options.as_json or how.compare or how.save_region or how.samples > 1
+    if clips and (clips < len(jobs) or beside or how.region or options.manifest or options.out == files.STREAM):
+        raise UsageError("clips go alone, and only with --face, --seed, -o FILE and the options of the models")
+    if how.region and len(jobs) > 1:
+        raise UsageError(f"--region {how.region}: is for one picture, not for {len(jobs)}")
+    if beside and any(job.target is None for job in jobs):
+        raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
+    if options.engine == "ray" and (clips or any(job.source is None or job.target is None for job in jobs)):
+        raise UsageError("--engine ray: is for pictures in files, results in files")
+
+
+def _fate(job: Job, options: Options) -> str:
     if job.source is not None and not job.source.is_file():
         return "  (missing)"
     if job.target is None or not job.target.exists():
         return ""
     return (
         "  (exists: replaced)"
-        if options.overwrite
+        if options.wanted.overwrite
         else "  (exists: skipped)"
         if options.skip_existing
         else "  (exists)"
     )
 
 
-def _run(jobs: list[files.Job], options: Options, device: str, weights: str | None, detector: str | None) -> int:
+def _run(jobs: list[Job], options: Options, models: Models) -> int:
     """Load the models once and restore every job."""
-    todo = batch.pending(jobs, options.overwrite, options.skip_existing)
+    todo = batch.pending(jobs, options.wanted.overwrite, options.skip_existing)
     if not todo:
         return 0
-    from ..restore import Restorer
+    from ..many import step
 
-    restorer = Restorer.from_pretrained(weights, device=device, detector=detector)
+    manifest = _manifest(options)
+    told = _failed if options.as_json else None
+    if options.engine == "ray":
+        from ..many import ray_engine
 
-    def failed(job: files.Job, message: str) -> None:
-        if options.as_json:
-            click.echo(json.dumps({"input": job.name, "error": message}))
+        through = ray_engine.run(todo, models.load, options.wanted, manifest)
+        return batch.report((_outcome(done, options) for done in through), len(todo), told)
+    with _side_by_side(len(todo)) as workers:
+        work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
+        outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
+        return batch.report(outcomes, len(todo), told)
 
-    return batch.run(todo, lambda job: _one(job, restorer, options), failed)
+
+def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
+    """Restore clips, one after another, with the progress of each."""
+    todo = batch.pending(jobs, options.wanted.overwrite, options.skip_existing)
+    if not todo:
+        return 0
+    from tqdm import tqdm
+
+    from ..many import clip, video
+
+    restorer = models.load()
+
+    def do(job: Job) -> str:
+        assert job.source is not None and job.target is not None
+        many_jobs.refuse_existing([job.target], options.wanted.overwrite)
+        with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
+            how = options.wanted
+            shown = video.restore_clip(
+                restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
+            )
+        before = f", {shown.before} by an earlier run" if shown.before else ""
+        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
+
+    return batch.report(batch.each(todo, do), len(todo))
 
 
-def _one(job: files.Job, restorer: Restorer, options: Options) -> str | None:
-    """Restore one picture; the line to print."""
-    start = time.perf_counter()
-    extras = [job.beside(word) for word, option in EXTRAS.items() if getattr(options, option)]
-    files.refuse_existing([job.target, *extras], options.overwrite)
-    image = files.source_bytes(job) if job.source is None or job.target is None else job.source
-    if job.target is not None:
-        files.make_room(job.target)
-    done = restorer.restore(
-        image,
-        face=options.face,
-        region=_region(options.region),
-        seed=options.seed,
-        out=job.target,
-        overwrite=options.overwrite,
-    )
-    if options.compare:
-        _png(_side_by_side(done), job.beside("compare"), done.note)
-    if options.save_region:
-        _png((done.region * 255).round().astype("uint8"), job.beside("region"), None)
-    if job.target is None:
-        files.to_stdout(done.image)
+def _manifest(options: Options) -> Manifest | None:
+    """The manifest asked for, or the one that the folder of the results gets where there are several."""
+    from ..many import manifest
+
+    if options.manifest:
+        return manifest.Manifest(options.manifest)
+    if options.out is None or not options.several:
         return None
-    if options.as_json:
-        facts = {"input": job.name, "output": str(job.target), "faces": [face.facts() for face in done.faces]}
-        seconds = round(time.perf_counter() - start, 3)
-        return json.dumps({**facts, "note": done.note, "seconds": seconds})
-    return f"{job.name} -> {job.target}  ({done.summary()})"
+    return manifest.of_shard(Path(options.out), *(options.shard or (1, 1)))
 
 
-def _region(name: str | None) -> NDArray[np.float32] | None:
-    """The region a person painted, float32 [H,W] in [0,1]; None to find it."""
-    if name in (None, "auto"):
-        return None
-    from .. import images
+@contextlib.contextmanager
+def _side_by_side(jobs: int) -> Iterator[int]:
+    """How many pictures to work on at once; several get one thread each, which wastes less than sharing them."""
+    import cv2
+    import torch
 
-    return images.read(name).pixels.astype("float32").mean(axis=2) / 255
+    cores, of_cv2 = torch.get_num_threads(), cv2.getNumThreads()
+    if jobs > 1:
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+    try:
+        yield cores
+    finally:
+        cv2.setNumThreads(of_cv2)
+        torch.set_num_threads(cores)
 
 
-def _side_by_side(done: Restored) -> NDArray[np.uint8]:
-    from .. import images
+def _outcome(done: Done, options: Options) -> batch.Outcome:
+    """Print what goes to stdout now, and say what is to be printed of the rest."""
+    line = None
+    if done.data is not None:
+        files.to_stdout(done.data)
+    elif done.error is None and options.as_json:
+        facts = {key: done.record[key] for key in ("input", "output", "faces") if key in done.record}
+        facts["output"] = str(done.job.target)
+        seconds = round(sum(done.record["seconds"].values()), 3)
+        line = json.dumps({**facts, "note": done.note, "seconds": seconds})
+    elif done.error is None and not done.before:
+        line = f"{done.job.name} -> {done.job.target}  ({done.summary})"
+    return batch.Outcome(done.job, line, done.error, done.before)
 
-    return images.sheet([[done.before, done.pixels]], labels=["before", "after: a guess"])
 
-
-def _png(pixels: NDArray[np.uint8], path: Path, note: dict[str, Any] | None) -> None:
-    from .. import images
-
-    photo = images.read(pixels)
-    images.write(photo, photo.pixels, path, note)
+def _failed(outcome: batch.Outcome) -> None:
+    click.echo(json.dumps({"input": outcome.job.name, "error": outcome.message}))

@@ -9,6 +9,8 @@ import click
 
 from .. import __version__
 from ..errors import NoFaceError, UsageError
+from ..many import jobs as many_jobs
+from ..many.jobs import Job
 from . import batch, files
 
 if TYPE_CHECKING:
@@ -82,11 +84,13 @@ def simulate(
     from ..faces.detect import load_detector
 
     found = load_detector(detector or "embedded")
-    return batch.run(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite))
+    return batch.report(
+        batch.each(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite)), len(todo)
+    )
 
 
 def _one(
-    job: files.Job, detector: Detector, fixed: dict[str, Any], seed: int, save_region: bool, overwrite: bool
+    job: Job, detector: Detector, fixed: dict[str, Any], seed: int, save_region: bool, overwrite: bool
 ) -> str | None:
     """Put a face mask on every face of one picture; the line to print."""
     import numpy as np
@@ -94,8 +98,8 @@ def _one(
     from .. import images
     from ..faces.simulate import sample_garment, simulate
 
-    files.refuse_existing([job.target, *([job.beside("region")] if save_region else [])], overwrite)
-    photo = images.read(job.source if job.source is not None else files.source_bytes(job))
+    many_jobs.refuse_existing([job.target, *([job.beside("region")] if save_region else [])], overwrite)
+    photo = images.read(job.source if job.source is not None else job.read())
     faces = detector.detect(photo.pixels)
     if not faces:
         raise NoFaceError(f"{job.name}: no face found; give a photo in which the eyes can be seen")

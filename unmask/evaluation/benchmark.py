@@ -18,7 +18,7 @@ from .embedding import Embedded
 from .pairlist import PairList
 from .views import CLEAN, MASKED
 
-__all__ = ["Judged", "judge", "summary"]
+__all__ = ["Judged", "between", "judge", "summary"]
 
 GROUPINGS = ("kind", "coverage", "colour", "pose", "face size")
 
@@ -97,6 +97,17 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
             view: embedded.missing(judged.recogniser.name, view) for view in (CLEAN, MASKED, *restorers)
         },
         "pairs": len(pairs.pairs),
+    }
+
+
+def between(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Paired differences of every recogniser and each one before it, condition by condition: ``"second - first"``."""
+    return {
+        f"{second.recogniser.name} - {first.recogniser.name}": {
+            name: contrast(second.assessments[name], first.assessments[name]) for name in second.assessments
+        }
+        for i, second in enumerate(judged)
+        for first in judged[:i]
     }
 
 

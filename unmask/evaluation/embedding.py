@@ -17,7 +17,7 @@ from .. import images
 from ..faces import align
 from ..recognition import Recognizer
 from .store import Store, content, source_hash
-from .views import CLEAN, MASKED, Look, Studio
+from .views import CLEAN, MASKED, SIMULATE, Look, Studio
 
 __all__ = ["Embedded", "embed"]
 
@@ -122,12 +122,17 @@ def _way(studio: Studio, view: str, recogniser: Recognizer, fingerprints: dict[s
     if view != CLEAN:
         files.append(package / "evaluation" / "views.py")
         parts += [studio.points, studio.masks is None, studio.seed if studio.masks is None else None]
+        if studio.cover == SIMULATE:
+            files = [file for file in files if file.name != "patches.py"]
+        else:
+            parts.append(studio.cover)
     if view not in (CLEAN, MASKED):
         restorer = next(r for r in studio.restorers if r.name == view)
         parts += [restorer.fingerprint, studio.segment is None, fingerprints.get("segmenter")]
         files += [*(package / "models").glob("*.py"), *(package / "ops").glob("*.py")]
     elif view == MASKED:
-        files = [file for file in files if file.name not in ("blend.py", "tone.py", "segment.py", "occluders.py")]
+        unused = {"blend.py", "tone.py", "segment.py"} | ({"occluders.py"} if studio.cover == SIMULATE else set())
+        files = [file for file in files if file.name not in unused]
     return content(source_hash(files), *parts)
 
 

@@ -84,13 +84,10 @@ def fit(
     """Fit on the training split of ``sources`` below ``root`` (those that exist), or read the fit of the
     same data.
     """
-    root = Path(root)
-    there = [name for name in sources if (root / f"{name}.zip").is_file() or (root / name).is_dir()]
-    if not there:
-        raise UnmaskError(f"{root}: none of {', '.join(sources)} is here; give the folder of face data")
-    packs = [data.pack(root, name, 128, "ffhq", cache)["images"] for name in there]
+    names = there(Path(root), sources)
+    packs = [data.pack(Path(root), name, 128, "ffhq", cache)["images"] for name in names]
     digest = hashlib.sha256(f"{_VERSION}|{SIDE}|{components}|{FACES}|{NOISE_FACTOR}".encode())
-    for name, images in zip(there, packs, strict=True):
+    for name, images in zip(names, packs, strict=True):
         digest.update(f"|{name}|{len(images)}|".encode() + images[:: max(1, len(images) // 16)].tobytes())
     fingerprint = digest.hexdigest()
     path = data.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
@@ -105,6 +102,14 @@ def fit(
             SIDE,
             fingerprint,
         )
+
+
+def there(root: Path, sources: Sequence[str]) -> list[str]:
+    """Those of ``sources`` that are below ``root``; UnmaskError if none is."""
+    found = [name for name in sources if (root / f"{name}.zip").is_file() or (root / name).is_dir()]
+    if not found:
+        raise UnmaskError(f"{root}: none of {', '.join(sources)} is here; give the folder of face data")
+    return found
 
 
 def _fit(packs: list[np.ndarray], components: int) -> dict[str, np.ndarray]:

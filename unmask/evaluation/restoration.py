@@ -113,7 +113,8 @@ def evaluate(
             began = time.perf_counter()
             painted = blend.paint(x, given, restorer)
             seconds[restorer.name] += time.perf_counter() - began
-            pictures.append(np.stack([painted.onto(photo, i, WHOLE) for i, photo in enumerate(worn)]))
+            exact = segment is None  # the true region leaves no remains to cover
+            pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])
             features[restorer.name].append(to_judge(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import images
 from ..errors import UnmaskError
-from ..faces import align, blend
+from ..faces import align, blend, patches
 from ..faces.detect import Detector
 from ..faces.shape3d import fit_pose
 from ..faces.simulate import Garment, simulate
@@ -28,6 +28,7 @@ from .restoration import Segment
 __all__ = ["CLEAN", "MASKED", "Look", "Studio", "colour_name"]
 
 CLEAN, MASKED = "clean", "masked"
+SIMULATE, OCCLUDE = "simulate", "occlude"  # ways to cover a face, beside the boxes of faces.patches
 MIN_FACE = 10.0  # pixels between the eyes and the mouth; less cannot be aligned
 
 Image = NDArray[np.uint8]
@@ -46,7 +47,8 @@ class Look:
 class Studio:
     """Makes every view of a picture.
 
-    ``masks`` are pictures of the same names with face masks on, or None to simulate them. ``aligned`` is the
+    ``masks`` are pictures of the same names with face masks on, or None to cover the faces here as ``cover`` says:
+    "simulate" face masks, "occlude" by FROM's protocol, or a name of ``patches.BOXES``. ``aligned`` is the
     template that all pictures already have, or None where faces have to be found. With ``points`` "clean" the
     points of the bare face serve for all views. ``segment`` finds the region in crops; where it is None the
     simulator's own is used.
@@ -57,6 +59,7 @@ class Studio:
     restorers: Sequence[FaceRestorer]
     seed: int = 0
     masks: Pictures | None = None
+    cover: str = SIMULATE
     aligned: str | None = None
     points: Literal["detected", "clean"] = "detected"
     segment: Segment | None = None
@@ -127,7 +130,11 @@ class Studio:
         if clean.kps is None:
             return Look(clean.pixels, None, clean.note), None
         rng = np.random.default_rng([self.seed, zlib.crc32(key.encode())])
-        worn = simulate(clean.pixels, clean.kps, rng)
+        if self.cover == SIMULATE:
+            worn = simulate(clean.pixels, clean.kps, rng)
+        else:
+            box = None if self.cover == OCCLUDE else self.cover
+            worn = patches.cover(clean.pixels, clean.kps, rng, box)
         note = {**clean.note, **_garment_note(worn.garment)}
         return Look(worn.image, self._again(worn.image, clean), note), worn.region
 
@@ -161,7 +168,7 @@ class Studio:
             region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
         painted = blend.paint(x, region, restorer)
         for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
-            pixels = painted.onto(out[i].pixels, row, matrix)
+            pixels = painted.onto(out[i].pixels, row, matrix, exact=self.segment is None)
             out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
 

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
-_REMAINS = 0.10  # of the crop size: how far from the region remains of the face mask are looked for
+_REMAINS = 0.06  # of the crop size: how far from the region remains of the face mask are looked for
 _STAIN = (0.2, 0.5)  # share of the garment's colour in a pixel that makes it a remain
 _SHADE = (12.0, 30.0)  # levels of darkness beside the region that make a pixel shadow of the face mask
 _DARK = (60.0, 90.0)  # so much darkness is no shadow but hair or cloth

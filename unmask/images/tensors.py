@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ def sheet(
     rows: Sequence[Sequence[NDArray[Any]]],
     labels: Sequence[str] | Sequence[Sequence[str]] | None = None,
     pad: int = 2,
+    title: str = "",
 ) -> NDArray[np.uint8]:
     """A contact sheet.
 
@@ -56,6 +58,7 @@ def sheet(
         rows: pictures, uint8 ``[H, W, 3]`` or ``[H, W]``, or regions as floats in [0, 1]; sizes may differ.
         labels: one string per column (printed on top) or, as nested lists, one per picture (printed below).
         pad: white pixels around each picture.
+        title: what is printed over all of it, in as many lines as it takes.
 
     Returns:
         uint8 ``[H, W, 3]``, white where there is nothing.
@@ -70,13 +73,18 @@ def sheet(
     below = labels is not None and not heading
     line = max(12, min(20, max(widths) // 8)) if labels else 0
     total_h = sum(heights) + 2 * pad * len(heights) + line * (1 if heading else len(heights) if below else 0)
-    out = Image.new("RGB", (sum(widths) + 2 * pad * columns, total_h), "white")
+    total_w = sum(widths) + 2 * pad * columns
+    lines = textwrap.wrap(title, max(10, total_w // 7))  # letters of 12 pixels are narrower than 7
+    top = 15 * len(lines)
+    out = Image.new("RGB", (total_w, total_h + top), "white")
     draw = ImageDraw.Draw(out)
+    for i, text in enumerate(lines):
+        draw.text((pad, 15 * i), text, fill="black", font=ImageFont.load_default(size=12))
     font = ImageFont.load_default(size=max(8, line - 4)) if labels else None
-    y = pad
+    y = top + pad
     if heading and labels is not None:
         for c, label in enumerate(labels[:columns]):
-            draw.text((sum(widths[:c]) + 2 * pad * c + pad, 1), str(label), fill="black", font=font)
+            draw.text((sum(widths[:c]) + 2 * pad * c + pad, top + 1), str(label), fill="black", font=font)
         y += line
     for r, row in enumerate(cells):
         for c, cell in enumerate(row):

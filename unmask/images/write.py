@@ -47,7 +47,8 @@ def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, fo
         photo: what was read.
         pixels: uint8 ``[H, W, 3]``, upright, of the photo's size. Where they equal ``photo.pixels`` the
             file's own samples are kept, at full precision; the encoding of JPEG and other lossy formats still
-        applies. note: provenance, written as XMP (JPEG, PNG, WebP, TIFF, AVIF), PNG text, or a GIF comment.
+            applies.
+        note: provenance, written as XMP (JPEG, PNG, WebP, TIFF, AVIF), PNG text, or a GIF comment.
         format: Pillow's name of a format; the photo's own if None, PNG for pictures that came from no file.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -27,11 +28,29 @@ class FaceFeatures(nn.Module):
         self.network = network.eval().requires_grad_(False)
         self.matrix = torch.from_numpy(align.between(template, size, "arcface", network.size)).float()
 
-    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """x [N,3,size,size] in [-1,1] -> feature maps (finest first) and unit-length embeddings [N,D]."""
-        crop = align.warp_tensor(x, self.matrix.to(x.device), self.network.size)
+    def forward(self, x: Tensor, matrices: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """x [N,3,size,size] in [-1,1] -> feature maps (finest first) and unit-length embeddings [N,D].
+
+        ``matrices`` [N,2,3] take the crops to the recogniser's input instead of :attr:`matrix`, each its own way.
+        """
+        crop = align.warp_tensor(x, self.matrix if matrices is None else matrices, self.network.size)
         maps = self.network.maps(crop.contiguous(memory_format=torch.channels_last))
         return maps, functional.normalize(self.network.head(maps[-1]).float(), dim=1)
+
+
+    def jittered(self, n: int, shift: float = 0.02, turn: float = 3.0, zoom: float = 0.03) -> Tensor:
+        """``n`` matrices [N,2,3] near :attr:`matrix`, from torch's generator: as a detector's points would vary.
+
+        ``shift`` (share of the side), ``turn`` (degrees) and ``zoom`` (share) are standard deviations.
+        """
+        side = self.network.size[0]
+        angle, scale = torch.randn(n).double() * math.radians(turn), (torch.randn(n).double() * zoom).exp()
+        cos, sin = scale * angle.cos(), scale * angle.sin()
+        linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # [N,2,2]
+        centre = torch.full((2,), (side - 1) / 2, dtype=torch.float64)
+        move = centre - linear @ centre + torch.randn(n, 2).double() * shift * side
+        base = self.matrix.double()
+        return torch.cat([linear @ base[:, :2], (linear @ base[:, 2] + move)[:, :, None]], 2)
 
 
 def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:

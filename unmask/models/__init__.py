@@ -14,6 +14,9 @@ BUILDERS: dict[str, str] = {
     "discriminator": "discriminator:Discriminator",
     "iresnet": "iresnet:IResNet",
     "unmasker": "unmasker:Unmasker",
+    "from_net": "from_net:FromNet",
+    "g2d": "g2d:G2D",
+    "ict": "ict:IctUpsampler",
     "detector": "detector:Detector",
     "segmenter": "segmenter:Segmenter",
 }

@@ -14,6 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .iresnet import IResNet
+from .pyramid import top_down
+
+
+def visible(x: Tensor, region: Tensor) -> Tensor:
+    """What the trunk sees: x [N,3,S,S] with the region [N,1,S,S] blanked, and the region in [-1,1] -> [N,4,S,S]."""
+    return torch.cat([x * (1 - region), 2 * region - 1], 1).contiguous(memory_format=torch.channels_last)
+
+
+def grown(region: Tensor, margin: int) -> Tensor:
+    """A region [N,1,S,S] grown by ``margin`` pixels on every side."""
+    return functional.max_pool2d(region, 2 * margin + 1, 1, margin) if margin else region
+
+
+def trunk(size: int, widths: Sequence[int], depths: Sequence[int]) -> IResNet:
+    """The encoder's trunk: stem and stages of an :class:`IResNet` for what :func:`visible` gives, without a head."""
+    network = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
+    network.head = nn.Identity()
+    return network
 
 
 class StyleHeads(nn.Module):
@@ -66,8 +84,7 @@ class Encoder(nn.Module):
         super().__init__()
         if len(depths) < 3:
             raise ValueError("the pyramid takes at least three stages")
-        self.trunk = IResNet(widths, depths, 1, (size, size), "gdc", 2, act="lrelu", early_stride=True, inputs=4)
-        self.trunk.head = nn.Identity()
+        self.trunk = trunk(size, widths, depths)
         sides = [size // 2 ** (i + 1) for i in range(len(widths))]  # of the stem and of each stage
         self.levels, self.fine, self.gated = sides[-3:], sides[:-3], tuple(gated)
         fine = dict(zip(sides[:-3], widths[:-3], strict=True))  # maps above the pyramid, with their channels
@@ -91,17 +108,11 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> offsets [N,num_ws,w_dim], skips {r: [N,C_r,r,r]}."""
-        seen = torch.cat([x * (1 - region), 2 * region - 1], 1).contiguous(memory_format=torch.channels_last)
-        maps = [self.trunk.stem(seen)]
+        maps = [self.trunk.stem(visible(x, region))]
         for stage in self.trunk.stages:
             maps.append(stage(maps[-1]))
-        pyramid: list[Tensor] = []
-        for lateral, fine in zip(reversed(self.lateral), reversed(maps[-3:]), strict=True):
-            level = lateral(fine)
-            if pyramid:
-                level = level + functional.interpolate(pyramid[-1], scale_factor=2.0, mode="nearest")
-            pyramid.append(level)
-        pyramid = [smooth(level) for smooth, level in zip(self.smooth, pyramid, strict=True)]  # coarsest first
+        levels = top_down(self.lateral, maps[-3:])
+        pyramid = [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]  # coarsest first
         offsets = torch.cat([head(level) for head, level in zip(self.styles, pyramid, strict=False)], 1)
         return offsets.float(), self._skips(maps[:-3], pyramid, region)
 

@@ -61,9 +61,10 @@ class IResNet(nn.Module):
         depths: residual units per stage.
         embedding: length of the output vector.
         size: (height, width) of the input faces.
-        head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"gdc"`` weights its places per channel.
+        head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"flat"`` too, but normalises each of its
+            values apart (FROM); ``"gdc"`` weights its places per channel.
         stem_stride: 1 as in ArcFace, or 2 for a network four times cheaper.
-        dropout: before the ``"fc"`` head.
+        dropout: before the linear layer of ``"fc"`` and ``"flat"``.
         act, early_stride: see :func:`activation` and :class:`IRBlock`.
         inputs: channels of the input, 3 for RGB.
 
@@ -87,7 +88,7 @@ class IResNet(nn.Module):
         super().__init__()
         if len(widths) != len(depths) + 1:
             raise ValueError(f"widths has {len(widths)} entries; it takes one more than depths ({len(depths)})")
-        self.embedding, self.size = embedding, (int(size[0]), int(size[1]))
+        self.embedding, self.size, self.widths = embedding, (int(size[0]), int(size[1])), tuple(widths)
         self.stem = nn.Sequential(
             nn.Conv2d(inputs, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]),
             activation(act, widths[0]),
@@ -100,26 +101,33 @@ class IResNet(nn.Module):
             units += [IRBlock(widths[i + 1], widths[i + 1], 1, act) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(*units))
         last, grid = widths[-1], (-(-self.size[0] // shrink), -(-self.size[1] // shrink))
+        self.grid = grid
         self.head: nn.Module
         if head == "fc":
             self.head = nn.Sequential(nn.BatchNorm2d(last), nn.Dropout(dropout), nn.Flatten(),
                                       nn.Linear(last * grid[0] * grid[1], embedding), nn.BatchNorm1d(embedding))
+        elif head == "flat":
+            values = last * grid[0] * grid[1]
+            self.head = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(values), nn.Dropout(dropout),
+                                      nn.Linear(values, embedding), nn.BatchNorm1d(embedding))
         elif head == "gdc":
             self.head = nn.Sequential(nn.BatchNorm2d(last), GlobalDepthwise(last, grid), nn.BatchNorm1d(last),
                                       nn.Linear(last, embedding, bias=False), nn.BatchNorm1d(embedding))
         else:
-            raise ValueError(f"head is {head!r}; it can be 'fc' or 'gdc'")
+            raise ValueError(f"head is {head!r}; it can be 'fc', 'flat' or 'gdc'")
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The feature maps after each stage, finest first."""
-        x = self.stem(x)
-        found = []
+        return self.all_maps(x)[1:]
+
+    def all_maps(self, x: Tensor) -> list[Tensor]:
+        """The feature maps after the stem and each stage, finest first, of :attr:`widths` channels; any side."""
+        found = [self.stem(x)]
         for stage in self.stages:
-            x = stage(x)
-            found.append(x)
+            found.append(stage(found[-1]))
         return found
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from .layers import freeze
 from .small import fuse
 
 OPSET = 17
+SMALLEST_SHARED = 1024  # bytes; smaller ones are not worth a reference
 SMALLEST_HALVED = 64  # tensors with fewer elements stay as they are: shapes, scales, biases
 
 
@@ -28,11 +30,14 @@ def to_onnx(
     dynamic: Mapping[str, Mapping[int, str]],
     half: bool = True,
     note: Mapping[str, str] | None = None,
+    beside: str | Path | None = None,
 ) -> Path:
     """Trace ``module`` on ``example`` and write an ONNX file in one step (never half a file under ``path``).
 
     ``dynamic`` names the free axes of inputs and outputs; ``half`` stores large weights as float16 with a cast before
-    their use (runtimes fold it when they load); ``note`` becomes the file's metadata.
+    their use (runtimes fold it when they load); ``note`` becomes the file's metadata. ``beside`` is the safetensors
+    file of the same weights in the same folder: the graph then refers to its tensors instead of holding copies
+    (:func:`share`).
     """
     import onnx
 
@@ -44,6 +49,7 @@ def to_onnx(
             example if isinstance(example, tuple) else (example,),
             partial,
             dynamo=False,
+            do_constant_folding=beside is None,  # folded weights would be no tensors of the file any more
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(outputs),
@@ -59,6 +65,8 @@ def to_onnx(
         model.metadata_props.add(key=key, value=value)
     model.producer_name = "unmask"
     onnx.checker.check_model(model)
+    if beside is not None:
+        share(model, beside)
     partial.write_bytes(model.SerializeToString())
     os.replace(partial, path)
     return path
@@ -81,6 +89,26 @@ def halve(model: Any) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*casts, *nodes])
+
+
+def share(model: Any, weights: str | Path) -> None:
+    """Let an ONNX model's large weights refer to equal bytes in a safetensors file (ONNX external data), in place.
+
+    Both files have to stay in one folder; ONNX Runtime and :func:`onnx.load` read the tensors from there.
+    """
+    import onnx
+
+    path = Path(weights)
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")  # of the tensors: the file begins with the length of its header
+    header = json.loads(data[8:start])
+    spans = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
+    places = {data[start + low : start + high]: start + low for low, high in spans}
+    for tensor in model.graph.initializer:
+        held = tensor.raw_data
+        if len(held) >= SMALLEST_SHARED and held in places:
+            onnx.external_data_helper.set_external_data(tensor, path.name, offset=places[held], length=len(held))
+            tensor.ClearField("raw_data")
 
 
 def detector_onnx(
@@ -111,24 +139,37 @@ class _Probabilities(nn.Module):
 
 
 def recogniser_onnx(
-    recogniser: nn.Module, path: str | Path, size: tuple[int, int] = (112, 112), half: bool = True
+    recogniser: nn.Module,
+    path: str | Path,
+    size: tuple[int, int] = (112, 112),
+    half: bool = True,
+    template: str = "arcface",
 ) -> Path:
-    """The recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised."""
+    """A recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised.
+
+    insightface takes square inputs only, and always aligns to ``arcface``; ``template`` is noted in the file for us.
+    """
     free = {name: {0: "n"} for name in ("input", "embedding")}
-    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half)
+    note = {"template": template}
+    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half, note)
 
 
-def generator_onnx(generator: nn.Module, path: str | Path, z_dim: int, half: bool = True) -> Path:
+def generator_onnx(
+    generator: nn.Module, path: str | Path, z_dim: int, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The generator: ``z`` [N,z_dim] -> ``faces`` [N,3,S,S], about [-1,1], with its constant noise."""
     free = {name: {0: "n"} for name in ("z", "faces")}
-    return to_onnx(_ConstantNoise(freeze(generator)), torch.zeros(1, z_dim), path, ["z"], ["faces"], free, half)
+    return to_onnx(_ConstantNoise(freeze(generator)), torch.zeros(1, z_dim), path, ["z"], ["faces"], free, half,
+                   beside=beside)
 
 
-def unmasker_onnx(unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
+def unmasker_onnx(
+    unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S]."""
     free = {name: {0: "n"} for name in ("faces", "region", "restored")}
     example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
-    return to_onnx(freeze(unmasker), example, path, ["faces", "region"], ["restored"], free, half)
+    return to_onnx(freeze(unmasker), example, path, ["faces", "region"], ["restored"], free, half, beside=beside)
 
 
 class _ConstantNoise(nn.Module):

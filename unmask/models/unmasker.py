@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .encoder import Encoder
+from .encoder import Encoder, grown
 from .generator import Synthesis
 
 
@@ -50,9 +49,7 @@ class Unmasker(nn.Module):
 
     def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """The W+ codes [N,num_ws,w_dim] and skip features of masked crops."""
-        if self.margin:
-            region = functional.max_pool2d(region, 2 * self.margin + 1, 1, self.margin)
-        offsets, skips = self.encoder(x, region)
+        offsets, skips = self.encoder(x, grown(region, self.margin))
         return offsets + self.w_avg, skips
 
     def forward(self, x: Tensor, region: Tensor, noise: str = "const") -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +13,10 @@ from ..errors import UnmaskError, UsageError
 __all__ = ["Recognizer", "load"]
 
 EMBEDDED = "embedded"
+# name -> row of the weights table
+NAMED = {EMBEDDED: "recogniser", "from": "from", "g2d": "g2d"}
+# kind of a checkpoint -> the module here whose `load` reads it
+KINDS = {"iresnet": "arcface", "from_net": "from_net", "g2d": "g2d"}
 INSIGHTFACE = "insightface:"
 
 
@@ -43,16 +48,16 @@ class Recognizer(Protocol):
 def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     """Load a recogniser by name or by path.
 
-    Names: ``embedded`` (the one in ``weights/``), ``insightface:PACK`` (the recognition model of an
-    insightface pack on this machine, such as ``insightface:buffalo_l``), a path to an ONNX file that
-    insightface can load (a fixed batch of one is fine), or a path to a safetensors checkpoint of kind
-    ``iresnet``.
+    Names: ``embedded`` (the one in ``weights/``), ``from`` and ``g2d`` (the masked-face recognisers there),
+    ``insightface:PACK`` (the recognition model of an insightface pack on this machine, such as
+    ``insightface:buffalo_l``), a path to an ONNX file that insightface can load (a fixed batch of one is
+    fine), or a path to a safetensors checkpoint of kind ``iresnet``, ``from_net`` or ``g2d``.
 
     Raises :class:`UsageError` for an unknown name and :class:`UnmaskError` for a file that cannot be used.
     """
     text = str(name_or_path)
-    if text == EMBEDDED:
-        return _embedded()
+    if text in NAMED:
+        return _named(text)
     if text.startswith(INSIGHTFACE):
         from . import insight
 
@@ -65,30 +70,43 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     if path.suffix == ".safetensors":
         return _torch(path)
     raise UsageError(
-        f"{text}: no such recogniser; use 'embedded', 'insightface:PACK', or a path to an .onnx or "
-        ".safetensors file"
+        f"{text}: no such recogniser; use 'embedded', 'from', 'g2d', 'insightface:PACK', or a path to an "
+        ".onnx or .safetensors file"
     )
 
 
-def _embedded() -> Recognizer:
-    """The recogniser of the embedded pack, as ONNX where the pack has it (faster), else through torch."""
+def _named(name: str) -> Recognizer:
+    """A recogniser of the pack, as ONNX where the pack has one that insightface reads (faster), else through torch."""
     from .. import weights
 
-    row = next((row for row in weights.rows() if row.name == "recogniser"), None)
-    if row is not None and row.onnx is not None:
+    row = next((row for row in weights.rows() if row.name == NAMED[name]), None)
+    if row is not None and row.onnx is not None and row.template != "from":  # insightface refuses narrow faces
         from . import insight
 
-        return insight.load(weights.find("recogniser", form="onnx"), name=EMBEDDED)
-    found = _torch(weights.find("recogniser"))
-    found.name = EMBEDDED
+        return insight.load(weights.find(row.name, form="onnx"), name=name)
+    found = _torch(weights.find(NAMED[name]))
+    found.name = name
     return found
 
 
 def _torch(path: Path) -> Recognizer:
-    """A torch recogniser from a checkpoint of ours."""
+    """A torch recogniser from a checkpoint of ours, whatever its kind."""
     if not path.is_file():
         raise UnmaskError(f"{path}: no such file; give the path of a recogniser's checkpoint")
-    from . import arcface
+    from .. import weights
 
-    found: Recognizer = arcface.load(path)
+    kind = weights.read(path).kind
+    if kind not in KINDS:
+        raise UnmaskError(f"{path}: holds a {kind}, not a recogniser; give one of kind {', '.join(KINDS)}")
+    found: Recognizer = importlib.import_module(f"{__name__}.{KINDS[kind]}").load(path)
     return found
+
+
+def of_pack(folder: str | Path | None = None) -> Recognizer | None:
+    """The recogniser of a weights folder, as ONNX where it has that (faster); None in a folder without."""
+    from .. import weights
+
+    row = next((row for row in weights.rows(folder) if row.name == "recogniser"), None)
+    if row is None:
+        return None
+    return load(weights.find("recogniser", "onnx" if row.onnx else "safetensors", folder))

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import weights
 from ..models.iresnet import IResNet
 
 
-class TorchRecognizer:
-    """A frozen :class:`IResNet` behind the Recognizer interface; gradients flow to the faces."""
+class Embedder(Protocol):
+    """A network that embeds: ``size`` (height, width), and ``embed`` of faces [N,3,H,W] as [N,D] of unit length."""
 
-    template = "arcface"
+    size: tuple[int, int]
+
+    def embed(self, x: Tensor) -> Tensor:
+        """See the class."""
+        ...
+
+
+class TorchRecognizer:
+    """A frozen network behind the Recognizer interface; gradients flow to the faces."""
+
     differentiable = True
 
-    def __init__(self, network: IResNet, name: str, fingerprint: str) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.name, self.fingerprint, self.size = name, fingerprint, network.size
+    def __init__(self, network: Embedder, name: str, fingerprint: str, template: str = "arcface") -> None:
+        cast(nn.Module, network).eval().requires_grad_(False)
+        self.network, self.name, self.fingerprint, self.template = network, name, fingerprint, template
+        self.size = network.size
 
     def embed(self, faces: Tensor) -> Tensor:
         """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length."""

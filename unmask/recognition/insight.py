@@ -20,13 +20,14 @@ _CHECK_TOLERANCE = 1e-3
 
 
 class InsightRecognizer:
-    """An ArcFace-style ONNX model (template ``arcface``); not differentiable.
+    """An ArcFace-style ONNX model; not differentiable.
+
+    Its template is ``arcface`` unless the file's metadata name another, as our own exports do.
 
     A graph exported for a fixed batch of one is rewritten in memory for any batch when that gives the same
     numbers, and is otherwise run face by face.
     """
 
-    template = "arcface"
     differentiable = False
 
     def __init__(
@@ -43,6 +44,7 @@ class InsightRecognizer:
         self.size = size
         self.batched = batched
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.template = session.get_modelmeta().custom_metadata_map.get("template", "arcface")
         self._session = session
         self._scale = scale
         self._input = session.get_inputs()[0].name

@@ -23,6 +23,8 @@ TASKS: dict[str, str] = {
     "unmasker": "unmasker",
     "detector": "detector",
     "segmenter": "segmenter",
+    "from": "from_net",
+    "g2d": "g2d",
 }
 
 

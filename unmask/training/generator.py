@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import data, images
+from .. import data, images, weights
+from ..errors import UsageError
 from ..losses import adversarial, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.encoder import Encoder
 from ..models.generator import Generator
 from . import ada, augment, distributed, ema, loop, masked, schedule
-from .unmasker import Drawer, EncoderShape
+from .judges import Judges, discriminate
+from .masked import Drawer
+from .unmasker import EncoderShape
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the generator; the three arms are switched by their weights.
 
+    ``start`` (name or path of an unmasker's weights) initialises the synthesis network and the encoder, ``recogniser``
+    the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
+    are those of one window a step, ``window`` px wide, or of the whole picture (0).
     ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), so
     that a single style vector, which is what the mapping network makes, decodes to a face as well.
     """
@@ -47,8 +53,11 @@ class Config(loop.RunConfig):
     model: Network = Network()
     encoder: EncoderShape = EncoderShape()
     discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    window: int = 0
     sources: tuple[str, ...] = ()
+    start: str = ""
     recogniser: str = ""
+    judge: Literal["pixels", "features", "both"] = "pixels"
     lr: float = 2e-3
     lr_discriminator: float = 2e-3
     beta1: float = 0.0
@@ -99,10 +108,12 @@ class Trainer:
         self.network = loop.place(Generator(**asdict(config.model)), device)
         encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder))
         self.encoder = loop.place(encoder, device)
+        if config.start:
+            _start(self.network, self.encoder, weights.read(config.start, kind="unmasker"))
         self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
-        self.judge = loop.place(Discriminator(size, config.discriminator), device)
-        self.latent = LatentJudge(config.model.w_dim).to(device)
         self.features = perceptual.load(config.recogniser, size, device) if config.recogniser else None
+        self.judge = loop.place(_judges(config, self.features), device)
+        self.latent = LatentJudge(config.model.w_dim).to(device)
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
             {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate},
@@ -193,21 +204,13 @@ class Trainer:
         found["adversarial"].backward()
         if config.path_weight and at % config.path_every == 0:
             found["path"] = self._path(max(2, n // 2))
-        self.judge.requires_grad_(True)
-        with loop.autocast(config.precision, self.device):
-            good, bad = self.judge(ada.augment(torch.cat([real, fake.detach()]), p)).chunk(2)
-        total = adversarial.discriminator_logistic(good, bad)
-        found.update(judge=total.detach(), real=good.mean(), fake=bad.mean())
-        if config.r1_gamma and at % config.r1_every == 0:
-            x = ada.augment(real[: max(4, n // 2)], p).detach().requires_grad_()
-            found["r1"] = adversarial.r1(x, self.judge(x))
-            total = total + config.r1_gamma * config.r1_every * found["r1"]
-        self.optimiser_d.zero_grad(set_to_none=True)
-        total.backward()
-        distributed.average_gradients(self.judge.parameters())
-        self.optimiser_d.step()
+        good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
+        found.update(discriminate(
+            self.judge, self.optimiser_d, good, bad, config.r1_gamma, config.r1_every, at, config.precision
+        ))
+        signs = float(found.pop("signs"))
         if config.ada_target:
-            self.state["p"] = ada.adjust(p, float(good.sign().mean()), n, config.ada_target, config.ada_kimg)
+            self.state["p"] = ada.adjust(p, signs, n, config.ada_target, config.ada_kimg)
         found["ada_p"] = torch.tensor(self.state["p"])
         return found
 
@@ -221,6 +224,26 @@ class Trainer:
         (config.path_weight * config.path_every * penalty).backward()
         self.state["path_mean"] = float(updated)
         return penalty.detach()
+
+
+def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:
+    """The adversary that the config asks for."""
+    if config.judge != "pixels" and features is None:
+        raise UsageError(f"judge={config.judge} reads the features of a recogniser; name one in recogniser")
+    side = config.window or config.model.img_resolution
+    pixels = None if config.judge == "features" else Discriminator(side, config.discriminator)
+    return Judges(pixels, None if config.judge == "pixels" else features)
+
+
+def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint) -> None:
+    """Copy an unmasker's synthesis network, its mean style, and what of its encoder fits."""
+    parts = {k: v for k, v in checkpoint.tensors.items() if k.startswith("synthesis.")}
+    network.synthesis.load_state_dict({k.removeprefix("synthesis."): v for k, v in parts.items()})
+    network.w_avg.copy_(checkpoint.tensors["w_avg"])
+    own = encoder.state_dict()
+    given = {name: checkpoint.tensors[f"encoder.{name}"] for name in own}
+    own.update({name: v for name, v in given.items() if v.shape == own[name].shape})
+    encoder.load_state_dict(own)
 
 
 def _moments(w: Tensor, real: Tensor) -> Tensor:

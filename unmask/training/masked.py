@@ -1,4 +1,4 @@
-"""Faces with simulated face masks, rendered once and kept in the cache folder, so that training steps only read."""
+"""Faces with simulated face masks, rendered once and kept in the cache folder, and batches drawn from them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
 from .. import data, faces
 from ..faces import simulate
+from . import augment
 
 CHUNK = 256
 
@@ -103,3 +108,43 @@ def _key(known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: 
         if path.stem not in ("detect", "segment", "blend"):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+class Batch(NamedTuple):
+    """x, y [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1]."""
+
+    x: Tensor
+    y: Tensor
+    region: Tensor
+
+
+class Drawer:
+    """Draws training batches from faces and their masked twins."""
+
+    def __init__(self, faces: data.FaceSet, bank: Bank) -> None:
+        self.faces, self.bank = faces, bank
+
+    def draw(
+        self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None
+    ) -> Batch:
+        """``n`` faces (those of ``rows``, if given), mirrored at random; a share ``grow`` of the
+        regions wider by one pixel, and as many by two.
+
+        A share ``jitter`` of the faces is shifted, turned and zoomed a little.
+        """
+        rows = rng.integers(0, len(self.faces), n) if rows is None else rows
+        kinds = rng.integers(0, self.bank.variants, n)
+        flip = rng.random(n) < 0.5
+        y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
+        drawn, hidden = self.bank.rows(kinds, rows)
+        x = augment.to_float(augment.mirror(drawn, flip))
+        region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255
+        for radius in (1, 2):
+            grown = rng.random(n) < grow
+            region[grown] = functional.max_pool2d(region[grown], 2 * radius + 1, 1, radius)
+        moved = np.flatnonzero(rng.random(n) < jitter)
+        if len(moved):
+            together = augment.affine(torch.cat([x, y, region], 1)[moved], rng, 0.016, 2.5, 0.03, mode="bicubic")
+            x[moved], y[moved], region[moved] = together.clamp(-1, 1).split([3, 3, 1], 1)
+            region.clamp_(min=0)
+        return Batch(x, y, region)

@@ -1,8 +1,8 @@
 """Task ``recogniser``: an IR network on clean faces, distilled from a teacher's embeddings and from identity labels.
 
-The student learns the teacher's unit-length embedding of each face (``1 - cos``), optionally an inner map of the teacher
-(a hint: Romero et al. 2015, FitNets), and, where people are known, a margin softmax over identities. Only clean faces are
-used: what the network makes of face masks it owes to nobody.
+The student learns the teacher's unit-length embedding of each face (``1 - cos``), optionally an inner map of the
+teacher (a hint: Romero et al. 2015, FitNets), and, where people are known, a margin softmax over identities. Only clean
+faces are used: what the network makes of face masks it owes to nobody.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the recogniser.
 
-    ``teacher`` is a recogniser's name or path; empty trains on labels alone. ``hint_layer`` names a tensor [N,C,h,w] inside
-    the teacher's ONNX graph that the student's last map, of the same height and width, is to predict through a 1x1
-    convolution; empty gives no hints. ``start`` (name or path of a recogniser's weights) goes on from those.
+    ``teacher`` is a recogniser's name or path; empty trains on labels alone. ``hint_layer`` names a tensor [N,C,h,w]
+    inside the teacher's ONNX graph that the student's last map, of the same height and width, is to predict through a
+    1x1 convolution; empty gives no hints. ``start`` (name or path of a recogniser's weights) goes on from those.
     """
 
     model: Network = Network()
@@ -85,7 +85,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     torch.manual_seed(config.seed)
     network = loop.place(IResNet(**vars(config.model)), device)
     if config.start:
-        weights.fill(network, weights.read(config.start, kind="recogniser"))
+        weights.fill(network, weights.read(config.start, kind="iresnet"))
     head = identity.MarginSoftmax(config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale,
                                   0.0, config.m_cos).to(device)
     hint = loop.place(nn.Conv2d(config.model.widths[-1], maps.shape[2] if maps is not None else 1, 1), device)
@@ -152,22 +152,27 @@ def _targets(
 
 
 def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of maps [N,C,h,w] over the variance of each channel of ``wanted`` in the batch; 0 is perfect."""
+    """Mean squared error of maps [N,C,h,w] over each channel's variance in the batch of ``wanted``; 0 is perfect."""
     error = (predicted - wanted).square().mean((0, 2, 3))
     return (error / wanted.var((0, 2, 3), correction=0).clamp(min=1e-6)).mean()
 
 
-def same_different(embeddings: np.ndarray, people: np.ndarray) -> dict[str, float]:
-    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others."""
+def same_different(
+    embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None
+) -> dict[str, float]:
+    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
+
+    ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
+    pictures, each compared with all other pictures of ``embeddings``.
+    """
     known = people >= 0
     found, people = embeddings[known], people[known]
     if len(found) < 2:
         return {}
-    upper = np.triu_indices(len(found), 1)
-    scores, same = (found @ found.T)[upper], (people[:, None] == people[None])[upper]
+    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
+    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
     if not same.any() or same.all():
         return {}
     threshold = np.quantile(scores[~same], 0.999)
     return {"same": float(scores[same].mean()), "different": float(scores[~same].mean()),
             "tar_at_far_1e-3": float((scores[same] > threshold).mean())}
-

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from .. import models, weights
 from ..errors import UsageError
 from ..models import onnx_export
+from ..models.g2d import G2D
+from ..recognition import g2d
 from . import checkpoint
 
 LICENCE = "research, non-commercial use (trained on faces of public research sets)"
@@ -24,22 +26,45 @@ class Kind:
 
     module: str
     kind: str
-    template: str | None
+    template: Callable[[dict[str, Any]], str | None]
     size: Callable[[dict[str, Any]], int | None]
     twin: Callable[[nn.Module, Path, dict[str, Any]], Path]
 
 
+def _fixed(name: str | None) -> Callable[[dict[str, Any]], str | None]:
+    return lambda config: name
+
+
+def _from_template(config: dict[str, Any]) -> str:
+    """FROM's crop: the arcface one, or its middle columns where the network is narrower than high."""
+    height, width = config["model"]["trunk"]["size"]
+    return "arcface" if height == width else "from"
+
+
 KINDS: dict[str, Kind] = {
-    "detector": Kind("model", "detector", None, lambda c: None, lambda m, p, c: onnx_export.detector_onnx(m, p)),
-    "segmenter": Kind("model", "segmenter", "ffhq", lambda c: int(c["size"]),
+    "detector": Kind("model", "detector", _fixed(None), lambda c: None,
+                     lambda m, p, c: onnx_export.detector_onnx(m, p)),
+    "segmenter": Kind("model", "segmenter", _fixed("ffhq"), lambda c: int(c["size"]),
                       lambda m, p, c: onnx_export.segmenter_onnx(m, p, size=int(c["size"]))),
-    "recogniser": Kind("network", "iresnet", "arcface", lambda c: int(c["model"]["size"][0]),
+    "recogniser": Kind("network", "iresnet", _fixed("arcface"), lambda c: int(c["model"]["size"][0]),
                        lambda m, p, c: onnx_export.recogniser_onnx(m, p, tuple(c["model"]["size"]))),
-    "generator": Kind("average", "generator", "ffhq", lambda c: int(c["model"]["img_resolution"]),
-                      lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]))),
-    "unmasker": Kind("average", "unmasker", "ffhq", lambda c: int(c["model"]["img_resolution"]),
-                     lambda m, p, c: onnx_export.unmasker_onnx(m, p, int(c["model"]["img_resolution"]))),
+    "generator": Kind("average", "generator", _fixed("ffhq"), lambda c: int(c["model"]["img_resolution"]),
+                      lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]), beside=_beside(p))),
+    "unmasker": Kind("average", "unmasker", _fixed("ffhq"), lambda c: int(c["model"]["img_resolution"]),
+                     lambda m, p, c: onnx_export.unmasker_onnx(
+                         m, p, int(c["model"]["img_resolution"]), beside=_beside(p))),
+    "from": Kind("network", "from_net", _from_template, lambda c: int(c["model"]["trunk"]["size"][0]),
+                 lambda m, p, c: onnx_export.recogniser_onnx(
+                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c))),
+    "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
+                lambda m, p, c: onnx_export.recogniser_onnx(
+                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq")),
 }
+
+
+def _beside(twin: Path) -> Path:
+    """The safetensors file of an ONNX twin, which is written first."""
+    return twin.with_suffix(".safetensors")
 
 
 def release(run: str | Path, folder: str | Path | None = None, name: str | None = None) -> weights.Row:
@@ -57,14 +82,14 @@ def release(run: str | Path, folder: str | Path | None = None, name: str | None 
         raise UsageError(f"{run}: a checkpoint of task {task!r}; this writes {', '.join(KINDS)}")
     how, config = KINDS[task], content["config"]
     home, stem = Path(folder) if folder else weights.default_folder(), name or task
-    arch, size = dict(config["model"]), how.size(config)
-    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": how.template}
+    arch, size, template = dict(config["model"]), how.size(config), how.template(config)
+    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
     model = models.build(how.kind, **arch)
     model.load_state_dict(content["modules"][how.module])
     path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
-    source = f"trained by this project: unmask train --config mini-{task}, {content['step']} steps"
+    source = f"trained by this project: unmask train --config mini-{stem}, {content['step']} steps"
     row = partial(
-        weights.register, stem, path, licence=LICENCE, source=source, template=how.template, size=size, folder=home
+        weights.register, stem, path, licence=LICENCE, source=source, template=template, size=size, folder=home
     )
     row()  # the table must know the new file before it is read
     weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers

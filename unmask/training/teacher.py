@@ -47,7 +47,7 @@ def hints(
     Raises UsageError where the teacher is not an ONNX file or has no such tensor.
     """
     if not isinstance(teacher, insight.InsightRecognizer):
-        raise UsageError(f"hint_layer: {teacher.name} is not an ONNX file; leave hint_layer empty or name another teacher")
+        raise UsageError(f"hint_layer: {teacher.name} is no ONNX file; leave hint_layer empty or name another teacher")
     stem = data.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
     found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
     if not all(path.is_file() for path in found):

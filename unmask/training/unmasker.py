@@ -1,20 +1,19 @@
 """Task ``unmasker``: the unmasking encoder with its generator, on faces under simulated face masks.
 
 Losses (the papers' families; the weights are ours): L1 in and around the region, distance of recogniser features and
-``1 - cos`` of embeddings on the blended face, an adversary that sees the blended face and the region, and the mean
-square of the code offsets.
+``1 - cos`` of embeddings on the blended face, an adversary that sees windows of the blended face and the region, and
+the mean square of the code offsets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .. import data, images, weights
 from ..faces import blend
@@ -22,6 +21,7 @@ from ..losses import adversarial, identity, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.unmasker import Unmasker
 from . import augment, distributed, ema, loop, masked, schedule
+from .masked import Batch
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,16 @@ class Config(loop.RunConfig):
     ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` initialises
     the synthesis network and ``recogniser`` the encoder's trunk. ``recogniser`` also gives the losses on features and
     identity. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
-    pixel loss alone; the adversary joins at step ``adv_start``.
+    pixel loss alone; the adversary joins at step ``adv_start``. It sees one square window a step, ``window`` px wide
+    and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
+    window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
+    features and embeddings are compared under as random a crop, so that no loss can be met at one alignment alone.
     """
 
     model: Network = Network()
-    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64)
+    window: int = 64
+    jitter_share: float = 0.5
     sources: tuple[str, ...] = ()
     variants: int = 2
     occluders: float = 0.08
@@ -84,14 +89,6 @@ class Config(loop.RunConfig):
     grow: float = 0.3
 
 
-class Batch(NamedTuple):
-    """x, y [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1]."""
-
-    x: Tensor
-    y: Tensor
-    region: Tensor
-
-
 def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
@@ -102,7 +99,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialise(network, config, device)
     average = ema.twin(network)
-    judge = loop.place(Discriminator(size, config.discriminator, inputs=4), device)
+    judge = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     network.synthesis.requires_grad_(config.tune == "full")
     groups: list[dict[str, Any]] = [
         {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalised learning rate
@@ -111,10 +108,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     trained = [p for group in groups for p in group["params"]]
     optimiser = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
     optimiser_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
-    drawer = Drawer(faces, bank)
+    drawer = masked.Drawer(faces, bank)
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return drawer.draw(rng, config.batch_size, config.grow)
+        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
@@ -124,8 +121,9 @@ def build(config: Config, device: torch.device) -> loop.Task:
         judge.requires_grad_(False)
         with loop.autocast(config.precision, device):
             losses, blended, alpha = _losses(network, features if at >= config.pixel_steps else None, content, config)
+            seen = window(config)
             if fighting:
-                logits = judge(torch.cat([blended, 2 * alpha - 1], 1))
+                logits = judge(torch.cat([blended, 2 * alpha - 1], 1)[seen])
                 losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
         optimiser.zero_grad(set_to_none=True)
         sum(losses.values(), torch.zeros((), device=device)).backward()
@@ -134,7 +132,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         optimiser.step()
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
-            losses.update(_discriminate(judge, optimiser_d, blended.detach(), content.y, alpha, config, at, device))
+            fake, true, share = blended.detach()[seen], content.y[seen], alpha[seen]
+            losses.update(_discriminate(judge, optimiser_d, fake, true, share, config, at, device))
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
@@ -144,24 +143,13 @@ def build(config: Config, device: torch.device) -> loop.Task:
     )
 
 
-class Drawer:
-    """Draws training batches from faces and their masked twins."""
-
-    def __init__(self, faces: data.FaceSet, bank: masked.Bank) -> None:
-        self.faces, self.bank = faces, bank
-
-    def draw(self, rng: np.random.Generator, n: int, grow: float) -> Batch:
-        """``n`` faces, mirrored at random; a share ``grow`` of the regions wider by one pixel, and of two."""
-        rows, kinds = rng.integers(0, len(self.faces), n), rng.integers(0, self.bank.variants, n)
-        flip = rng.random(n) < 0.5
-        y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
-        drawn, hidden = self.bank.rows(kinds, rows)
-        x = augment.to_float(augment.mirror(drawn, flip))
-        region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255
-        for radius in (1, 2):
-            grown = rng.random(n) < grow
-            region[grown] = functional.max_pool2d(region[grown], 2 * radius + 1, 1, radius)
-        return Batch(x, y, region)
+def window(config: Config) -> tuple[slice, slice, slice, slice]:
+    """The part of the crops [N,C,S,S] that the adversary sees in this step, from torch's generator."""
+    size, side = config.model.img_resolution, config.window
+    low = max(0, round(0.375 * size) - side // 8)  # from above the nose
+    top = int(torch.randint(min(low, size - side), size - side + 1, ()))
+    left = int(torch.randint((size - side) // 4, size - side - (size - side) // 4 + 1, ()))
+    return slice(None), slice(None), slice(top, top + side), slice(left, left + side)
 
 
 def _held(config: Config, size: int) -> Batch:
@@ -212,9 +200,10 @@ def _losses(
         "code": config.code_weight * (ws - network.w_avg).square().mean(),
     }
     if features is not None and (config.feature_weight or config.identity_weight):
+        matrices = features.jittered(len(batch.y))
         with torch.no_grad():
-            wanted, who = features(batch.y)
-        found, like = features(blended)
+            wanted, who = features(batch.y, matrices)
+        found, like = features(blended, matrices)
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
     return losses, blended, alpha

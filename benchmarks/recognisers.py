@@ -1,0 +1,170 @@
+"""The recognisers side by side, from two runs of ``unmask eval-verification`` and a clock.
+
+    unmask eval-verification ... --recogniser mobilefacenet_128d.onnx --recogniser from-baseline.safetensors \\
+        --recogniser from --recogniser g2d-baseline.safetensors --recogniser g2d \\
+        --recogniser linear-map:mobilefacenet_128d.onnx --restorer unmask --json masked.json
+    the same with --masks occlude --json occluded.json
+    python benchmarks/recognisers.py masked.json occluded.json --data DATA --out docs/results/recognisers.md
+
+Writes one table of accuracy and TAR at FAR 1e-3 with 95 % intervals for each recogniser, alone and after unmasking, on
+clean, masked and occluded probes (references clean), and the time for one aligned face; and one of the paired
+differences asked for with ``--difference SECOND,FIRST`` (by default each method minus its baseline, and minus the
+linear map).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from unmask import recognition
+from unmask.evaluation import baselines, linear_map, tables
+from unmask.faces.segment import Segmenter
+
+UNMASK = "unmask"
+ROUNDS = 30
+VIEWS, FIGURES = ("clean", "masked", "occluded"), ("accuracy %", "TAR@1e-3")
+HEADINGS = ["recogniser", *(f"{view} {what}" for view in VIEWS for what in FIGURES), "ms per face"]
+METHODS = (("from", "from-baseline"), ("g2d", "g2d-baseline"))
+
+
+def figure(found: dict[str, Any] | None, factor: float = 1.0, digits: int = 3, sign: str = "") -> str:
+    """A value with its interval, or a dash."""
+    if not found or found["value"] is None:
+        return "-"
+    value, low, high = (None if found[k] is None else factor * found[k] for k in ("value", "low", "high"))
+    bounds = "" if low is None or high is None else f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    return f"{value:{sign}.{digits}f}{bounds}"
+
+
+def cells(run: dict[str, Any], name: str, condition: str, sign: str = "") -> list[str]:
+    """Accuracy and TAR of one condition of one recogniser."""
+    figures = run["results"].get(name, {"conditions": {}})["conditions"].get(condition, {"figures": {}})["figures"]
+    return [figure(figures.get("accuracy"), 100, 2, sign), figure(figures.get("tar@0.001"), sign=sign)]
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """The median time of a call after a warm-up."""
+    for _ in range(3):
+        work()
+    taken = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return 1000 * statistics.median(taken)
+
+
+@torch.inference_mode()
+def costs(run: dict[str, Any], data: str | None) -> dict[str, float]:
+    """Milliseconds of one aligned face for every recogniser of a run, and for finding the region and unmasking it."""
+    found = {}
+    for given, name in zip(dict.fromkeys(run["options"]["recognisers"]), run["results"], strict=True):
+        mapped = given.partition(":")[0] == linear_map.NAME
+        one = linear_map.load(given, data) if mapped else recognition.load(given)
+        face = torch.rand(1, 3, *one.size) * 2 - 1
+        found[name] = milliseconds(lambda one=one, face=face: one.embed(face))
+    if UNMASK in run["restorers"]:
+        (restorer,) = baselines.load([UNMASK], data, "cpu")
+        segmenter = Segmenter()
+        crop = torch.rand(1, 3, restorer.size, restorer.size) * 2 - 1
+        found[UNMASK] = milliseconds(lambda: restorer(crop, segmenter.predict(crop)[0]))
+    return found
+
+
+def rows(masked: dict[str, Any], occluded: dict[str, Any], cost: dict[str, float]) -> list[list[str]]:
+    """The table's body."""
+    body = []
+    for name in masked["results"]:
+        clean = cells(masked, name, "clean/clean")
+        covered = [*cells(masked, name, "masked/clean"), *cells(occluded, name, "masked/clean")]
+        body.append([name, *clean, *covered, f"{cost[name]:.1f}"])
+        if UNMASK in cost:
+            after = [*cells(masked, name, f"{UNMASK}/clean"), *cells(occluded, name, f"{UNMASK}/clean")]
+            body.append([f"{name} + unmasking", *clean, *after, f"{cost[name] + cost[UNMASK]:.1f}"])
+    return body
+
+
+def differences(masked: dict[str, Any], occluded: dict[str, Any], wanted: list[tuple[str, str]]) -> list[list[str]]:
+    """Paired differences ``second - first`` on clean, masked and occluded pairs."""
+    body = []
+    for second, first in wanted:
+        key, turned = f"{second} - {first}", f"{first} - {second}"
+        row = [key]
+        for run, condition in ((masked, "clean/clean"), (masked, "masked/clean"), (occluded, "masked/clean")):
+            there = run["between"].get(key, {}).get(condition, {})
+            back = run["between"].get(turned, {}).get(condition, {})
+            for name, factor, digits in (("accuracy", 100, 2), ("tar@0.001", 1, 3)):
+                found = there.get(name)
+                if found is None and name in back:
+                    other = {k: None if back[name][k] is None else -back[name][k] for k in ("value", "low", "high")}
+                    found = {"value": other["value"], "low": other["high"], "high": other["low"]}
+                row.append(figure(found, factor, digits, "+"))
+        body.append(row)
+    return body
+
+
+def default_differences(names: list[str]) -> list[tuple[str, str]]:
+    """Each method and its baseline, and each method and the linear map, as far as they were run."""
+    mapped = [name for name in names if name.startswith(linear_map.NAME)]
+    pairs = [*METHODS, *((method, rival) for method, _ in METHODS for rival in mapped)]
+    return [(second, first) for second, first in pairs if second in names and first in names]
+
+
+def page(
+    masked: dict[str, Any], occluded: dict[str, Any], cost: dict[str, float], wanted: list[tuple[str, str]]
+) -> str:
+    """The whole page in Markdown; folders of this machine are left out of the commands."""
+    listed = masked["pairs"]
+    commands = [re.sub(r"(?<=[\s:])/\S*/", "", run["command"]) for run in (masked, occluded)]
+    parts = [
+        "# Recognisers side by side",
+        f"{listed['pairs']} pairs of {listed['name']} ({listed['pictures']} pictures), references clean; 95 % "
+        "intervals by a bootstrap over people. Time: one aligned face, batch of one, "
+        f"{torch.get_num_threads()} thread(s), "
+        f"{platform.processor() or platform.machine()}, {time.strftime('%d %B %Y')}; with unmasking it includes "
+        "finding the region.",
+        tables.markdown(HEADINGS, rows(masked, occluded, cost)),
+        "## Paired differences",
+        tables.markdown(["difference", *HEADINGS[1:-1]], differences(masked, occluded, wanted)),
+        "## How to get them",
+        "\n".join(f"    {command}" for command in commands),
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("masked", type=Path)
+    parser.add_argument("occluded", type=Path)
+    parser.add_argument("--data", help="the folder of face data, if the linear map was run")
+    parser.add_argument("--difference", action="append", metavar="SECOND,FIRST")
+    parser.add_argument("--out", type=Path, help="a Markdown file; stdout if not given")
+    options = parser.parse_args()
+    masked, occluded = (json.loads(path.read_text(encoding="utf-8")) for path in (options.masked, options.occluded))
+    if options.difference:
+        wanted = [tuple(text.split(",", 1)) for text in options.difference]
+    else:
+        wanted = default_differences(list(masked["results"]))
+    torch.set_num_threads(1)
+    text = page(masked, occluded, costs(masked, options.data), wanted)  # type: ignore[arg-type]
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

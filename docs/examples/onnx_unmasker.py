@@ -1,0 +1,24 @@
+"""unmasker.onnx with onnxruntime alone: a guess at the face. Usage: onnx_unmasker.py PHOTO FACE.png."""
+
+import sys
+
+import numpy as np
+import onnxruntime
+from crop import FFHQ, crop
+from onnx_detector import WEIGHTS, detect
+from onnx_segmenter import segment
+from PIL import Image
+
+
+def unmask(face, region):
+    """The crop [1,3,128,128] in [-1,1] with its region [1,1,128,128] repainted."""
+    session = onnxruntime.InferenceSession(str(WEIGHTS / "unmasker.onnx"))
+    restored = session.run(None, {"faces": face, "region": region})[0].clip(-1, 1)
+    return face + region * (restored - face)
+
+
+if __name__ == "__main__":
+    photo = Image.open(sys.argv[1])
+    face = crop(photo, detect(photo)[1], FFHQ, 128)
+    levels = (unmask(face, segment(face)[0])[0].transpose(1, 2, 0) + 1) * 127.5
+    Image.fromarray(levels.round().astype(np.uint8)).save(sys.argv[2])

@@ -1,0 +1,120 @@
+"""The examples that use onnxruntime alone give what the library gives."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unmask import images, recognition, weights
+from unmask.faces import align
+from unmask.faces.detect import load_detector
+from unmask.faces.segment import Segmenter
+from unmask.restore import Restorer
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+MASKED, BARE = (ROOT / "samples" / name for name in ("astronaut-masked.png", "astronaut.png"))
+
+
+@pytest.fixture(autouse=True)
+def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
+@pytest.fixture
+def face() -> np.ndarray:
+    """The sample's crop as the library makes it, [1,3,128,128]."""
+    pixels = images.read(MASKED).pixels
+    crop, _ = align.crop_face(pixels, load_detector().detect(pixels)[0].kps, "ffhq", 128)
+    return images.to_tensor(crop).numpy()
+
+
+def test_detector() -> None:
+    from onnx_detector import detect
+
+    found = load_detector().detect(images.read(MASKED).pixels)[0]
+    box, points, score = detect(Image.open(MASKED))
+    assert np.abs(box - found.bbox).max() < 1 and np.abs(points - found.kps).max() < 1
+    assert score == pytest.approx(found.det_score, abs=0.01)
+
+
+def test_detector_on_a_photo_of_another_shape(tmp_path: Path) -> None:
+    from onnx_detector import detect
+
+    wide = Image.new("RGB", (800, 600), (90, 90, 90))
+    wide.paste(Image.open(BARE).resize((480, 480)), (300, 100))
+    found = load_detector().detect(np.asarray(wide))[0]
+    assert np.linalg.norm(detect(wide)[1] - found.kps, axis=1).max() < 0.08 * found.side
+
+
+def test_crop(face: np.ndarray) -> None:
+    from crop import FFHQ, crop
+
+    points = load_detector().detect(images.read(MASKED).pixels)[0].kps
+    assert np.abs(crop(Image.open(MASKED), points, FFHQ, 128) - face).mean() < 0.02
+
+
+def test_segmenter(face: np.ndarray) -> None:
+    from onnx_segmenter import segment
+
+    region, garment = segment(face)
+    wanted, sure = Segmenter().predict(torch.from_numpy(face), tidied=False)
+    assert np.abs(region - wanted.numpy()).max() < 0.02 and garment == pytest.approx(float(sure), abs=0.01)
+
+
+def test_unmasker(face: np.ndarray) -> None:
+    from onnx_unmasker import unmask
+
+    region = np.zeros((1, 1, 128, 128), np.float32)
+    region[:, :, 70:115, 35:95] = 1
+    whole = Restorer.from_pretrained(device="cpu").unmask(torch.from_numpy(face), torch.from_numpy(region)).numpy()
+    made = unmask(face, region)
+    assert np.abs(made - whole)[np.broadcast_to(region, made.shape) > 0].max() < 0.03
+    assert np.array_equal(made[:, :, :70], face[:, :, :70])
+
+
+def test_recogniser() -> None:
+    from crop import ARCFACE, crop
+    from onnx_recogniser import embed
+
+    points = load_detector().detect(images.read(BARE).pixels)[0].kps
+    face = crop(Image.open(BARE), points, ARCFACE, 112)
+    wanted = recognition.load().embed(torch.from_numpy(face)).numpy()[0]
+    assert embed(face) @ wanted > 0.999
+
+
+@pytest.mark.parametrize("name, arguments, words", [
+    ("onnx_detector.py", [MASKED], "["),
+    ("onnx_segmenter.py", [MASKED, "region.png"], "a face mask is worn: 1.00"),
+    ("onnx_unmasker.py", [MASKED, "face.png"], ""),
+    ("onnx_recogniser.py", [BARE, BARE], "similarity 1.000"),
+])  # fmt: skip
+def test_scripts_run(name: str, arguments: list[Any], words: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(words)
+    for made in arguments[1:]:
+        if isinstance(made, str):
+            assert Image.open(tmp_path / made).size == (128, 128)
+
+
+def test_every_embedded_onnx_file_has_an_example_without_torch() -> None:
+    have = {path.stem.removeprefix("onnx_") for path in EXAMPLES.glob("onnx_*.py")}
+    assert {row.name for row in weights.rows() if row.onnx} <= have
+    for path in EXAMPLES.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        plain = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+        roots = {alias.name.split(".")[0] for node in plain for alias in node.names}
+        roots |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert roots <= {"sys", "pathlib", "numpy", "onnxruntime", "PIL", "crop", "onnx_detector", "onnx_segmenter"}
+        assert sum(isinstance(node, ast.stmt) for node in ast.walk(tree)) <= 30

@@ -1,0 +1,136 @@
+"""FROM and G2D from a run's checkpoint to a recogniser by name: ONNX parity, insightface, templates, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unmask import recognition, weights
+from unmask.errors import UnmaskError
+from unmask.models import onnx_export
+from unmask.models.from_net import FromNet
+from unmask.models.g2d import G2D
+from unmask.models.segmenter import Segmenter
+from unmask.recognition import from_net, g2d, insight
+from unmask.training import checkpoint
+from unmask.training.release import release
+
+pytest.importorskip("onnx")
+TRUNK = {
+    "widths": [4, 6, 8, 8], "depths": [1, 1, 1], "embedding": 6, "size": [112, 112], "head": "gdc", "stem_stride": 2,
+    "act": "lrelu", "early_stride": True,
+}  # fmt: skip
+FROM = {"trunk": TRUNK, "mask_kind": "3d", "grid": 4, "pyramid": 6, "narrow": 2}
+ENCODER = {"kind": "unmasker", "widths": [4, 6, 8, 8], "depths": [1, 1, 1], "block": 2, "fold": 4, "margin": 1}
+G2D_ = {"size": 128, "embedding": 6, "encoder": ENCODER, "reformer": {
+    "widths": [4, 4, 6, 6], "depths": [1, 1, 1, 1], "pool": "gdc", "act": "lrelu", "early_stride": True}}  # fmt: skip
+
+
+def stirred(model: torch.nn.Module) -> torch.nn.Module:
+    """With statistics of its own, so that a normalisation left out would show."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return model.eval()
+
+
+def run(folder: Path, task: str, model: torch.nn.Module, arch: dict) -> Path:
+    checkpoint.save(folder / "last.pt", {
+        "task": task, "step": 7, "config": {"model": arch, "batch_size": 2},
+        "modules": {"network": model.state_dict()}, "optimisers": {},
+    })  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own weights folder with a tiny segmenter, which G2D's recogniser needs."""
+    folder = tmp_path / "weights"
+    arch = {"widths": [8, 8], "depths": [0, 0], "ups": [8]}
+    path = weights.save(folder / "segmenter.safetensors", "segmenter", arch, stirred(Segmenter(**arch)).state_dict(),
+                        {"size": 128, "template": "ffhq"})  # fmt: skip
+    weights.register("segmenter", path, licence="none", source="drawn", folder=folder)
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(folder))
+    return folder
+
+
+def test_from_by_name_is_its_onnx_twin_and_equals_torch(home: Path, tmp_path: Path) -> None:
+    row = release(run(tmp_path / "run", "from", stirred(FromNet(**FROM)), FROM), home)
+    assert (row.kind, row.template, row.size) == ("from_net", "arcface", 112) and "mini-from," in row.source
+    found = recognition.load("from")
+    assert isinstance(found, insight.InsightRecognizer) and (found.name, found.template) == ("from", "arcface")
+    torch_one = recognition.load(home / "from.safetensors")
+    assert isinstance(torch_one, from_net.FromRecognizer) and torch_one.differentiable
+    x = torch.rand(5, 3, 112, 112) * 2 - 1
+    np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=2e-4)
+    said = torch_one.explain(x)
+    assert said.mask.shape == (5, 8, 7, 7) and said.occlusion_logits.shape == (5, 101)
+    torch.testing.assert_close(torch.nn.functional.normalize(said.embedding, dim=1), torch_one.embed(x))
+
+
+def test_a_narrow_from_goes_through_torch_on_its_own_template(home: Path, tmp_path: Path) -> None:
+    arch = {**FROM, "trunk": {**TRUNK, "size": [112, 96]}}
+    row = release(run(tmp_path / "run", "from", stirred(FromNet(**arch)), arch), home)
+    assert row.template == "from"
+    found = recognition.load("from")
+    assert (found.name, found.template, found.size) == ("from", "from", (112, 96))
+    ort = pytest.importorskip("onnxruntime")
+    x = torch.rand(2, 3, 112, 96) * 2 - 1
+    out = ort.InferenceSession(str(home / "from.onnx")).run(None, {"input": x.numpy()})
+    assert len(out) == 1
+    unit = out[0] / np.linalg.norm(out[0], axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, found.embed(x).numpy(), atol=1e-3)
+    with pytest.raises(UnmaskError, match="recognition"):
+        insight.load(home / "from.onnx")
+
+
+def test_g2d_by_name_finds_the_region_itself(home: Path, tmp_path: Path) -> None:
+    row = release(run(tmp_path / "run", "g2d", stirred(G2D(**G2D_)), G2D_), home)
+    assert (row.kind, row.template, row.size) == ("g2d", "ffhq", 128)
+    found, torch_one = recognition.load("g2d"), recognition.load(home / "g2d.safetensors")
+    assert isinstance(found, insight.InsightRecognizer)
+    assert found.template == torch_one.template == "ffhq" and found.size == torch_one.size == (128, 128)
+    x = torch.rand(3, 3, 128, 128) * 2 - 1
+    # float16 rounds the segmenter's folded normalisation, which the torch twin rounds before folding
+    np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
+    whole = onnx_export.recogniser_onnx(g2d.segmented(torch_one.network.network), tmp_path / "g.onnx", (128, 128),
+                                        half=False, template="ffhq")  # fmt: skip
+    np.testing.assert_allclose(recognition.load(whole).embed(x).numpy(), torch_one.embed(x).numpy(), atol=1e-4)
+    x.requires_grad_()
+    torch_one.embed(x).square().sum(1)[0].backward()
+    assert x.grad is not None
+
+
+def test_the_baseline_on_pixels_exports_too(home: Path, tmp_path: Path) -> None:
+    arch = {**G2D_, "encoder": {**ENCODER, "kind": "pixels"}}
+    release(run(tmp_path / "run", "g2d", stirred(G2D(**arch)), arch), home, "g2d-baseline")
+    found, torch_one = (recognition.load(home / f"g2d-baseline.{end}") for end in ("onnx", "safetensors"))
+    x = torch.rand(2, 3, 128, 128) * 2 - 1
+    np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
+
+
+def test_the_embedded_sizes_stay_below_four_megabytes(home: Path) -> None:
+    from dataclasses import asdict
+
+    from unmask.training import read_config
+
+    for name, build in (("mini-from", FromNet), ("mini-g2d", G2D)):
+        network = build(**asdict(read_config(name).model))  # type: ignore[attr-defined]
+        path = weights.save(home / f"{name}.safetensors", "x", {}, network.state_dict())
+        assert path.stat().st_size < 4e6
+
+
+def test_refusals(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnmaskError, match="segmenter, not a recogniser"):
+        recognition.load(home / "segmenter.safetensors")
+    with pytest.raises(UnmaskError, match="from"):
+        recognition.load("from")
+    arch = {**FROM, "mask_kind": "none"}
+    release(run(tmp_path / "run", "from", FromNet(**arch), arch), home, "from-baseline")
+    baseline = from_net.load("from-baseline")
+    with pytest.raises(UnmaskError, match="without a mask decoder"):
+        baseline.explain(torch.zeros(1, 3, 112, 112))

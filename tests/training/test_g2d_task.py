@@ -1,0 +1,151 @@
+"""Task ``g2d``: each stage trains its own part alone, resumes exactly, and the baseline has no encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training import drawn
+from unmask import weights
+from unmask.config import plain
+from unmask.errors import UsageError
+from unmask.models.iresnet import IResNet
+from unmask.models.unmasker import Unmasker
+from unmask.training import checkpoint, g2d, loop, unmasker
+
+CPU = torch.device("cpu")
+PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape((4, 6, 8, 8), (1, 1, 1), 6, 2), (8, 16), (16,))
+ENCODER = g2d.EncoderShape("unmasker", (4, 6, 8, 8), (1, 1, 1), 2)
+REFORMER = g2d.ReformerShape((4, 4, 6, 6), (1, 1, 1, 1), "gdc", "lrelu", True)
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = drawn.folder(tmp_path_factory.mktemp("data"))
+    arch = {"widths": (4, 4, 4), "depths": (1, 1), "embedding": 8, "size": (64, 64), "head": "gdc", "stem_stride": 2}
+    weights.save(root / "teacher.safetensors", "iresnet", arch, IResNet(**arch).state_dict(), half=False)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> None:
+    monkeypatch.setenv("UNMASK_CACHE", str(data_root / "cache"))
+
+
+def config(root: Path, out: Path, encoder: g2d.EncoderShape = ENCODER, **more: object) -> g2d.Config:
+    given = {
+        "data": root, "out": out, "sources": ("drawn",), "workers": 1, "batch_size": 8, "precision": "fp32",
+        "model": g2d.Network(64, 8, encoder, REFORMER), "painter": PAINTER,
+        "teacher": str(root / "teacher.safetensors"), "encoder_steps": 2,
+        "reformer_steps": 2, "max_steps": 6, "log_every": 1, "checkpoint_every": 1,
+        "val_every": 100, "sheet_every": 0, "warmup_steps": 1, **more,
+    }  # fmt: skip
+    return g2d.Config("g2d", **given)  # type: ignore[arg-type]
+
+
+def moved(task: loop.Task, at: int) -> tuple[set[str], set[str]]:
+    """Which parameters, and which buffers, a step changes: as module.part names."""
+    def state(kind: str) -> dict[str, torch.Tensor]:
+        return {f"{name}.{key}": t.clone() for name, module in task.modules.items()
+                for key, t in getattr(module, f"named_{kind}")()}  # fmt: skip
+
+    before = {kind: state(kind) for kind in ("parameters", "buffers")}
+    task.step(task.batch(np.random.default_rng(at), at), at)
+    found = []
+    for kind, old in before.items():
+        now = state(kind)
+        found.append({".".join(k.split(".")[:2]) for k, v in now.items() if not torch.equal(v, old[k])})
+    return found[0], found[1]
+
+
+def test_each_stage_trains_its_own_part_alone(data_root: Path, tmp_path: Path) -> None:
+    task = g2d.build(config(data_root, tmp_path), CPU)
+    weights_, statistics = moved(task, 0)
+    assert weights_ == {"network.encoder", "painter.encoder"} and "network.reformer" not in statistics
+    weights_, statistics = moved(task, 2)
+    assert weights_ == {"network.reformer"} and statistics == {"network.reformer"}
+    assert task.validate is not None and {"psnr_region", "masked_tar_at_far_1e-3"} <= set(task.validate())
+    weights_, statistics = moved(task, 4)
+    assert weights_ == {"classifier.weight", "classifier.bias"} and not statistics
+    assert 0 <= task.validate()["people_right"] <= 1
+
+
+def test_the_encoder_stage_paints_and_its_layers_are_the_networks(data_root: Path, tmp_path: Path) -> None:
+    task = g2d.build(config(data_root, tmp_path, encoder_steps=60, max_steps=80, lr_encoder=3e-3, encoder_batch=5), CPU)
+    batch = task.batch(np.random.default_rng(0), 0)
+    outside = (batch.region == 0).expand_as(batch.x)
+    assert float((batch.x - batch.y)[outside].abs().mean()) < 0.05
+    assert len(batch.x) == 5 and len(task.batch(np.random.default_rng(0), 60).x) == 8
+    losses = [float(task.step(batch, i)["pixel"]) for i in range(25)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert task.modules["network"].encoder.stem is task.modules["painter"].encoder.trunk.stem
+
+
+def test_the_reformer_follows_its_teacher(data_root: Path, tmp_path: Path) -> None:
+    settings = config(data_root, tmp_path, encoder_steps=0, reformer_steps=200, max_steps=200, lr=1e-2)
+    task = g2d.build(settings, CPU)
+    batch = task.batch(np.random.default_rng(0), 0)
+    steps = [task.step(batch, i) for i in range(30)]
+    for name in ("instance", "distance", "angle"):
+        assert float(steps[-1][name]) < 0.7 * float(steps[0][name]), name
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_resuming_is_exact_in_the_middle_of_each_stage(data_root: Path, tmp_path: Path, stop: int) -> None:
+    settings = config(data_root, tmp_path / "a")
+    whole = g2d.build(settings, CPU)
+    loop.run(whole, settings)
+    half = config(data_root, tmp_path / "b")
+    first = g2d.build(half, CPU)
+    inner = first.step
+
+    def step(batch: g2d.Batch, at: int) -> object:
+        if at == stop:
+            raise KeyboardInterrupt
+        return inner(batch, at)
+
+    first.step = step  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(first, half)
+    assert checkpoint.read(tmp_path / "b" / checkpoint.NAME)["step"] == stop
+    second = g2d.build(half, CPU)
+    loop.run(second, half, resume=tmp_path / "b" / checkpoint.NAME)
+    for name, module in whole.modules.items():
+        for key, tensor in module.state_dict().items():
+            assert torch.equal(tensor, second.modules[name].state_dict()[key]), (name, key)
+
+
+def test_it_starts_from_an_unmasker_and_says_what_does_not_fit(data_root: Path, tmp_path: Path) -> None:
+    arch = plain(config(data_root, tmp_path))["painter"]
+    net = Unmasker(**arch)
+    path = weights.save(tmp_path / "u.safetensors", "unmasker", arch, net.state_dict(), half=False)
+    task = g2d.build(config(data_root, tmp_path / "a", start=str(path)), CPU)
+    own = task.modules["network"].encoder
+    assert torch.equal(own.stem[0].weight, net.encoder.trunk.stem[0].weight)
+    assert torch.equal(own.stages[1][0].conv2.weight, net.encoder.trunk.stages[1][0].conv2.weight)
+    wide = g2d.EncoderShape("unmasker", (4, 6, 9, 9), (1, 1, 1), 2)
+    with pytest.raises(UsageError, match=r"model\.encoder"):
+        g2d.build(config(data_root, tmp_path / "b", wide, start=str(path)), CPU)
+    with pytest.raises(UsageError, match="teacher"):
+        g2d.build(config(data_root, tmp_path / "c", teacher=""), CPU)
+
+
+def test_the_baseline_has_the_same_reformer_and_no_encoder(data_root: Path, tmp_path: Path) -> None:
+    pixels = g2d.EncoderShape("pixels", fold=4)
+    with pytest.raises(UsageError, match="encoder_steps"):
+        g2d.build(config(data_root, tmp_path, pixels), CPU)
+    task = g2d.build(config(data_root, tmp_path, pixels, encoder_steps=0, max_steps=4), CPU)
+    assert set(task.modules) == {"network", "classifier"} and set(task.optimisers) == {"reformer", "classifier"}
+    assert not list(task.modules["network"].encoder.parameters())
+    assert set(task.step(task.batch(np.random.default_rng(0), 0), 0)) == {"instance", "distance", "angle"}
+
+
+def test_icts_layout_trains_too(data_root: Path, tmp_path: Path) -> None:
+    shape = g2d.EncoderShape("ict", (3, 4, 5), (), 2)
+    task = g2d.build(config(data_root, tmp_path, shape), CPU)
+    weights_, _ = moved(task, 0)
+    assert "painter.decoder" in weights_ and "network.encoder" in weights_
+    assert moved(task, 2)[0] == {"network.reformer"}

@@ -1,0 +1,70 @@
+"""The simplest rival of a masked-face recogniser: another's embeddings, moved by one linear map where masked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import Recognizer
+
+__all__ = ["LinearMap", "MappedRecognizer", "fit"]
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """``weight`` [D+1,D] takes a masked embedding (with a one appended) to the clean one; ``gate`` [D+1] times it is
+    positive where the embedding looks like that of a masked face.
+    """
+
+    weight: Matrix
+    gate: Matrix
+
+
+def fit(masked: NDArray[np.floating], clean: NDArray[np.floating], ridge: float = 1e-2) -> LinearMap:
+    """Least squares with a penalty ``ridge * N * |w|^2`` (the constant is free), from pairs of embeddings [N,D].
+
+    The map goes from masked to clean; the gate goes from both to +1 (masked) and -1 (clean).
+    """
+    both = np.concatenate([masked, clean])
+    sides = np.repeat([1.0, -1.0], len(masked))
+    return LinearMap(_solve(masked, clean, ridge), _solve(both, sides[:, None], ridge)[:, 0])
+
+
+def _solve(rows: NDArray[np.floating], wanted: NDArray[np.floating], ridge: float) -> Matrix:
+    x = np.asarray(rows, np.float64)
+    middle, target = x.mean(0), np.asarray(wanted, np.float64)
+    offset = target.mean(0)
+    centred = x - middle
+    # the penalty is relative to the mean variance of an entry
+    penalty = ridge * len(x) * max(float(centred.var()), 1e-12) * np.eye(x.shape[1])
+    weight = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (target - offset))
+    return np.concatenate([weight, (offset - middle @ weight)[None]])  # the constant last
+
+
+class MappedRecognizer:
+    """``base`` with its embeddings moved by a :class:`LinearMap` where its gate says that the face is masked."""
+
+    differentiable = False
+
+    def __init__(self, base: Recognizer, mapping: LinearMap, name: str = "linear-map") -> None:
+        self.base, self.mapping, self.name = base, mapping, name
+        self.template, self.size = base.template, base.size
+        digest = hashlib.sha256(base.fingerprint.encode())
+        for part in (mapping.weight, mapping.gate):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        self.fingerprint = digest.hexdigest()
+
+    def embed(self, faces: Tensor) -> Tensor:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length."""
+        found = self.base.embed(faces).detach().cpu().double()
+        ones = torch.cat([found, torch.ones(len(found), 1, dtype=torch.float64)], 1)
+        moved = ones @ torch.from_numpy(self.mapping.weight)
+        masked = (ones @ torch.from_numpy(self.mapping.gate)).reshape(-1, 1) > 0
+        return torch.nn.functional.normalize(torch.where(masked, moved, found).float(), dim=1)

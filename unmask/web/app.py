@@ -1,0 +1,88 @@
+"""The web application put together: guard, endpoint, static page, and errors as one line of JSON."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.routing import Match
+
+from .. import __version__
+from ..errors import UnmaskError
+from ..restore import STATEMENT, Restorer
+from .api import router
+from .guard import LOOPBACK, Guard
+from .jobs import BusyError, GoneError, Jobs, problem
+from .schemas import Limits
+
+STATIC = Path(__file__).with_name("static")
+RETRY = 10  # seconds after which a refused client may come again
+
+
+def create_app(restorer: Restorer, limits: Limits | None = None, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
+    """The page and its endpoint over a restorer.
+
+    Args:
+        restorer: loaded once and used by one worker.
+        limits: what is accepted; the defaults of :class:`~unmask.web.schemas.Limits` if not given.
+        hosts: names the service may be called by; none for any.
+    """
+    limits = limits or Limits()
+    jobs = Jobs(limits.max_waiting)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        jobs.start()
+        yield
+        jobs.close()
+
+    app = FastAPI(
+        title="unmask", version=__version__, description=STATEMENT, lifespan=lifespan,
+        openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,  # those two fetch scripts from elsewhere
+    )  # fmt: skip
+    app.include_router(router(restorer, jobs, limits))
+    app.add_middleware(Guard, max_bytes=limits.max_bytes, hosts=hosts)
+    app.add_exception_handler(UnmaskError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(405, _not_so)
+    app.add_exception_handler(Exception, _unexpected)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_route("/", _page)
+    return app
+
+
+async def _page(request: Request) -> FileResponse:
+    return FileResponse(STATIC / "index.html")
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    status = 503 if isinstance(error, BusyError) else 404 if isinstance(error, GoneError) else 422
+    headers = {"Retry-After": str(RETRY)} if status == 503 else None
+    return JSONResponse({"detail": problem(error)}, status, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    lines = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()]
+    return JSONResponse({"detail": "; ".join(lines)}, 422)
+
+
+async def _not_so(request: Request, error: Exception) -> JSONResponse:
+    """A method that a path does not have: ``Allow`` names all it has, not those of its first route only."""
+    methods = {
+        method
+        for route in request.app.router.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", ())
+    }
+    detail = f"{request.method} is not for this path; it takes {', '.join(sorted(methods))}"
+    return JSONResponse({"detail": detail}, 405, {"Allow": ", ".join(sorted(methods))})
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": problem(error)}, 500)

@@ -1,0 +1,200 @@
+"""What the page asks of the library: the faces of a photo with their regions, and several guesses at them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import images
+from ..draft import MIN_COVERAGE, MIN_GARMENT
+from ..errors import NoFaceError, UnmaskError, UsageError
+from ..faces import align
+
+if TYPE_CHECKING:
+    from ..restore import Restorer
+    from ..result import Restored, RestoredFace
+
+PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
+RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
+SUFFIXES = {"JPEG": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}  # of files; other formats are called as they are
+MIMES = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "BMP": "image/bmp",
+    "GIF": "image/gif", "PPM": "image/x-portable-anymap", "JPEG2000": "image/jp2", "AVIF": "image/avif",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture and its media type."""
+
+    data: bytes
+    mime: str
+    suffix: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The faces of a photo.
+
+    Attributes:
+        size: (width, height) of the upright photo.
+        view: (width, height) of ``before`` and of the regions.
+        before: the upright photo, small enough to show.
+        faces: per face what ``RestoredFace.facts`` says, with ``status`` "masked", "no mask" or "too small", and
+            ``region``: a grey PNG of the size of ``view`` in base64, white under the face mask, or None.
+    """
+
+    size: tuple[int, int]
+    view: tuple[int, int]
+    before: Picture
+    faces: list[dict[str, Any]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept."""
+        return len(self.before.data) + sum(len(face["region"] or "") for face in self.faces)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One restored photo: the file with its note, a small view of it, and the seed that made it."""
+
+    seed: int
+    file: Picture
+    view: Picture
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """All that one request made of a photo."""
+
+    before: Picture
+    samples: list[Guess]
+    faces: list[dict[str, Any]]
+    note: dict[str, Any]
+    summary: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is kept."""
+        return len(self.before.data) + sum(len(one.file.data) + len(one.view.data) for one in self.samples)
+
+
+def find(restorer: Restorer, data: bytes, max_pixels: int) -> Found:
+    """The faces of a photo and where their face masks are; raises UnmaskError where the photo cannot be read."""
+    photo = images.read(data, max_pixels)
+    try:
+        faces = restorer.find(photo.pixels)
+    except NoFaceError:
+        faces = []
+    chosen = [face for face in faces if face.status == "restored"]
+    if chosen:
+        aligned = [align.crop_face(photo.pixels, one.kps, restorer.template, restorer.size) for one in chosen]
+        regions, scores = restorer.segment(images.to_tensor(np.stack([crop for crop, _ in aligned])))
+        for one, (_, matrix), region, score in zip(chosen, aligned, regions, scores, strict=True):
+            one.matrix, one.region, one.garment_score = matrix, region[0].numpy(), float(score)
+    view = _view_size(photo.width, photo.height)
+    shown = _resampled(photo.pixels, view)
+    return Found((photo.width, photo.height), view, _preview(shown, None), [
+        _described(face, (photo.width, photo.height), view) for face in faces
+    ])  # fmt: skip
+
+
+def restore(
+    restorer: Restorer,
+    data: bytes,
+    max_pixels: int,
+    region: bytes | None = None,
+    face: str | int = "all",
+    seed: int = 0,
+    samples: int = 1,
+) -> Guesses:
+    """Restore a photo ``samples`` times with seeds ``seed``, ``seed + 1``, ...
+
+    Args:
+        region: a grey picture of the photo's proportions, white where the face mask is; None to find it.
+        face: as ``Restorer.restore`` takes it.
+
+    Raises:
+        UnmaskError: what ``Restorer.restore`` raises, and a region of other proportions than the photo's.
+    """
+    photo = images.read(data, max_pixels)
+    hidden = None if region is None else _region(region, photo, max_pixels)
+    made = _samples(restorer, data, hidden, face, seed, samples)
+    size = _view_size(photo.width, photo.height)
+    format = photo.format or "PNG"
+    guesses = [
+        Guess(
+            seed + i,
+            Picture(done.image, MIMES[format], SUFFIXES.get(format, format.lower())),
+            _preview(_resampled(done.pixels, size), done.note),
+        )
+        for i, done in enumerate(made)
+    ]
+    first = made[0]
+    facts = [one.facts() for one in first.faces]
+    return Guesses(_preview(_resampled(photo.pixels, size), None), guesses, facts, first.note, first.summary())
+
+
+def _samples(
+    restorer: Restorer, data: bytes, region: NDArray[np.float32] | None, face: str | int, seed: int, samples: int
+) -> list[Restored]:
+    """The only place that asks for guesses: one restoration a seed, the image of each the bytes of a file."""
+    return [restorer.restore(data, face=face, region=region, seed=seed + i) for i in range(samples)]
+
+
+def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:
+    facts = face.facts()
+    region = None
+    if face.status != "too small":
+        worn = facts["coverage"] >= MIN_COVERAGE and facts["garment_score"] >= MIN_GARMENT
+        facts["status"] = "masked" if worn else "no mask"
+        if worn and face.region is not None and face.matrix is not None:
+            to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
+            hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
+            grey = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
+            region = base64.b64encode(images.encode(grey, grey.pixels)).decode("ascii")
+    return {**facts, "region": region}
+
+
+def _region(data: bytes, photo: images.Photo, max_pixels: int) -> NDArray[np.float32]:
+    """A region as it was sent, brought to the photo's size: float32 [H,W] in [0,1]."""
+    try:
+        sent = images.read(data, max_pixels)
+    except UnmaskError as error:
+        raise UsageError(f"the region: {str(error).removeprefix('the image: ')}") from None
+    levels = sent.pixels.astype(np.float32).mean(axis=2) / 255
+    if abs(sent.width * photo.height / (sent.height * photo.width) - 1) > RATIO:
+        raise UsageError(
+            f"the region: is {sent.width}x{sent.height} for a photo of {photo.width}x{photo.height} pixels; "
+            "give one of the same proportions"
+        )
+    return _resampled(levels, (photo.width, photo.height))
+
+
+def _view_size(width: int, height: int) -> tuple[int, int]:
+    scale = min(1.0, PREVIEW / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _scaling(size: tuple[int, int], to: tuple[int, int]) -> NDArray[np.float64]:
+    """The matrix [2,3] from pixels of a picture of (width, height) to those of the same one at another size."""
+    fx, fy = to[0] / size[0], to[1] / size[1]
+    return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]])
+
+
+def _resampled(pixels: NDArray[Any], to: tuple[int, int]) -> NDArray[Any]:
+    """A picture [H,W] or [H,W,3] at (width, height) ``to``."""
+    size = pixels.shape[1], pixels.shape[0]
+    if size == to:
+        return pixels
+    return align.warp(pixels, _scaling(size, to), (to[1], to[0]), border="replicate", filter="linear")
+
+
+def _preview(pixels: NDArray[np.uint8], note: dict[str, Any] | None) -> Picture:
+    photo = images.read(pixels)
+    return Picture(images.encode(photo, photo.pixels, note, format="JPEG"), "image/jpeg", "jpg")
