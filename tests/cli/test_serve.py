@@ -65,7 +65,12 @@ def test_a_missing_extra_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_real_thing_starts_answers_and_ends() -> None:
     env = os.environ | {"PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "unmask", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as server:
+
+    def heed() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background would pass on its ignoring of it
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env, preexec_fn=heed) as server:
         try:
             assert server.stdout is not None and server.stderr is not None
             address = re.search(r"http://\S+", server.stdout.readline())

@@ -136,7 +136,7 @@ def restore(
         for i, done in enumerate(made)
     ]
     first = made[0]
-    facts = [one.facts() for one in first.faces]
+    facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in first.faces]
     return Guesses(_preview(_resampled(photo.pixels, size), None), guesses, facts, first.note, first.summary())
 
 
