@@ -39,7 +39,7 @@ def folder_of_photos(photo: Path, folder: Path, count: int, side: int) -> list[P
 
 
 def loop(photos: list[Path], out: Path, threads: int) -> tuple[float, float]:
-    """Wall and processor seconds that a plain loop over ``Restorer.restore`` takes, after a first photo that is not counted."""
+    """Wall and processor seconds of a plain loop over ``Restorer.restore``, after a first photo that is not counted."""
     import cv2
     import torch
 
