@@ -88,8 +88,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
         weights.fill(network, weights.read(config.start, kind="iresnet"))
     head = identity.MarginSoftmax(config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale,
                                   0.0, config.m_cos).to(device)
-    hint = loop.place(nn.Conv2d(config.model.widths[-1], maps.shape[2] if maps is not None else 1, 1), device)
-    parameters = [*network.parameters(), *head.parameters(), *hint.parameters()]
+    modules: dict[str, nn.Module] = {"network": network, "head": head}
+    hint = None
+    if maps is not None:
+        hint = modules["hint"] = loop.place(nn.Conv2d(config.model.widths[-1], maps.shape[2], 1), device)
+    parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
@@ -109,7 +112,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         with loop.autocast(config.precision, device):
             last = network.maps(content.x.contiguous(memory_format=torch.channels_last))[-1]
             found = network.head(last)
-            predicted = hint(last) if content.maps is not None else None
+            predicted = hint(last) if hint is not None else None
         found = found.float()
         losses = {"label": head(found, content.people)}
         total = config.label_weight * losses["label"]
@@ -136,7 +139,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
             figures["cos_to_teacher"] = float((found * held_targets).sum(1).mean())
         return figures
 
-    return loop.Task({"network": network, "head": head, "hint": hint}, {"all": optimiser}, batch, step, validate)
+    return loop.Task(modules, {"all": optimiser}, batch, step, validate)
 
 
 def _targets(
