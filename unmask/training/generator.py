@@ -206,7 +206,8 @@ class Trainer:
             found["path"] = self._path(max(2, n // 2))
         good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
         found.update(discriminate(
-            self.judge, self.optimiser_d, good, bad, config.r1_gamma, config.r1_every, at, config.precision
+            self.judge, self.judge.r1, self.optimiser_d, good, bad, config.r1_gamma, config.r1_every, at,
+            max(4, n // 2), config.precision,
         ))
         signs = float(found.pop("signs"))
         if config.ada_target:

@@ -1,8 +1,8 @@
-"""The adversary of the generator: a discriminator on pixels, one on a recogniser's features, or both together."""
+"""Adversaries: the step of any of them, and a discriminator on pixels, on a recogniser's features, or both together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -62,28 +62,30 @@ class Judges(nn.Module):
             for m in found:
                 m.requires_grad_()
             logits = self.heads(found)
-            slopes: Sequence[Tensor] = torch.autograd.grad(logits.sum(), found, create_graph=True)
-            total = total + 0.5 * sum((s.square().sum((1, 2, 3)).mean() for s in slopes), x.new_zeros(()))
+            total = total + sum((adversarial.r1(m, logits) for m in found), x.new_zeros(()))
         return total
 
 
 def discriminate(
-    judges: Judges, optimiser: torch.optim.Optimizer, real: Tensor, fake: Tensor, gamma: float, every: int, step: int,
-    precision: loop.Precision,
+    judge: nn.Module, penalty: Callable[[Tensor], Tensor], optimiser: torch.optim.Optimizer, real: Tensor, fake: Tensor,
+    gamma: float, every: int, step: int, penalised: int, precision: loop.Precision,
 ) -> dict[str, Tensor]:
-    """One step of the adversary on real and made pictures [N,3,S,S], with R1 every ``every`` steps."""
-    judges.requires_grad_(True)
+    """One step of an adversary on real and made inputs [N,C,H,W], with R1 (lazily, every ``every`` steps).
+
+    ``penalty`` gives R1 at real inputs; it sees the first ``penalised`` of them. Returns detached figures by name.
+    """
+    judge.requires_grad_(True)
     with loop.autocast(precision, real.device):
-        good, bad = judges(torch.cat([real, fake.detach()])).chunk(2)
+        good, bad = judge(torch.cat([real, fake.detach()])).chunk(2)
     total = adversarial.discriminator_logistic(good, bad)
     found = {"judge": total.detach(), "real": good.detach().mean(), "fake": bad.detach().mean(),
              "signs": good.detach().sign().mean()}
     if gamma and step % every == 0:
-        found["r1"] = judges.r1(real[: max(4, len(real) // 2)])
+        found["r1"] = penalty(real[:penalised])
         total = total + gamma * every * found["r1"]
     optimiser.zero_grad(set_to_none=True)
     total.backward()
-    distributed.average_gradients(judges.parameters())
+    distributed.average_gradients(judge.parameters())
     optimiser.step()
-    judges.requires_grad_(False)
-    return found
+    judge.requires_grad_(False)
+    return {name: value.detach() for name, value in found.items()}

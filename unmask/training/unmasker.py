@@ -21,6 +21,7 @@ from ..losses import adversarial, identity, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.unmasker import Unmasker
 from . import augment, distributed, ema, loop, masked, schedule
+from .judges import discriminate
 from .masked import Batch
 
 
@@ -110,6 +111,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     optimiser_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
     drawer = masked.Drawer(faces, bank)
 
+    def penalty(real: Tensor) -> Tensor:
+        real = real.detach().requires_grad_()
+        return adversarial.r1(real, judge(real))
+
     def batch(rng: np.random.Generator, step: int) -> Batch:
         return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share)
 
@@ -132,8 +137,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
         optimiser.step()
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
-            fake, true, share = blended.detach()[seen], content.y[seen], alpha[seen]
-            losses.update(_discriminate(judge, optimiser_d, fake, true, share, config, at, device))
+            true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
+            found = discriminate(judge, penalty, optimiser_d, true, fake, config.r1_gamma, config.r1_every, at,
+                                 max(4, config.batch_size // 4), config.precision)
+            del found["signs"]
+            losses.update(found)
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
@@ -207,31 +215,6 @@ def _losses(
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
     return losses, blended, alpha
-
-
-def _discriminate(
-    judge: Discriminator, optimiser: torch.optim.Optimizer, fake: Tensor, true: Tensor, alpha: Tensor, config: Config,
-    step: int, device: torch.device,
-) -> dict[str, Tensor]:
-    """One step of the discriminator, with R1 on a part of the batch every ``r1_every`` steps."""
-    judge.requires_grad_(True)
-    hint = 2 * alpha - 1
-    with loop.autocast(config.precision, device):
-        logits = judge(torch.cat([torch.cat([true, hint], 1), torch.cat([fake, hint], 1)]))
-    real, made = logits.chunk(2)
-    found = {"judge": adversarial.discriminator_logistic(real, made)}
-    total = found["judge"]
-    if config.r1_gamma and step % config.r1_every == 0:
-        part = max(4, config.batch_size // 4)
-        x = torch.cat([true, hint], 1)[:part].detach().requires_grad_()
-        found["r1"] = adversarial.r1(x, judge(x))
-        total = total + config.r1_gamma * config.r1_every * found["r1"]
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    distributed.average_gradients(judge.parameters())
-    optimiser.step()
-    found["real"], found["fake"] = real.mean(), made.mean()
-    return found
 
 
 @torch.no_grad()
