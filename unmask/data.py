@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +111,20 @@ def cache_folder(cache: str | Path | None = None) -> Path:
     return folder
 
 
+def keep(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
+    """Put one array (``.npy``) or several by name (``.npz``) under ``path`` in one step.
+
+    Processes that make the same file at the same time do not disturb each other.
+    """
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    with partial.open("wb") as stream:
+        if isinstance(content, np.ndarray):
+            np.save(stream, content)
+        else:
+            np.savez(stream, **content)  # type: ignore[arg-type]
+    os.replace(partial, path)
+
+
 def pack(
     root: Path, name: str, size: int, template: str, cache: str | Path | None = None
 ) -> dict[str, np.ndarray]:
@@ -134,7 +148,6 @@ def _pack(root: Path, name: str, place: Path, size: int, template: str, table: P
     rows = list(_rows(root, name))
     target = align.template(template, size)
     points = np.zeros((len(rows), 5, 2), np.float32)
-    partial = images.with_suffix(".part")
     out = np.empty((len(rows), size, size, 3), np.uint8)
     read = _reader(place)
 
@@ -153,10 +166,9 @@ def _pack(root: Path, name: str, place: Path, size: int, template: str, table: P
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(one, range(len(rows))):
             pass
-    with partial.open("wb") as stream:
-        np.save(stream, out)
-    np.savez(table, points=points, people=np.array([r[1] for r in rows]), files=np.array([r[0] for r in rows]))
-    os.replace(partial, images)
+    people, files = np.array([r[1] for r in rows]), np.array([r[0] for r in rows])
+    keep(table, {"points": points, "people": people, "files": files})
+    keep(images, out)
 
 
 def _rows(root: Path, name: str) -> Iterator[tuple[str, str, np.ndarray | None]]:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from .errors import UsageError
 from .faces.blend import Fill
+from .faces.tone import LUMA
 
 VARIANTS = 24  # inputs with more of the face hidden, from whose codes the doubt is measured
 REACH = 2.0  # length of a step from the one guess, in standard deviations of those codes
@@ -110,7 +111,7 @@ def hidden_more(region: Tensor, count: int, drawn: torch.Generator) -> Tensor:
 
 def as_shape(difference: Tensor) -> Tensor:
     """Differences of pictures [N,3,S,S] without what is a tint or a light: colour and what is smooth over the crop."""
-    luma = (difference * difference.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luma = (difference * difference.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
     kept = luma + TINT * (difference - luma)
     smooth = functional.interpolate(
         functional.adaptive_avg_pool2d(kept, CELL), kept.shape[2:], mode="bicubic", align_corners=False

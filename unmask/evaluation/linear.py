@@ -9,7 +9,6 @@ Faces are ``x = mean + U z + e`` with ``z ~ N(0, diag(variances))`` and white ``
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,7 @@ def fit(
     fingerprint = digest.hexdigest()
     path = data.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
     if not path.is_file():
-        _write(path, _fit(packs, components))
+        data.keep(path, _fit(packs, components))
     with np.load(path) as stored:
         return LinearFaces(
             stored["mean"],
@@ -127,10 +126,3 @@ def _fit(packs: list[np.ndarray], components: int) -> dict[str, np.ndarray]:
     left = float(np.square(table).sum() / max(1, len(table) - 1)) - float(variances.sum())
     noise = max(NOISE_FACTOR * left / max(1, table.shape[1] - len(variances)), 1e-6)
     return {"mean": mean, "basis": basis, "variances": variances, "noise": np.array(noise)}
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    os.replace(partial, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +62,8 @@ def load(
         digest.update(f"|{len(pack['images'])}|".encode() + sample.tobytes())
     path = data.cache_folder(cache) / f"linear-map-{digest.hexdigest()[:16]}.npz"
     if not path.is_file():
-        _store(path, fit(*_pairs(packs, base, pairs), RIDGE))
+        fitted = fit(*_pairs(packs, base, pairs), RIDGE)
+        data.keep(path, {"weight": fitted.weight, "gate": fitted.gate})
     with np.load(path) as stored:
         return MappedRecognizer(base, LinearMap(stored["weight"], stored["gate"]), f"{NAME}:{base.name}")
 
@@ -89,10 +89,3 @@ def _pairs(packs: list[dict[str, NDArray]], base: recognition.Recognizer, most: 
                 with torch.no_grad():
                     into.append(base.embed(x).cpu().numpy())
     return np.concatenate(masked), np.concatenate(clean)
-
-
-def _store(path: Path, mapping: LinearMap) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as stream:
-        np.savez(stream, weight=mapping.weight, gate=mapping.gate)
-    os.replace(partial, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -76,10 +75,7 @@ class Store:
             if vector is not None:
                 vectors[row] = vector
         notes = json.dumps([note for _, note in self._held.values()])
-        partial = self.path.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as stream:
-            np.savez(stream, keys=np.array(keys), vectors=vectors, notes=np.array(notes))
-        os.replace(partial, self.path)
+        data.keep(self.path, {"keys": np.array(keys), "vectors": vectors, "notes": np.array(notes)})
         self._fresh = False
 
     def _read(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from .. import data, faces
+from .. import data
 from ..faces import simulate
 from . import augment
+from .segmentation_data import renderer_digest
 
 CHUNK = 256
 
@@ -81,10 +81,7 @@ def _part(
             for (v, at), done in tqdm(zip(jobs, work, strict=True), total=len(jobs), desc="face masks", mininterval=5):
                 drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
         for path, array in ((images, drawn), (regions, hidden)):
-            partial = path.with_suffix(".part")
-            with partial.open("wb") as stream:
-                np.save(stream, array)
-            os.replace(partial, path)
+            data.keep(path, array)
     return Part(np.load(images, mmap_mode="r"), np.load(regions, mmap_mode="r"))
 
 
@@ -104,9 +101,7 @@ def _key(known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: 
     files = known.names[rows]
     digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
-    for path in sorted(Path(faces.__file__).parent.glob("*.py")):
-        if path.stem not in ("detect", "segment", "blend"):
-            digest.update(path.read_bytes())
+    digest.update(renderer_digest().encode())
     return digest.hexdigest()[:16]
 
 

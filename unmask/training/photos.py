@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
-from ..data import HELD_OUT_EVERY, POINT_NAMES, cache_folder
+from ..data import HELD_OUT_EVERY, POINT_NAMES, cache_folder, keep
 from ..errors import UnmaskError
 
 if TYPE_CHECKING:
@@ -94,8 +93,5 @@ def _ask(teacher: Detector, archive: Path, names: list[str], pictures: list[np.n
     for pixels in pictures:
         rows = [np.concatenate([f.bbox, [f.det_score], np.ravel(f.kps)]) for f in teacher.detect(pixels)]
         labels.append(np.array(rows).reshape(-1, 15))
-    partial = path.with_suffix(".part.npz")
-    arrays: dict[str, Any] = {f"a{i}": rows for i, rows in enumerate(labels)}
-    np.savez(partial, **arrays)
-    os.replace(partial, path)
+    keep(path, {f"a{i}": rows for i, rows in enumerate(labels)})
     return labels

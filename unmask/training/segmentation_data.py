@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,14 +13,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data import FaceSet, cache_folder
+from ..data import FaceSet, cache_folder, keep
 from ..faces import simulate
 from ..images import to_tensor
 from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
 OCCLUDERS, SHARES = ("hand", "microphone", "cup", "block"), (0.45, 0.2, 0.2, 0.15)
-NOT_RENDERER = ("__init__", "align", "blend", "detect", "segment")
+NOT_RENDERER = ("__init__", "blend", "detect", "patches", "segment", "tone")
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,7 @@ def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = No
     path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, images=images, regions=regions, kinds=kinds)
-        os.replace(partial, path)
+        keep(path, {"images": images, "regions": regions, "kinds": kinds})
     with np.load(path) as stored:
         return Pool(stored["images"], stored["regions"], stored["kinds"])
 

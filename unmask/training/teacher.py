@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from .. import data
 from ..errors import UsageError
 from ..recognition import Recognizer, insight
+from . import augment
 
 BATCH = 64
 
@@ -24,10 +23,10 @@ def embeddings(faces: data.FaceSet, teacher: Recognizer, cache: str | Path | Non
         return np.asarray(np.load(path), np.float32)
     parts = []
     for start in tqdm(range(0, len(faces), BATCH), desc="teacher", mininterval=5):
-        batch = torch.from_numpy(faces.images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        batch = augment.to_float(faces.images[start : start + BATCH])
         parts.append(teacher.embed(batch).numpy().astype(np.float16))
     found = np.concatenate(parts)
-    _store(path, found)
+    data.keep(path, found)
     return found.astype(np.float32)
 
 
@@ -52,7 +51,7 @@ def hints(
     found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
     if not all(path.is_file() for path in found):
         for path, array in zip(found, _pass(faces, teacher, layer), strict=True):
-            _store(path, array)
+            data.keep(path, array)
     return np.load(found[0]), np.load(found[1], mmap_mode="r")
 
 
@@ -71,7 +70,7 @@ def _pass(faces: data.FaceSet, teacher: insight.InsightRecognizer, layer: str) -
     vectors: list[list[np.ndarray]] = [[], []]
     maps: list[list[np.ndarray]] = [[], []]
     for start in tqdm(range(0, len(faces), BATCH), desc="teacher", mininterval=5):
-        batch = torch.from_numpy(faces.images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        batch = augment.to_float(faces.images[start : start + BATCH])
         for side, turned in enumerate((batch, batch.flip(3))):
             out = session.run(None, {name: teacher.blob(turned)})
             vector = out[0].reshape(len(batch), -1)
@@ -86,10 +85,3 @@ def _key(faces: data.FaceSet, teacher: Recognizer, layer: str = "") -> str:
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(faces.source, faces.names, strict=True)).encode())
     digest.update(faces.images[:: max(1, len(faces) // 64)].tobytes())
     return digest.hexdigest()[:16]
-
-
-def _store(path: Path, array: np.ndarray) -> None:
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as stream:
-        np.save(stream, array)
-    os.replace(partial, path)
