@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training import drawn
+from tests.training import drawn, interrupted
 from unmask import weights
 from unmask.errors import UsageError
 from unmask.models import patterns
 from unmask.models.iresnet import IResNet
-from unmask.training import checkpoint, from_net, loop, recogniser, twins
+from unmask.training import from_net, loop, recogniser, twins
 
 CPU = torch.device("cpu")
 TRUNK = recogniser.Network((4, 6, 8, 8), (1, 1, 1), 8, (64, 64), "gdc", 2, 0.0, "lrelu", True)
@@ -101,20 +101,7 @@ def test_resuming_is_exact_in_the_middle_of_each_stage(
     whole = from_net.build(config(data_root, tmp_path / "a", optimiser=optimiser), CPU)
     loop.run(whole, config(data_root, tmp_path / "a", optimiser=optimiser))
     half = config(data_root, tmp_path / "b", optimiser=optimiser)
-    first = from_net.build(half, CPU)
-    inner = first.step
-
-    def step(batch: from_net.Batch, at: int) -> object:
-        if at == stop:
-            raise KeyboardInterrupt
-        return inner(batch, at)
-
-    first.step = step  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        loop.run(first, half)
-    assert checkpoint.read(tmp_path / "b" / checkpoint.NAME)["step"] == stop
-    second = from_net.build(half, CPU)
-    loop.run(second, half, resume=tmp_path / "b" / checkpoint.NAME)
+    second = interrupted.resumed(lambda: from_net.build(half, CPU), half, stop)
     for name in ("network", "head"):
         assert same(whole.modules[name], second.modules[name]), name
 

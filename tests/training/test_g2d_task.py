@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training import drawn
+from tests.training import drawn, interrupted
 from unmask import weights
 from unmask.config import plain
 from unmask.errors import UsageError
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
-from unmask.training import checkpoint, g2d, loop, unmasker
+from unmask.training import g2d, loop, unmasker
 
 CPU = torch.device("cpu")
 PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape((4, 6, 8, 8), (1, 1, 1), 6, 2), (8, 16), (16,))
@@ -99,20 +99,7 @@ def test_resuming_is_exact_in_the_middle_of_each_stage(data_root: Path, tmp_path
     whole = g2d.build(settings, CPU)
     loop.run(whole, settings)
     half = config(data_root, tmp_path / "b")
-    first = g2d.build(half, CPU)
-    inner = first.step
-
-    def step(batch: g2d.Batch, at: int) -> object:
-        if at == stop:
-            raise KeyboardInterrupt
-        return inner(batch, at)
-
-    first.step = step  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        loop.run(first, half)
-    assert checkpoint.read(tmp_path / "b" / checkpoint.NAME)["step"] == stop
-    second = g2d.build(half, CPU)
-    loop.run(second, half, resume=tmp_path / "b" / checkpoint.NAME)
+    second = interrupted.resumed(lambda: g2d.build(half, CPU), half, stop)
     for name, module in whole.modules.items():
         for key, tensor in module.state_dict().items():
             assert torch.equal(tensor, second.modules[name].state_dict()[key]), (name, key)

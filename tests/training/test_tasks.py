@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.training import interrupted
 from unmask import data, images, weights
 from unmask.config import plain
 from unmask.errors import UsageError
 from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
-from unmask.training import ada, augment, checkpoint, ema, generator, loop, masked, recogniser, unmasker
+from unmask.training import ada, augment, ema, generator, loop, masked, recogniser, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -59,19 +60,7 @@ def test_unmasker_resumes_exactly(faces: data.FaceSet, tmp_path: Path) -> None:
     whole = unmasker.build(unmasker_config(tmp_path / "a", max_steps=4), cpu)
     loop.run(whole, unmasker_config(tmp_path / "a", max_steps=4))
     half = unmasker_config(tmp_path / "b", max_steps=4)
-    first = unmasker.build(half, cpu)
-    stopping = first.step
-
-    def step(batch: masked.Batch, at: int) -> object:
-        if at == 3:
-            raise KeyboardInterrupt
-        return stopping(batch, at)
-
-    first.step = step  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        loop.run(first, half)
-    second = unmasker.build(half, cpu)
-    loop.run(second, half, resume=tmp_path / "b" / checkpoint.NAME)
+    second = interrupted.resumed(lambda: unmasker.build(half, cpu), half, 3)
     for name in ("network", "average", "judge"):
         assert same(whole.modules[name], second.modules[name]), name
     assert (tmp_path / "a" / "sheet-0000004.png").is_file()
