@@ -122,6 +122,18 @@ def test_masked_stages_may_share_a_clean_stage(data_root: Path, tmp_path: Path) 
         from_net.build(config(data_root, tmp_path / "c", start=str(tmp_path / "a"), model={"trunk": wide}), CPU)
 
 
+def test_a_recogniser_may_be_the_clean_stage(data_root: Path, tmp_path: Path) -> None:
+    known = IResNet(**dataclasses.asdict(TRUNK))
+    path = weights.save(tmp_path / "r.safetensors", "iresnet", dataclasses.asdict(TRUNK), known.state_dict(), half=False)
+    network = from_net.build(config(data_root, tmp_path / "b", start=str(path), clean_steps=0), CPU).modules["network"]
+    assert same(known, network.trunk)
+    for name, buffer in known.head.named_buffers():
+        assert torch.equal(buffer, getattr(network.clean_statistics, name.replace(".", "_")))
+    wide = {"trunk": dataclasses.replace(TRUNK, widths=(4, 6, 8, 9))}
+    with pytest.raises(UsageError, match="start"):
+        from_net.build(config(data_root, tmp_path / "c", start=str(path), model=wide), CPU)
+
+
 def test_a_teacher_is_followed_on_covered_faces(data_root: Path, tmp_path: Path) -> None:
     arch = {"widths": (4, 4, 4), "depths": (1, 1), "embedding": 8, "size": (64, 64), "head": "gdc", "stem_stride": 2}
     path = weights.save(tmp_path / "t.safetensors", "iresnet", arch, IResNet(**arch).eval().state_dict(), half=False)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .. import weights
 from ..errors import UsageError
 from ..faces import patches
 from ..losses import identity
@@ -51,8 +52,8 @@ class Config(twins.Config):
     """Config of FROM and its baseline.
 
     The first ``clean_steps`` are the clean stage. ``start`` is the checkpoint of a run of this task: trunk, head and
-    classifier go on from there (so that FROM and its baseline can share one clean stage). ``mask_share`` of the covered
-    faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are the shares
+    classifier go on from there (so that FROM and its baseline can share one clean stage). It can also be the name or path
+    of a trained recogniser of the trunk's shape, which then is the clean stage. ``mask_share`` of the covered faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are the shares
     of a stage after which the learning rate falls tenfold; without them it follows a cosine.
     """
 
@@ -95,7 +96,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     network = loop.place(FromNet(**asdict(config.model)), device)
     head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
     if config.start:
-        _begin(network, head, Path(config.start))
+        _begin(network, head, config.start)
     parameters = [*network.parameters(), *head.parameters()]
     optimisers = {name: _optimiser(config, parameters) for name in STAGES}
     drawer = Drawer(faces, config)
@@ -172,17 +173,26 @@ def _optimiser(config: Config, parameters: list[nn.Parameter]) -> torch.optim.Op
     return torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
 
 
-def _begin(network: FromNet, head: nn.Module, path: Path) -> None:
-    """Trunk, head, statistics and classifier from a run of this task; decoder and predictor start anew."""
-    content = checkpoint.read(path / checkpoint.NAME if path.is_dir() else path)
-    if content["task"] != "from":
-        raise UsageError(f"start: {path} is a checkpoint of task {content['task']!r}; give one of 'from'")
-    stored: dict[str, Any] = content["modules"]["network"]
-    own = network.state_dict()
+def _begin(network: FromNet, head: nn.Module, start: str) -> None:
+    """Trunk, head and statistics from a run of this task or from a recogniser; decoder and predictor start anew.
+
+    A run's classifier goes on as well; a recogniser brings none.
+    """
+    path, own = Path(start), network.state_dict()
+    if path.is_dir() or path.suffix == Path(checkpoint.NAME).suffix:
+        content = checkpoint.read(path / checkpoint.NAME if path.is_dir() else path)
+        if content["task"] != "from":
+            raise UsageError(f"start: {path} is a checkpoint of task {content['task']!r}; give one of 'from'")
+        stored: dict[str, Any] = content["modules"]["network"]
+        label: dict[str, Any] | None = content["modules"]["head"]
+    else:
+        stored = {f"trunk.{k}": v for k, v in weights.read(start, kind="iresnet").tensors.items()}
+        label = None
     taken = {k: v for k, v in stored.items() if k.startswith(("trunk.", "clean_statistics.")) and k in own}
     try:
         network.load_state_dict({**own, **taken})
-        head.load_state_dict(content["modules"]["head"])
+        if label is not None:
+            head.load_state_dict(label)
     except RuntimeError:
         raise UsageError(f"start: the trunk or the people of {path} are others than the config's") from None
     if hasattr(network, "clean_statistics") and not any(k.startswith("clean_statistics.") for k in stored):
