@@ -96,6 +96,7 @@ def evaluate(
     groups: dict[str, list[str]] = {"kind": [], "coverage": [], "source": list(faces.sources), TONE: []}
     groups |= _labels(faces)
     picker = picker or Picker(SHEET_ROWS, len(faces))
+    exact = segment is None  # the true region needs no margin and leaves no remains to cover
     covered, overlap, seconds = [], [], dict.fromkeys(figures, 0.0)
     for start in range(0, len(faces), BATCH):
         part = slice(start, min(start + BATCH, len(faces)))
@@ -111,9 +112,8 @@ def evaluate(
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
-            painted = blend.paint(x, given, restorer)
+            painted = blend.paint(x, given, restorer, 0.0 if exact else blend.MARGIN)
             seconds[restorer.name] += time.perf_counter() - began
-            exact = segment is None  # the true region leaves no remains to cover
             pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])
             features[restorer.name].append(to_judge(pasted))

@@ -166,9 +166,10 @@ class Studio:
                 if r is not None
             ]
             region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
-        painted = blend.paint(x, region, restorer)
+        exact = self.segment is None
+        painted = blend.paint(x, region, restorer, 0.0 if exact else blend.MARGIN)
         for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
-            pixels = painted.onto(out[i].pixels, row, matrix, exact=self.segment is None)
+            pixels = painted.onto(out[i].pixels, row, matrix, exact=exact)
             out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
 

@@ -22,6 +22,7 @@ from . import align, tone
 Floats = NDArray[np.float32]
 Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 
+MARGIN = 1 / 64  # of the crop size: how much wider than what was found the filled region is
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
 _REMAINS = 0.06  # of the crop size: how far from the region remains of the face mask are looked for
 _STAIN = (0.2, 0.5)  # share of the garment's colour in a pixel that makes it a remain
@@ -55,7 +56,7 @@ class Painted:
         return paste(photo, levels, self.region[row, 0].numpy(), matrix, seed=seed, cover=not exact).pixels
 
 
-def paint(x: Tensor, region: Tensor, fill: Fill) -> Painted:
+def paint(x: Tensor, region: Tensor, fill: Fill, margin: float = MARGIN) -> Painted:
     """Fill the region of crops: grow it, fill it, and give it no more colour than the photo has.
 
     Args:
@@ -63,8 +64,10 @@ def paint(x: Tensor, region: Tensor, fill: Fill) -> Painted:
         region: ``[N, 1, S, S]`` in [0, 1].
         fill: takes crops and the grown region and gives whole faces back; one that gives back its very input leaves
             everything as it is.
+        margin: by how much of the crop size the region is grown; 0 for one that is known exactly, since what is hidden
+            needlessly is missed by the fill.
     """
-    painted = grown(region)
+    painted = grown(region, margin)
     whole = fill(x, painted)
     if whole is x:
         return Painted(x, x, painted * 0)
@@ -86,7 +89,7 @@ def composite(x: Tensor, y_hat: Tensor, region: Tensor, feather: int | None = No
     return x + feathered(region, feather) * (y_hat - x)
 
 
-def grown(region: Tensor, margin: float = 1 / 64) -> Tensor:
+def grown(region: Tensor, margin: float = MARGIN) -> Tensor:
     """A region ``[N, 1, H, W]`` wider by ``margin`` of its height, since a face mask left standing at its rim shows."""
     radius = round(margin * region.shape[2])
     return functional.max_pool2d(region, 2 * radius + 1, stride=1, padding=radius) if radius else region
