@@ -16,6 +16,8 @@ from . import images
 from .errors import UnmaskError, UsageError
 from .faces import align, blend, tone
 
+WHITE = 64.0  # levels of spread that are drawn white
+
 
 @dataclass
 class RestoredFace:
@@ -99,6 +101,11 @@ class Restored:
     def spread(self) -> NDArray[np.float32]:
         """How far the samples differ, float32 [H,W] in levels of 255 on the upright photo; 0 where nothing was done."""
         return self._on_photo("spread")
+
+    @property
+    def spread_levels(self) -> NDArray[np.uint8]:
+        """The spread as a grey picture, uint8 [H,W]: white from :data:`WHITE` levels on."""
+        return (self.spread * (255 / WHITE)).clip(0, 255).round().astype(np.uint8)
 
     def _on_photo(self, name: str) -> NDArray[np.float32]:
         """A map [S,S] of every restored face, on the photo [H,W]."""

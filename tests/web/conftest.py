@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.cli.conftest import SIZE, Detector, Segmenter
@@ -28,10 +29,27 @@ def encoded(level: int | np.ndarray = 120, format: str = "PNG", size: tuple[int,
     return stream.getvalue()
 
 
+class White:
+    """A fill whose codes see how much is hidden; it paints white, in doubt the darker the more its codes differ."""
+
+    def codes(self, x: Any, region: Any) -> tuple[Any, dict[int, Any]]:
+        """The hidden share [N,1,1] and no skip features."""
+        return region.mean((1, 2, 3)).view(-1, 1, 1), {}
+
+    def synthesis(self, ws: Any, noise: str = "const", skips: Any = None) -> Any:
+        """Stripes as strong as the codes."""
+        stripes = torch.arange(SIZE) % 4 < 2
+        return (ws * stripes).clamp(-1, 1)[:, None].expand(-1, 3, SIZE, -1).float()
+
+    def __call__(self, x: Any, region: Any) -> Any:
+        """All white."""
+        return x * 0 + 1
+
+
 @pytest.fixture(scope="session")
 def restorer() -> Restorer:
     """Stand-ins: one face in the middle, its lower half masked, filled with white."""
-    return Restorer(lambda x, region: x * 0 + 1, Segmenter(), Detector(), size=SIZE)
+    return Restorer(White(), Segmenter(), Detector(), size=SIZE)
 
 
 @pytest.fixture

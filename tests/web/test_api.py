@@ -150,13 +150,19 @@ def test_a_job_gives_several_samples(serve: Serve, restorer: Restorer) -> None:
     where = answer.headers["location"]
     assert where == f"/api/jobs/{answer.json()['id']}"
     made = finished(client, answer.json()["id"])["restored"]
-    assert [one["seed"] for one in made["samples"]] == [7, 8, 9]
+    assert [one["number"] for one in made["samples"]] == [0, 1, 2] and made["spread"]
     assert [one["filename"] for one in made["samples"]] == [
         "me.unmasked.jpg", "me.unmasked-2.jpg", "me.unmasked-3.jpg"
     ]  # fmt: skip
     assert made["statement"] == STATEMENT and made["summary"] == "1 face restored"
     assert made["note"] == images.read_note(client.get(f"{where}/samples/0").content)
-    assert client.get(f"{where}/samples/2").content == restorer.restore(sent, seed=9).image
+    several = restorer.restore(sent, seed=7, samples=3)
+    got = [pixels(client.get(f"{where}/samples/{k}").content) for k in range(3)]
+    for k in range(3):
+        assert np.abs(got[k].astype(int) - several.sample(k)).mean() < 1  # JPEG
+    assert any((got[0] != one).any() for one in got[1:])
+    spread = pixels(client.get(f"{where}/spread").content)
+    assert spread.shape == (90, 120, 3) and spread.max() > 5 > spread[:5].max()
     assert "me.unmasked-3.jpg" in client.get(f"{where}/samples/2").headers["content-disposition"]
     shown = client.get(f"{where}/samples/1/view")
     assert pixels(shown.content).shape == (90, 120, 3)
@@ -283,7 +289,7 @@ def test_the_openapi_description_names_every_path(serve: Serve) -> None:
     described = serve().get("/api/openapi.json").json()
     assert set(described["paths"]) == {
         "/api/health", "/api/faces", "/api/restore", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/before",
-        "/api/jobs/{id}/samples/{number}", "/api/jobs/{id}/samples/{number}/view",
+        "/api/jobs/{id}/samples/{number}", "/api/jobs/{id}/samples/{number}/view", "/api/jobs/{id}/spread",
     }  # fmt: skip
     operations = [one for path in described["paths"].values() for one in path.values()]
     assert all(one.get("summary") and one.get("description") for one in operations)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.web.conftest import encoded
+from tests.web.conftest import White, encoded
 from unmask import images
 from unmask.restore import STATEMENT, Restorer
 
@@ -28,8 +28,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-class Gate:
-    """A fill that can be held: it paints white once it is let go."""
+class Gate(White):
+    """A fill that can be held: it paints once it is let go."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -38,7 +38,7 @@ class Gate:
     def __call__(self, x: Any, region: Any) -> Any:
         """White crops."""
         assert self.open.wait(30)
-        return x * 0 + 1
+        return super().__call__(x, region)
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,10 @@ def test_upload_restore_choose_and_download(visit: Callable[..., Any], tmp_path:
     assert sent_region(page, lambda: page.click("#restore")) is None  # untouched: the server's own region
     restored(page)
     assert page.locator("#choices input").count() == 4
-    page.get_by_label("seed 2").check()
-    assert "seed 2" in page.locator("#status").inner_text()
+    page.get_by_label("guess 3").check()
+    assert "guess 3 is shown" in page.locator("#status").inner_text()
+    page.get_by_text("Where the guesses differ").click()
+    assert page.locator("#spread").evaluate("one => one.decode().then(() => one.naturalWidth)") > 0
     with page.expect_download() as download:
         page.click("#download")
     assert download.value.suggested_filename == "me.unmasked-3.png"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .. import images
 from ..errors import NoFaceError, NoMaskError, UnmaskError
+from ..result import WHITE
 from . import jobs as many_jobs
 from . import pipeline
 from .jobs import Job, Wanted
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..result import Restored, RestoredFace
 
 OUTCOMES: dict[str, type[UnmaskError]] = {"no face": NoFaceError, "no mask": NoMaskError}
-WHITE = 64.0  # levels of spread that are drawn white
 TITLE = (
     "These are guesses of a generative model, the one that fits the visible part best first. None of them is what the "
     "face mask hid, nor are they all that it could have hidden. Spread: standard deviation of the guesses, "
@@ -179,8 +179,7 @@ class Step:
         if self.wanted.samples > 1:
             for k in range(self.wanted.samples):
                 write_png(restored.sample(k), job.beside(many_jobs.sample_word(k)), restored.note)
-            spread = (restored.spread * 255 / WHITE).clip(0, 255).round().astype(np.uint8)
-            write_png(spread, job.beside(many_jobs.SPREAD))
+            write_png(restored.spread_levels, job.beside(many_jobs.SPREAD))
             write_png(sheet_of_samples(restored.faces), job.beside(many_jobs.SHEET), restored.note)
 
 

@@ -33,7 +33,7 @@ Choice = Annotated[
     Form(pattern="^(|all|largest|center|[0-9]{1,4})$", description="all or empty, largest, center, or a number"),
 ]
 Seed = Annotated[int, Form(ge=0, le=2**31 - 1, description="the same seed gives the same picture")]
-Samples = Annotated[int, Form(ge=1, le=MAX_SAMPLES, description="how many guesses, seeds counted up from `seed`")]
+Samples = Annotated[int, Form(ge=1, le=MAX_SAMPLES, description="how many guesses")]
 Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{1,64}$")]
 Number = Annotated[int, InPath(ge=0, le=1000, description="of the sample, from 0")]
 
@@ -147,6 +147,14 @@ def _pictures(jobs: Jobs) -> APIRouter:
         picture = _result(jobs.get(id)).before
         return Response(picture.data, media_type=picture.mime)
 
+    @api.get("/spread", responses=MISSING | VIEWS, response_class=Response)
+    async def spread(id: Id) -> Response:
+        """Where the guesses differ: white, by far; black, not at all."""
+        result = _result(jobs.get(id))
+        if not isinstance(result, work.Guesses) or result.spread is None:
+            raise GoneError("this job made no several guesses")
+        return Response(result.spread.data, media_type=result.spread.mime)
+
     @api.get("/samples/{number}", responses=MISSING | FILES, response_class=Response)
     async def sample(id: Id, number: Number) -> Response:
         """The file of one guess."""
@@ -205,12 +213,13 @@ def _state(job: Job, jobs: Jobs) -> JobState:
 
 def _restoration(made: work.Guesses, name: str) -> Restoration:
     samples = [
-        Sample(number=i, seed=one.seed, mime=one.file.mime, filename=_filename(name, one.file.suffix, i))
+        Sample(number=i, mime=one.file.mime, filename=_filename(name, one.file.suffix, i))
         for i, one in enumerate(made.samples)
     ]
     return Restoration.model_validate(
-        {"statement": STATEMENT, "summary": made.summary, "faces": made.faces, "note": made.note, "samples": samples}
-    )
+        {"statement": STATEMENT, "summary": made.summary, "faces": made.faces, "note": made.note,
+         "samples": samples, "spread": made.spread is not None}
+    )  # fmt: skip
 
 
 def _result(job: Job) -> work.Found | work.Guesses:

@@ -66,7 +66,6 @@ class Sample(BaseModel):
     """One guess; fetch its file at `/api/jobs/{id}/samples/{number}`."""
 
     number: int
-    seed: int
     mime: str
     filename: str
 
@@ -79,6 +78,7 @@ class Restoration(BaseModel):
     faces: list[Face]
     note: dict[str, Any] = Field(description="the provenance that every file carries")
     samples: list[Sample]
+    spread: bool = Field(description="whether there is a picture of where they differ, at `/api/jobs/{id}/spread`")
 
 
 class JobState(BaseModel):

@@ -16,7 +16,7 @@ from ..faces import align
 
 if TYPE_CHECKING:
     from ..restore import Restorer
-    from ..result import Restored, RestoredFace
+    from ..result import RestoredFace
 
 PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
 RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
@@ -61,19 +61,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Guess:
-    """One restored photo: the file with its note, a small view of it, and the seed that made it."""
+    """One restored photo: the file with its note, and a small view of it."""
 
-    seed: int
     file: Picture
     view: Picture
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """All that one request made of a photo."""
+    """All that one request made of a photo; ``spread`` is where the guesses differ, None of a single one."""
 
     before: Picture
     samples: list[Guess]
+    spread: Picture | None
     faces: list[dict[str, Any]]
     note: dict[str, Any]
     summary: str
@@ -81,7 +81,8 @@ class Guesses:
     @property
     def nbytes(self) -> int:
         """Bytes of all that is kept."""
-        return len(self.before.data) + sum(len(one.file.data) + len(one.view.data) for one in self.samples)
+        spread = 0 if self.spread is None else len(self.spread.data)
+        return len(self.before.data) + spread + sum(len(one.file.data) + len(one.view.data) for one in self.samples)
 
 
 def find(restorer: Restorer, data: bytes, max_pixels: int) -> Found:
@@ -113,38 +114,36 @@ def restore(
     seed: int = 0,
     samples: int = 1,
 ) -> Guesses:
-    """Restore a photo ``samples`` times with seeds ``seed``, ``seed + 1``, ...
+    """Make ``samples`` guesses at a photo, those that agree best with what is visible first.
 
     Args:
         region: a grey picture of the photo's proportions, white where the face mask is; None to find it.
         face: as ``Restorer.restore`` takes it.
 
     Raises:
-        UnmaskError: what ``Restorer.restore`` raises, and a region of other proportions than the photo's.
+        UnmaskError: what ``Restorer.restore`` raises (among it that there is no face mask), and a region of other
+            proportions than the photo's.
     """
     photo = images.read(data, max_pixels)
     hidden = None if region is None else _region(region, photo, max_pixels)
-    made = _samples(restorer, data, hidden, face, seed, samples)
+    done = restorer.restore(data, face=face, region=hidden, seed=seed, samples=samples)
+    files = [(done.image, done.pixels)]
+    if samples > 1:
+        shown = [done.sample(k) for k in range(samples)]
+        files = [(images.encode(photo, pixels, done.note), pixels) for pixels in shown]
     size = _view_size(photo.width, photo.height)
     format = photo.format or "PNG"
     guesses = [
         Guess(
-            seed + i,
-            Picture(done.image, MIMES[format], SUFFIXES.get(format, format.lower())),
-            _preview(_resampled(done.pixels, size), done.note),
+            Picture(file, MIMES[format], SUFFIXES.get(format, format.lower())),
+            _preview(_resampled(pixels, size), done.note),
         )
-        for i, done in enumerate(made)
+        for file, pixels in files
     ]
-    first = made[0]
-    facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in first.faces]
-    return Guesses(_preview(_resampled(photo.pixels, size), None), guesses, facts, first.note, first.summary())
-
-
-def _samples(
-    restorer: Restorer, data: bytes, region: NDArray[np.float32] | None, face: str | int, seed: int, samples: int
-) -> list[Restored]:
-    """The only place that asks for guesses: one restoration a seed, the image of each the bytes of a file."""
-    return [restorer.restore(data, face=face, region=region, seed=seed + i) for i in range(samples)]
+    facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in done.faces]
+    before = _preview(_resampled(photo.pixels, size), None)
+    spread = _preview(_resampled(done.spread_levels, size), None) if samples > 1 else None
+    return Guesses(before, guesses, spread, facts, done.note, done.summary())
 
 
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:

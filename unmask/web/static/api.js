@@ -51,5 +51,6 @@ export async function finished(job, told = () => {}) {
 export const forget = (id) => ask(`api/jobs/${id}`, { method: "DELETE" }).catch(() => {});
 
 export const before = (id) => `api/jobs/${id}/before`;
+export const spread = (id) => `api/jobs/${id}/spread`;
 export const sample = (id, number) => `api/jobs/${id}/samples/${number}`;
 export const view = (id, number) => `api/jobs/${id}/samples/${number}/view`;

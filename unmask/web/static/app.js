@@ -200,9 +200,12 @@ async function present(photo) {
     radio.addEventListener("change", () => { result.chosen = i; pick(photo); });
     const picture = make("img", { src: api.view(result.id, i), alt: "" });
     picture.style.objectViewBox = closeUp(photo); // the whole photo where a browser does not know it
-    return make("label", {}, picture, make("span", { className: "row" }, radio, `seed ${sample.seed}`));
+    return make("label", {}, picture, make("span", { className: "row" }, radio, `guess ${i + 1}`));
   });
   $("choices").replaceChildren($("choices").firstElementChild, ...labels);
+  $("doubt").hidden = !result.spread;
+  if (result.spread) $("spread").src = api.spread(result.id);
+  else $("spread").removeAttribute("src");
   $("note").textContent = JSON.stringify(result.note, null, 1);
   $("before").src = photo.picture.src;
   fit($("compare"), photo);
@@ -221,11 +224,11 @@ function closeUp(photo) {
 async function pick(photo) {
   const { result } = photo, sample = result.samples[result.chosen];
   $("after").src = api.view(result.id, sample.number);
-  $("after").alt = `The photo after, seed ${sample.seed}: a guess`;
+  $("after").alt = `The photo after, guess ${sample.number + 1}`;
   $("download").href = api.sample(result.id, sample.number);
   $("download").download = sample.filename;
   $("download").textContent = `Download ${sample.filename}`;
-  say(`${photo.name}: guess with seed ${sample.seed} is shown`);
+  say(`${photo.name}: guess ${sample.number + 1} is shown`);
   await Promise.allSettled([$("before").decode(), $("after").decode()]);
 }
 
