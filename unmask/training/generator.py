@@ -83,15 +83,33 @@ class Config(loop.RunConfig):
     workers: int = 2
 
 
+MEMORY = 2048  # codes of faces that the latent adversary keeps
+LATENTS = 256  # codes drawn for each of its steps
+
+
 class LatentJudge(nn.Module):
-    """A small adversary on style vectors: [N,w_dim] -> logits [N] (the latent discriminator of e4e)."""
+    """A small adversary on style vectors: [N,w_dim] -> logits [N] (the latent discriminator of e4e).
+
+    It remembers the last ``MEMORY`` codes of faces, so that it, and the moments, see more than one batch of them.
+    """
+
+    memory: Tensor
 
     def __init__(self, w_dim: int, width: int = 512, layers: int = 3) -> None:
         super().__init__()
+        self.register_buffer("memory", torch.zeros(0, w_dim))
         steps: list[nn.Module] = []
         for i in range(layers):
             steps += [nn.Linear(w_dim if i == 0 else width, width), nn.LeakyReLU(0.2)]
         self.net = nn.Sequential(*steps, nn.Linear(width, 1))
+
+    def remember(self, codes: Tensor) -> None:
+        """Add codes [N,w_dim] of faces; the oldest are forgotten."""
+        self.memory = torch.cat([self.memory, codes])[-MEMORY:]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.memory = torch.zeros_like(state_dict[f"{prefix}memory"], device=self.memory.device)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, w: Tensor) -> Tensor:
         """Style vectors to logits."""
@@ -171,12 +189,16 @@ class Trainer:
 
     def _latent(self, real: Tensor) -> dict[str, Tensor]:
         """Train the mapping network to draw code vectors, against the latent adversary."""
-        z = torch.randn(4 * len(real), self.config.model.z_dim, device=self.device)
+        self.latent.remember(real)
+        memory = self.latent.memory
+        count = min(LATENTS, len(memory))
+        real = memory[torch.randperm(len(memory), device=self.device)[:count]]
+        z = torch.randn(count, self.config.model.z_dim, device=self.device)
         w = self.network.mapping(z)
         self.network.track(w)
         self.latent.requires_grad_(False)
         loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w))
-        loss = loss + _moments(w, real)
+        loss = loss + _moments(w, memory)
         loss.backward()
         self.latent.requires_grad_(True)
         known = real.requires_grad_()
@@ -248,8 +270,16 @@ def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint)
 
 
 def _moments(w: Tensor, real: Tensor) -> Tensor:
-    """Distance of the first two moments per channel: it steadies the latent adversary."""
-    return (w.mean(0) - real.mean(0)).square().mean() + (w.std(0) - real.std(0)).square().mean()
+    """Distance of the first two moments, relative to the codes' own spread: it steadies the latent adversary.
+
+    The correlations count: channels drawn one by one with the right spread are no face.
+    """
+    scale = real.std(0).square().mean().clamp(min=1e-8)
+    means = (w.mean(0) - real.mean(0)).square().mean() / scale
+    if len(real) < 2 * LATENTS:
+        return means + (w.std(0) - real.std(0)).square().mean() / scale
+    spreads = (torch.cov(w.T) - torch.cov(real.T)).square().sum() / torch.cov(real.T).square().sum()
+    return means + spreads
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
