@@ -22,7 +22,7 @@ from . import align, tone
 Floats = NDArray[np.float32]
 Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 
-MARGIN = 1 / 64  # of the crop size: how much wider than what was found the filled region is
+MARGIN = 1 / 128  # of the crop size: how much wider than what was found the filled region is
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
 _REMAINS = 0.06  # of the crop size: how far from the region remains of the face mask are looked for
 _STAIN = (0.2, 0.5)  # share of the garment's colour in a pixel that makes it a remain
