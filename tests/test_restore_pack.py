@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unmask import images, models, weights
 from unmask.errors import UnmaskError, UsageError
+from unmask.evaluation import baselines
 from unmask.faces import align
 from unmask.restore import Restorer, pick_device
 
@@ -59,6 +60,19 @@ def test_a_pack_is_loaded_and_runs(pack: Path) -> None:
         "sha256": weights.read(pack / "unmasker.safetensors").sha256,
     }
     assert np.array_equal(one.restore(photo(), region=region).image, done.image)
+
+
+def test_refinement_changes_the_picture_and_is_told(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
+    assert baselines.load(["refine:2"])[0].fingerprint.endswith("+2")
+    plain, refined = (
+        Restorer.from_pretrained(pack, device="cpu", detector=Detector(), refine=steps) for steps in (0, 3)
+    )
+    region = np.zeros((200, 300), bool)
+    region[95:130, 120:180] = True
+    one, two = plain.restore(photo(), region=region), refined.restore(photo(), region=region)
+    assert (one.pixels != two.pixels).any() and two.note["weights"]["unmasker"]["refine"] == 3
+    assert "refine" not in one.note["weights"]["unmasker"] and plain.parts != refined.parts
 
 
 def test_one_checkpoint_beside_the_rest_of_the_pack(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:

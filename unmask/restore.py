@@ -77,6 +77,7 @@ class Restorer:
         device: str = "auto",
         detector: str | Path | Detector | None = None,
         segmenter: str | Path | SegmenterLike | None = None,
+        refine: int = 0,
     ) -> Restorer:
         """Load the embedded pack, a weights folder, or one unmasker checkpoint beside the rest of the pack.
 
@@ -84,6 +85,7 @@ class Restorer:
             name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
+            refine: steps of :class:`unmask.refine.Refined` for every face.
         """
         from . import models, recognition
         from .faces.detect import load_detector
@@ -104,6 +106,11 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
+        made_by: dict[str, Any] = {"file": checkpoint.path.name, "sha256": checkpoint.sha256}
+        if refine:
+            from .refine import Refined
+
+            unmasker, made_by["refine"], parts["refine"] = Refined(unmasker, refine), refine, str(refine)
         return cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
@@ -112,7 +119,7 @@ class Restorer:
             template=unmasker.template,
             recogniser=recognition.of_pack(folder),
             device=where,
-            made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
+            made_by={"unmasker": made_by},
             parts={"unmasker": checkpoint.sha256, **parts},
         )
 

@@ -145,8 +145,10 @@ def test_the_flags_reach_the_library(run: Run, make: Make, stand_ins: list[Any])
         "0",
         "--seed",
         "3",
+        "--refine",
+        "2",
     )
-    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx"}]
+    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx", "refine": 2}]
 
 
 class Stream(io.TextIOWrapper):

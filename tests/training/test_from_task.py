@@ -124,8 +124,10 @@ def test_masked_stages_may_share_a_clean_stage(data_root: Path, tmp_path: Path) 
 
 def test_a_recogniser_may_be_the_clean_stage(data_root: Path, tmp_path: Path) -> None:
     known = IResNet(**dataclasses.asdict(TRUNK))
-    path = weights.save(tmp_path / "r.safetensors", "iresnet", dataclasses.asdict(TRUNK), known.state_dict(), half=False)
-    network = from_net.build(config(data_root, tmp_path / "b", start=str(path), clean_steps=0), CPU).modules["network"]
+    arch = dataclasses.asdict(TRUNK)
+    path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, known.state_dict(), half=False)
+    task = from_net.build(config(data_root, tmp_path / "b", start=str(path), clean_steps=0), CPU)
+    network = task.modules["network"]
     assert same(known, network.trunk)
     for name, buffer in known.head.named_buffers():
         assert torch.equal(buffer, getattr(network.clean_statistics, name.replace(".", "_")))

@@ -51,10 +51,11 @@ class Network:
 class Config(twins.Config):
     """Config of FROM and its baseline.
 
-    The first ``clean_steps`` are the clean stage. ``start`` is the checkpoint of a run of this task: trunk, head and
-    classifier go on from there (so that FROM and its baseline can share one clean stage). It can also be the name or path
-    of a trained recogniser of the trunk's shape, which then is the clean stage. ``mask_share`` of the covered faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are the shares
-    of a stage after which the learning rate falls tenfold; without them it follows a cosine.
+    The first ``clean_steps`` are the clean stage. ``start`` is the checkpoint of a run of this task: trunk, head
+    and classifier go on from there (so that FROM and its baseline can share one clean stage). It can also be the
+    name or path of a trained recogniser of the trunk's shape, which then is the clean stage. ``mask_share`` of the
+    covered faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are
+    the shares of a stage after which the learning rate falls tenfold; without them it follows a cosine.
     """
 
     model: Network = Network()

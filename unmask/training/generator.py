@@ -47,7 +47,9 @@ class Config(loop.RunConfig):
     the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
     are those of one window a step, ``window`` px wide, or of the whole picture (0).
     ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), so
-    that a single style vector, which is what the mapping network makes, decodes to a face as well.
+    that a single style vector, which is what the mapping network makes, decodes to a face as well. ``mapping_rate``
+    multiplies the mapping network's learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in
+    ``latent_steps`` steps of its own for each of the others, which cost little.
     """
 
     model: Network = Network()
@@ -67,6 +69,7 @@ class Config(loop.RunConfig):
     feature_weight: float = 0.0
     spread_weight: float = 0.0
     latent_weight: float = 0.0
+    latent_steps: int = 4
     adversarial_weight: float = 1.0
     adv_start: int = 0
     r1_gamma: float = 1.0
@@ -132,12 +135,15 @@ class Trainer:
         self.features = perceptual.load(config.recogniser, size, device) if config.recogniser else None
         self.judge = loop.place(_judges(config, self.features), device)
         self.latent = LatentJudge(config.model.w_dim).to(device)
+        mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
-            {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate},
             {"params": [*self.encoder.parameters()], "lr_scale": 0.3},  # it has no equalised learning rate
         ]
+        if not config.latent_weight:
+            both.append(mapping)
         self.optimiser = torch.optim.Adam(both, config.lr, betas=(config.beta1, 0.99))
+        self.optimiser_m = torch.optim.Adam([mapping], config.lr, betas=(0.0, 0.99))  # for the latent arm
         self.optimiser_d = torch.optim.Adam(self.judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
         self.optimiser_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
         self.state = {"p": 0.0, "path_mean": 0.0}
@@ -146,7 +152,8 @@ class Trainer:
         """One step of all arms that are switched on."""
         config = self.config
         batch = {k: v.to(self.device).contiguous(memory_format=torch.channels_last) for k, v in batch.items()}
-        schedule.warm_cosine(self.optimiser, config.lr, at, config.warmup_steps, config.max_steps, least=0.2)
+        for optimiser in (self.optimiser, self.optimiser_m):
+            schedule.warm_cosine(optimiser, config.lr, at, config.warmup_steps, config.max_steps, least=0.2)
         self.network.train()
         self.encoder.train()
         self.optimiser.zero_grad(set_to_none=True)
@@ -155,7 +162,7 @@ class Trainer:
             losses.update(self._reconstruct(batch))
         if config.adversarial_weight and at >= config.adv_start:
             losses.update(self._adversarial(batch["y"], at))
-        parameters = [*self.network.parameters(), *self.encoder.parameters()]
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         distributed.average_gradients(parameters)
         for parameter in parameters:
             if parameter.grad is not None:
@@ -188,20 +195,27 @@ class Trainer:
         return losses
 
     def _latent(self, real: Tensor) -> dict[str, Tensor]:
-        """Train the mapping network to draw code vectors, against the latent adversary."""
+        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
         self.latent.remember(real)
+        losses: dict[str, Tensor] = {}
+        for _ in range(self.config.latent_steps):
+            losses = self._latent_step()
+        return losses
+
+    def _latent_step(self) -> dict[str, Tensor]:
         memory = self.latent.memory
         count = min(LATENTS, len(memory))
-        real = memory[torch.randperm(len(memory), device=self.device)[:count]]
         z = torch.randn(count, self.config.model.z_dim, device=self.device)
         w = self.network.mapping(z)
         self.network.track(w)
         self.latent.requires_grad_(False)
-        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w))
-        loss = loss + _moments(w, memory)
+        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + _moments(w, memory)
+        self.optimiser_m.zero_grad(set_to_none=True)
         loss.backward()
+        distributed.average_gradients(self.network.mapping.parameters())
+        self.optimiser_m.step()
         self.latent.requires_grad_(True)
-        known = real.requires_grad_()
+        known = memory[torch.randperm(len(memory), device=self.device)[:count]].requires_grad_()
         logits = self.latent(known)
         (slope,) = torch.autograd.grad(logits.sum(), known, create_graph=True)
         total = adversarial.discriminator_logistic(logits, self.latent(w.detach())) + 5 * slope.square().sum(1).mean()
@@ -219,6 +233,8 @@ class Trainer:
         z = torch.randn(n, config.model.z_dim, device=self.device)
         with loop.autocast(config.precision, self.device):
             w = self.network.mapping(z)
+            if config.latent_weight:
+                w = w.detach()
             self.network.track(w)
             fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
             logits = self.judge(ada.augment(fake, p))
@@ -320,5 +336,6 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
     modules = {"network": trainer.network, "average": trainer.average, "judge": trainer.judge,
                "encoder": trainer.encoder, "average_encoder": trainer.average_encoder, "latent": trainer.latent}
-    optimisers = {"network": trainer.optimiser, "judge": trainer.optimiser_d, "latent": trainer.optimiser_l}
+    optimisers = {"network": trainer.optimiser, "mapping": trainer.optimiser_m, "judge": trainer.optimiser_d,
+                  "latent": trainer.optimiser_l}  # fmt: skip
     return loop.Task(modules, optimisers, batch, trainer.step, None, sheet, trainer.state)
