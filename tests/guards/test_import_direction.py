@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
     "evaluation": {
-        "config", "data", "errors", "faces", "images", "models", "recognition", "restore", "weights",
+        "config", "data", "errors", "faces", "images", "models", "recognition", "refine", "restore", "weights",
     },
     "web": {"draft", "errors", "faces", "images", "restore", "result"},
     "unmask": {"errors", "restore", "result"},
