@@ -22,7 +22,7 @@ from ..losses import adversarial, perceptual, pixel
 from ..models.discriminator import Discriminator
 from ..models.encoder import Encoder
 from ..models.generator import Generator
-from . import ada, augment, distributed, ema, loop, masked, schedule
+from . import ada, augment, distributed, ema, latent, loop, masked, schedule
 from .judges import Judges, discriminate
 from .masked import Drawer
 from .unmasker import EncoderShape
@@ -86,40 +86,6 @@ class Config(loop.RunConfig):
     workers: int = 2
 
 
-MEMORY = 2048  # codes of faces that the latent adversary keeps
-LATENTS = 256  # codes drawn for each of its steps
-
-
-class LatentJudge(nn.Module):
-    """A small adversary on style vectors: [N,w_dim] -> logits [N] (the latent discriminator of e4e).
-
-    It remembers the last ``MEMORY`` codes of faces, so that it, and the moments, see more than one batch of them.
-    """
-
-    memory: Tensor
-
-    def __init__(self, w_dim: int, width: int = 512, layers: int = 3) -> None:
-        super().__init__()
-        self.register_buffer("memory", torch.zeros(0, w_dim))
-        steps: list[nn.Module] = []
-        for i in range(layers):
-            steps += [nn.Linear(w_dim if i == 0 else width, width), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*steps, nn.Linear(width, 1))
-
-    def remember(self, codes: Tensor) -> None:
-        """Add codes [N,w_dim] of faces; the oldest are forgotten."""
-        self.memory = torch.cat([self.memory, codes])[-MEMORY:]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        self.memory = torch.zeros_like(state_dict[f"{prefix}memory"], device=self.memory.device)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-
-    def forward(self, w: Tensor) -> Tensor:
-        """Style vectors to logits."""
-        found: Tensor = self.net(w)
-        return found.squeeze(1)
-
-
 class Trainer:
     """The networks and optimisers of the task, and one training step."""
 
@@ -134,7 +100,7 @@ class Trainer:
         self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
         self.features = perceptual.load(config.recogniser, size, device) if config.recogniser else None
         self.judge = loop.place(_judges(config, self.features), device)
-        self.latent = LatentJudge(config.model.w_dim).to(device)
+        self.latent = latent.LatentJudge(config.model.w_dim).to(device)
         mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
@@ -204,25 +170,16 @@ class Trainer:
 
     def _latent_step(self) -> dict[str, Tensor]:
         memory = self.latent.memory
-        count = min(LATENTS, len(memory))
-        z = torch.randn(count, self.config.model.z_dim, device=self.device)
-        w = self.network.mapping(z)
+        count = min(latent.DRAWN, len(memory))
+        w = self.network.mapping(torch.randn(count, self.config.model.z_dim, device=self.device))
         self.network.track(w)
         self.latent.requires_grad_(False)
-        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + _moments(w, memory)
-        self.optimiser_m.zero_grad(set_to_none=True)
-        loss.backward()
-        distributed.average_gradients(self.network.mapping.parameters())
-        self.optimiser_m.step()
+        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
+        _descend(self.optimiser_m, loss)
         self.latent.requires_grad_(True)
-        known = memory[torch.randperm(len(memory), device=self.device)[:count]].requires_grad_()
-        logits = self.latent(known)
-        (slope,) = torch.autograd.grad(logits.sum(), known, create_graph=True)
-        total = adversarial.discriminator_logistic(logits, self.latent(w.detach())) + 5 * slope.square().sum(1).mean()
-        self.optimiser_l.zero_grad(set_to_none=True)
-        total.backward()
-        distributed.average_gradients(self.latent.parameters())
-        self.optimiser_l.step()
+        known = memory[torch.randperm(len(memory), device=self.device)[:count]]
+        total = latent.judge(self.latent, known, w.detach())
+        _descend(self.optimiser_l, total)
         return {"latent": loss.detach(), "latent_judge": total.detach()}
 
     def _adversarial(self, real: Tensor, at: int) -> dict[str, Tensor]:
@@ -265,6 +222,13 @@ class Trainer:
         return penalty.detach()
 
 
+def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    distributed.average_gradients(p for group in optimiser.param_groups for p in group["params"])
+    optimiser.step()
+
+
 def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:
     """The adversary that the config asks for."""
     if config.judge != "pixels" and features is None:
@@ -283,19 +247,6 @@ def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint)
     given = {name: checkpoint.tensors[f"encoder.{name}"] for name in own}
     own.update({name: v for name, v in given.items() if v.shape == own[name].shape})
     encoder.load_state_dict(own)
-
-
-def _moments(w: Tensor, real: Tensor) -> Tensor:
-    """Distance of the first two moments, relative to the codes' own spread: it steadies the latent adversary.
-
-    The correlations count: channels drawn one by one with the right spread are no face.
-    """
-    scale = real.std(0).square().mean().clamp(min=1e-8)
-    means = (w.mean(0) - real.mean(0)).square().mean() / scale
-    if len(real) < 2 * LATENTS:
-        return means + (w.std(0) - real.std(0)).square().mean() / scale
-    spreads = (torch.cov(w.T) - torch.cov(real.T)).square().sum() / torch.cov(real.T).square().sum()
-    return means + spreads
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
