@@ -90,6 +90,7 @@ class Restorer:
         from . import models, recognition
         from .faces.detect import load_detector
         from .faces.segment import Segmenter
+        from .refine import Refined
 
         where = pick_device(device)
         folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
@@ -108,8 +109,6 @@ class Restorer:
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
         made_by: dict[str, Any] = {"file": checkpoint.path.name, "sha256": checkpoint.sha256}
         if refine:
-            from .refine import Refined
-
             unmasker, made_by["refine"], parts["refine"] = Refined(unmasker, refine), refine, str(refine)
         return cls(
             unmasker,
@@ -302,12 +301,8 @@ class Restorer:
 
     def _note(self, faces: Sequence[RestoredFace]) -> dict[str, Any]:
         boxes = [[round(float(v)) for v in f.bbox[:4]] for f in faces if f.status == "restored"]
-        return {
-            "statement": STATEMENT,
-            "software": f"unmask {__version__}",
-            "weights": self.made_by,
-            "faces": boxes,
-        }
+        made = {"software": f"unmask {__version__}", "weights": self.made_by}
+        return {"statement": STATEMENT, **made, "faces": boxes}
 
 
 def pick_device(name: str = "auto") -> torch.device:
