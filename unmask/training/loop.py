@@ -120,9 +120,10 @@ def prefetch(task: Task, config: RunConfig, first: int, ahead: int = 3) -> Itera
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """The mixed-precision context: ``auto`` means bfloat16 on CUDA and on CPUs with AMX tiles, else float32."""
+    """The mixed-precision context: ``auto`` means bfloat16 on CUDA and on CPUs that multiply it themselves."""
     if precision == "auto":
-        capable = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_amx_tile_supported())
+        own = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        capable = device.type == "cuda" or (device.type == "cpu" and own)
         precision = "bf16" if capable else "fp32"
     if precision == "fp32":
         return nullcontext()
