@@ -113,7 +113,7 @@ def test_the_baseline_on_pixels_exports_too(home: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
 
 
-def test_the_embedded_sizes_stay_below_four_megabytes(home: Path) -> None:
+def test_the_embedded_sizes_leave_room_in_the_pack(home: Path) -> None:
     from dataclasses import asdict
 
     from unmask.training import read_config
@@ -121,7 +121,7 @@ def test_the_embedded_sizes_stay_below_four_megabytes(home: Path) -> None:
     for name, build in (("mini-from", FromNet), ("mini-g2d", G2D)):
         network = build(**asdict(read_config(name).model))  # type: ignore[attr-defined]
         path = weights.save(home / f"{name}.safetensors", "x", {}, network.state_dict())
-        assert path.stat().st_size < 4e6
+        assert path.stat().st_size < 7e6
 
 
 def test_refusals(home: Path, tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def recogniser_onnx(
     size: tuple[int, int] = (112, 112),
     half: bool = True,
     template: str = "arcface",
+    beside: str | Path | None = None,
 ) -> Path:
     """A recogniser as insightface loads it: ``input`` [N,3,H,W] in [-1,1] -> ``embedding`` [N,D], not normalised.
 
@@ -151,7 +152,8 @@ def recogniser_onnx(
     """
     free = {name: {0: "n"} for name in ("input", "embedding")}
     note = {"template": template}
-    return to_onnx(recogniser, torch.zeros(1, 3, *size), path, ["input"], ["embedding"], free, half, note)
+    example = torch.zeros(1, 3, *size)
+    return to_onnx(recogniser, example, path, ["input"], ["embedding"], free, half, note, beside)
 
 
 def generator_onnx(

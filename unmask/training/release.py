@@ -47,7 +47,8 @@ KINDS: dict[str, Kind] = {
     "segmenter": Kind("model", "segmenter", _fixed("ffhq"), lambda c: int(c["size"]),
                       lambda m, p, c: onnx_export.segmenter_onnx(m, p, size=int(c["size"]))),
     "recogniser": Kind("network", "iresnet", _fixed("arcface"), lambda c: int(c["model"]["size"][0]),
-                       lambda m, p, c: onnx_export.recogniser_onnx(m, p, tuple(c["model"]["size"]))),
+                       lambda m, p, c: onnx_export.recogniser_onnx(
+                           m, p, tuple(c["model"]["size"]), beside=_beside(p))),
     "generator": Kind("average", "generator", _fixed("ffhq"), lambda c: int(c["model"]["img_resolution"]),
                       lambda m, p, c: onnx_export.generator_onnx(m, p, int(c["model"]["z_dim"]), beside=_beside(p))),
     "unmasker": Kind("average", "unmasker", _fixed("ffhq"), lambda c: int(c["model"]["img_resolution"]),
@@ -55,10 +56,10 @@ KINDS: dict[str, Kind] = {
                          m, p, int(c["model"]["img_resolution"]), beside=_beside(p))),
     "from": Kind("network", "from_net", _from_template, lambda c: int(c["model"]["trunk"]["size"][0]),
                  lambda m, p, c: onnx_export.recogniser_onnx(
-                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c))),
+                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p))),
     "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
                 lambda m, p, c: onnx_export.recogniser_onnx(
-                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq")),
+                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq", beside=_beside(p))),
 }
 
 
