@@ -46,8 +46,9 @@ class Config(loop.RunConfig):
     ``start`` (name or path of an unmasker's weights) initialises the synthesis network and the encoder, ``recogniser``
     the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
     are those of one window a step, ``window`` px wide, or of the whole picture (0).
-    ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), so
-    that a single style vector, which is what the mapping network makes, decodes to a face as well. ``mapping_rate``
+    ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), and
+    a share ``single_share`` of the faces is decoded from that mean alone: a single style vector is what the mapping
+    network makes, and nothing else makes it hold a face. ``mapping_rate``
     multiplies the mapping network's learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in
     ``latent_steps`` steps of its own for each of the others, which cost little.
     """
@@ -68,6 +69,7 @@ class Config(loop.RunConfig):
     recon_weight: float = 0.0
     feature_weight: float = 0.0
     spread_weight: float = 0.0
+    single_share: float = 0.0
     latent_weight: float = 0.0
     latent_steps: int = 4
     adversarial_weight: float = 1.0
@@ -145,7 +147,8 @@ class Trainer:
         with loop.autocast(config.precision, self.device):
             ws, _ = self.encoder(batch["x"], region)
             mean = ws.mean(1)
-            y_hat = self.network.synthesis(ws, "random").float()
+            alone = torch.rand(len(ws), 1, 1, device=self.device) < config.single_share
+            y_hat = self.network.synthesis(torch.where(alone, mean[:, None], ws), "random").float()
             losses = {"pixel": config.recon_weight * pixel.region_l1(y_hat, batch["y"], region, 0.5, 1.0),
                       "spread": config.spread_weight * (ws - mean[:, None]).square().mean()}
             if self.features is not None and config.feature_weight:
