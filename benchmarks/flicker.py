@@ -2,8 +2,8 @@
 
     python benchmarks/flicker.py [--photo FILE] [--frames 40] [--noise 3] [--threads 2] [--json FILE]
 
-The clip is the photo, slowly turned and shifted, with noise that is drawn anew for each frame. Flicker is the mean second
-difference in time over what the face mask hides, in levels of 255, on crops that the known motion aligns
+The clip is the photo, slowly turned and shifted, with noise that is drawn anew for each frame. Flicker is the mean
+second difference in time over what the face mask hides, in levels of 255, on crops that the known motion aligns
 (``unmask.evaluation.flicker``). The references, in the same run, are each frame restored for itself and the forehead,
 which nobody touches: all that moves there is noise.
 """
@@ -83,7 +83,8 @@ def main() -> None:
     found = measure(given.photo, given.frames, given.noise)
     for name, value in found.items():
         print(f"{name:24}{value:6.2f} levels")
-    print(f"steady flickers {found['steady'] / found['each frame for itself']:.2f} times as much as each frame for itself")
+    ratio = found["steady"] / found["each frame for itself"]
+    print(f"steady flickers {ratio:.2f} times as much as each frame for itself")
     if given.json:
         given.json.write_text(json.dumps({"machine": machine(given.threads), "flicker": found}, indent=1))
 
