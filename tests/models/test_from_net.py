@@ -155,3 +155,15 @@ def test_the_baseline_is_trunk_and_head() -> None:
     for wrong in ({"mask_kind": "4d"}, {"scales": "some"}, {"trunk": {**trunk, "widths": (4, 6, 8), "depths": (1, 1)}}):
         with pytest.raises(ValueError, match=r"can be|is|three"):
             FromNet(**{"trunk": trunk, **wrong})
+
+
+@pytest.mark.parametrize("kind", ["3d", "2d", "embedding"])
+def test_a_mask_may_start_open(kind: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 64, 64)
+    half, whole = (
+        FromNet({**SMALL, "size": (64, 64)}, kind, grid=3, pyramid=6, mask_bias=bias).train().features(x)[1]
+        for bias in (0.0, 5.0)
+    )
+    assert half is not None and whole is not None
+    assert float(half.mean()) < 0.65 and float(whole.mean()) > 0.9

@@ -45,11 +45,13 @@ class MaskDecoder(nn.Module):
         kind: ``"3d"`` one value per element, ``"2d"`` one per place, ``"embedding"`` one per entry of the embedding.
         stride: of both convolutions; 2 where the level is four times as large as the feature, 1 where it is as large.
         embedding: length of the embedding.
+        bias: ours, where the mask starts: 0 lets half of every feature through, 3 nearly all of it.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, grid: tuple[int, int], kind: str = "3d", stride: int = 2, embedding: int = 512
-    ) -> None:
+        self, inputs: int, outputs: int, grid: tuple[int, int], kind: str = "3d", stride: int = 2,
+        embedding: int = 512, bias: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         first = [nn.Conv2d(inputs, inputs, 3, stride, 1), nn.PReLU(inputs), nn.BatchNorm2d(inputs)]
         if kind == "embedding":
@@ -60,6 +62,9 @@ class MaskDecoder(nn.Module):
             rest = [nn.Conv2d(inputs, outputs, 3, stride, 1)]
             if kind == "2d":
                 rest.append(nn.Conv2d(outputs, 1, 3, 1, 1))
+        last = rest[-1]
+        if bias and isinstance(last, nn.Conv2d | nn.BatchNorm1d) and last.bias is not None:
+            nn.init.constant_(last.bias, bias)
         self.layers = nn.Sequential(*first, *rest, nn.Sigmoid())
 
     def forward(self, level: Tensor) -> Tensor:
@@ -127,6 +132,7 @@ class FromNet(nn.Module):
         statistics: ``"shared"``: clean and cleaned features move the same running statistics of the head, as in the
             paper's code; ``"separate"``: each has its own.
         narrow, dropout: of :class:`PatternPredictor`.
+        mask_bias: ``bias`` of :class:`MaskDecoder`.
     """
 
     def __init__(
@@ -139,6 +145,7 @@ class FromNet(nn.Module):
         statistics: str = "separate",
         narrow: int = 0,
         dropout: float = 0.5,
+        mask_bias: float = 0.0,
     ) -> None:
         super().__init__()
         if mask_kind not in MASK_KINDS:
@@ -157,7 +164,7 @@ class FromNet(nn.Module):
             self.lateral = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in widths[-3:])
             self.smooth = nn.Conv2d(pyramid, pyramid, 3, 1, 1)  # of the finest level, the only one that is read
         inputs, stride = (pyramid, 2) if scales == "multi" else (widths[-1], 1)
-        self.decoder = MaskDecoder(inputs, widths[-1], places, mask_kind, stride, self.embedding)
+        self.decoder = MaskDecoder(inputs, widths[-1], places, mask_kind, stride, self.embedding, mask_bias)
         channels = {"3d": widths[-1], "2d": 1, "embedding": self.embedding}[mask_kind]
         spread = 1 if mask_kind == "embedding" else places[0] * places[1]
         self.predictor = PatternPredictor(channels, spread, patterns.count(grid), narrow if mask_kind == "3d" else 0,

@@ -45,6 +45,7 @@ class Network:
     statistics: Literal["shared", "separate"] = "separate"
     narrow: int = 0
     dropout: float = 0.5
+    mask_bias: float = 0.0
 
 
 @dataclass(frozen=True)
