@@ -138,8 +138,8 @@ def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.Fac
 
 
 @pytest.mark.parametrize("arms", [
-    {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {}, {"judge": "features"},
-    {"judge": "both"},
+    {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
+    {"judge": "features"}, {"judge": "both"},
 ])  # fmt: skip
 def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
     if "judge" in arms:

@@ -59,7 +59,8 @@ KINDS: dict[str, Kind] = {
                      m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p))),
     "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
                 lambda m, p, c: onnx_export.recogniser_onnx(
-                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq", beside=_beside(p))),
+                    g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq",
+                    beside=_beside(p))),
 }
 
 
