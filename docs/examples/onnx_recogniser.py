@@ -1,21 +1,23 @@
-"""recogniser.onnx with onnxruntime alone: how alike two faces are. Usage: onnx_recogniser.py PHOTO PHOTO."""
+"""A recogniser with onnxruntime alone: how alike two faces are. Usage: onnx_recogniser.py PHOTO PHOTO [from|g2d]."""
 
 import sys
 
 import numpy as np
 import onnxruntime
-from crop import ARCFACE, crop
+from crop import ARCFACE, FFHQ, crop
 from onnx_detector import WEIGHTS, detect
 from PIL import Image
 
 
-def embed(face):
-    """The unit-length embedding [128] of an arcface crop [1,3,112,112]."""
-    found = onnxruntime.InferenceSession(str(WEIGHTS / "recogniser.onnx")).run(None, {"input": face})[0][0]
+def embed(face, name="recogniser"):
+    """The unit-length embedding [128] of an arcface crop [1,3,112,112]; g2d takes an ffhq crop [1,3,128,128]."""
+    found = onnxruntime.InferenceSession(str(WEIGHTS / f"{name}.onnx")).run(None, {"input": face})[0][0]
     return found / np.linalg.norm(found)
 
 
 if __name__ == "__main__":
-    photos = [Image.open(name) for name in sys.argv[1:3]]
-    a, b = (embed(crop(photo, detect(photo)[1], ARCFACE, 112)) for photo in photos)
+    name = sys.argv[3] if len(sys.argv) > 3 else "recogniser"
+    template, size = (FFHQ, 128) if name == "g2d" else (ARCFACE, 112)
+    photos = [Image.open(path) for path in sys.argv[1:3]]
+    a, b = (embed(crop(photo, detect(photo)[1], template, size), name) for photo in photos)
     print(f"similarity {a @ b:.3f}")
