@@ -116,7 +116,7 @@ class FaceChoice(click.ParamType):
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Move each face's codes by so many steps until the visible pixels agree: slower, see the docs for the gain.",
+    help="Move each face's codes so many steps towards the visible pixels: much slower, of no gain with the pack.",
 )
 @click.option(
     "--samples",
