@@ -25,3 +25,9 @@ def test_restorer_signatures():
     assert list(inspect.signature(Restorer.restore_many).parameters) == [
         "self", "images", "face", "regions", "seed", "outs", "overwrite", "samples",
     ]  # fmt: skip
+
+
+def test_users_get_the_types():
+    from importlib import resources
+
+    assert (resources.files(unmask) / "py.typed").is_file()  # PEP 561: without it type checkers ignore the annotations
