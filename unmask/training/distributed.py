@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 
 def start(device: torch.device) -> torch.device:
@@ -42,6 +42,14 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat /= dist.get_world_size()
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an optimiser down a loss, by the gradients of all processes; those of before are dropped."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    average_gradients(p for group in optimiser.param_groups for p in group["params"])
+    optimiser.step()
 
 
 def broadcast(module: nn.Module) -> None:

@@ -117,10 +117,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         if stage == 1 and within == 0:
             network.begin_masking()
         losses, total = _losses(network, head, content, config, stage == 1, device)
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        distributed.average_gradients(parameters)
-        optimiser.step()
+        distributed.descend(optimiser, total)
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task({"network": network, "head": head}, optimisers, batch, step,

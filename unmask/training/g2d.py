@@ -147,10 +147,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         lr = (config.lr_encoder, config.lr, config.lr_classifier)[stage]
         schedule.warm_cosine(optimiser, lr, within, min(config.warmup_steps, length // 2), length)
         losses = _STEPS[stage](parts, content, config, device)
-        optimiser.zero_grad(set_to_none=True)
-        sum(losses.values(), torch.zeros((), device=device)).backward()
-        distributed.average_gradients(p for group in optimiser.param_groups for p in group["params"])
-        optimiser.step()
+        distributed.descend(optimiser, sum(losses.values(), torch.zeros((), device=device)))
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(parts.modules(), optimisers, batch, step,

@@ -46,11 +46,11 @@ class Config(loop.RunConfig):
     ``start`` (name or path of an unmasker's weights) initialises the synthesis network and the encoder, ``recogniser``
     the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
     are those of one window a step, ``window`` px wide, or of the whole picture (0).
-    ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021), and
-    a share ``single_share`` of the faces is decoded from that mean alone: a single style vector is what the mapping
-    network makes, and nothing else makes it hold a face. ``mapping_rate``
-    multiplies the mapping network's learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in
-    ``latent_steps`` steps of its own for each of the others, which cost little.
+    ``spread_weight`` keeps the styles of one face near their mean (the delta regulariser of e4e, Tov et al. 2021),
+    and a share ``single_share`` of the faces is decoded from that mean alone: a single style vector is what the
+    mapping network makes, and nothing else makes it hold a face. ``mapping_rate`` multiplies the mapping network's
+    learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in ``latent_steps`` steps of its
+    own for each of the others, which cost little.
     """
 
     model: Network = Network()
@@ -178,11 +178,11 @@ class Trainer:
         self.network.track(w)
         self.latent.requires_grad_(False)
         loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
-        _descend(self.optimiser_m, loss)
+        distributed.descend(self.optimiser_m, loss)
         self.latent.requires_grad_(True)
         known = memory[torch.randperm(len(memory), device=self.device)[:count]]
         total = latent.judge(self.latent, known, w.detach())
-        _descend(self.optimiser_l, total)
+        distributed.descend(self.optimiser_l, total)
         return {"latent": loss.detach(), "latent_judge": total.detach()}
 
     def _adversarial(self, real: Tensor, at: int) -> dict[str, Tensor]:
@@ -223,13 +223,6 @@ class Trainer:
         (config.path_weight * config.path_every * penalty).backward()
         self.state["path_mean"] = float(updated)
         return penalty.detach()
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    distributed.average_gradients(p for group in optimiser.param_groups for p in group["params"])
-    optimiser.step()
 
 
 def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:

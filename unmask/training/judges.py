@@ -83,9 +83,6 @@ def discriminate(
     if gamma and step % every == 0:
         found["r1"] = penalty(real[:penalised])
         total = total + gamma * every * found["r1"]
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    distributed.average_gradients(judge.parameters())
-    optimiser.step()
+    distributed.descend(optimiser, total)
     judge.requires_grad_(False)
     return {name: value.detach() for name, value in found.items()}

@@ -52,8 +52,8 @@ def moments(w: Tensor, real: Tensor) -> Tensor:
     means = (w.mean(0) - real.mean(0)).square().mean() / scale
     if len(real) < 2 * DRAWN:
         return means + (w.std(0) - real.std(0)).square().mean() / scale
-    spreads = (torch.cov(w.T) - torch.cov(real.T)).square().sum() / torch.cov(real.T).square().sum()
-    return means + spreads
+    wanted = torch.cov(real.T)
+    return means + (torch.cov(w.T) - wanted).square().sum() / wanted.square().sum()
 
 
 def judge(network: LatentJudge, real: Tensor, drawn: Tensor) -> Tensor:

@@ -122,10 +122,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         if predicted is not None and content.maps is not None:
             losses["hint"] = unexplained(predicted.float(), content.maps)
             total = total + config.hint_weight * losses["hint"]
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        distributed.average_gradients(parameters)
-        optimiser.step()
+        distributed.descend(optimiser, total)
         return {k: v.detach() for k, v in losses.items()}
 
     @torch.no_grad()

@@ -80,10 +80,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
             logits, score = model(x.contiguous(memory_format=torch.channels_last))
         losses = region_losses(logits, region)
         losses["garment"] = F.binary_cross_entropy_with_logits(score, garment)
-        optimiser.zero_grad(set_to_none=True)
-        (losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"]).backward()
-        distributed.average_gradients(model.parameters())
-        optimiser.step()
+        distributed.descend(optimiser, losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"])
         return {k: v.detach() for k, v in losses.items()}
 
     def validate() -> Mapping[str, float]:
