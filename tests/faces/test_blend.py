@@ -155,7 +155,7 @@ def test_paint_grows_the_region_and_keeps_the_photo_elsewhere() -> None:
     assert given[0].sum() > region.sum() and painted.whole.max() <= 1
     assert torch.equal(painted.seen[:, :, :40], x[:, :, :40])
     assert (painted.seen[0, :, 95, 64] == 1).all()
-    exactly = blend.paint(x, region, fill, 0.0)
+    exactly = blend.paint(x, region, fill, exact=True)
     assert torch.equal(given[1], region) and torch.equal(exactly.region, region)
     photo = _gradient(S, S)
     out = painted.onto(photo, 0, np.eye(2, 3), exact=True)

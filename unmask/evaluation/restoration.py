@@ -112,7 +112,7 @@ def evaluate(
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
-            painted = blend.paint(x, given, restorer, 0.0 if exact else blend.MARGIN)
+            painted = blend.paint(x, given, restorer, exact=exact)
             seconds[restorer.name] += time.perf_counter() - began
             pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])

@@ -167,7 +167,7 @@ class Studio:
             ]
             region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
         exact = self.segment is None
-        painted = blend.paint(x, region, restorer, 0.0 if exact else blend.MARGIN)
+        painted = blend.paint(x, region, restorer, exact=exact)
         for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
             pixels = painted.onto(out[i].pixels, row, matrix, exact=exact)
             out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))

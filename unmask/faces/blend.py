@@ -56,7 +56,7 @@ class Painted:
         return paste(photo, levels, self.region[row, 0].numpy(), matrix, seed=seed, cover=not exact).pixels
 
 
-def paint(x: Tensor, region: Tensor, fill: Fill, margin: float = MARGIN) -> Painted:
+def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted:
     """Fill the region of crops: grow it, fill it, and give it no more colour than the photo has.
 
     Args:
@@ -64,10 +64,9 @@ def paint(x: Tensor, region: Tensor, fill: Fill, margin: float = MARGIN) -> Pain
         region: ``[N, 1, S, S]`` in [0, 1].
         fill: takes crops and the grown region and gives whole faces back; one that gives back its very input leaves
             everything as it is.
-        margin: by how much of the crop size the region is grown; 0 for one that is known exactly, since what is hidden
-            needlessly is missed by the fill.
+        exact: the region is known exactly and is not grown, since what is hidden needlessly is missed by the fill.
     """
-    painted = grown(region, margin)
+    painted = region if exact else grown(region)
     whole = fill(x, painted)
     if whole is x:
         return Painted(x, x, painted * 0)

@@ -121,8 +121,7 @@ def restore(
         face: as ``Restorer.restore`` takes it.
 
     Raises:
-        UnmaskError: what ``Restorer.restore`` raises (among it that there is no face mask), and a region of other
-            proportions than the photo's.
+        UnmaskError: what ``Restorer.restore`` raises, and a region of other proportions than the photo's.
     """
     photo = images.read(data, max_pixels)
     hidden = None if region is None else _region(region, photo, max_pixels)
