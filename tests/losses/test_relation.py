@@ -62,3 +62,15 @@ def test_gradients_reach_the_student_alone_even_where_faces_coincide() -> None:
     teacher = torch.randn(4, 3, requires_grad=True)
     (relation.distance(student, teacher) + relation.angle(student, teacher)).backward()
     assert teacher.grad is None and student.grad is not None and bool(student.grad.isfinite().all())
+
+
+def test_contrast_against_hand_computed_values() -> None:
+    teacher = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.8, 0.6, 0.0]], dtype=torch.float64)
+    student = torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.0, 0.8], [0.0, 0.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    # rows 0 and 2 are one person to the teacher (0.8), and so are 1 and 2 (0.6): row 2 has nobody to be told from
+    rows = [-np.log(np.exp(2.0) / (np.exp(2.0) + 1)), -np.log(1 / (1 + np.exp(1.2))), 0.0]
+    found = relation.contrast(student, teacher, scale=2.0)
+    assert float(found) == pytest.approx(np.mean(rows), abs=1e-9)
+    found.backward()
+    assert float(student.grad[2].abs().max()) == 0 and float(student.grad[1].abs().max()) > 0
+    assert float(relation.contrast(teacher, teacher, scale=100.0)) < 1e-6

@@ -10,12 +10,16 @@ import torch
 
 from unmask import recognition, weights
 from unmask.errors import UnmaskError
-from unmask.models import onnx_export
+from unmask.models import onnx_export, onnx_trunk
 from unmask.models.from_net import FromNet
 from unmask.models.g2d import G2D
+from unmask.models.iresnet import IResNet
 from unmask.models.segmenter import Segmenter
+from unmask.models.unmasker import Unmasker
 from unmask.recognition import from_net, g2d, insight
 from unmask.training import checkpoint
+from unmask.training import from_net as from_task
+from unmask.training import g2d as g2d_task
 from unmask.training.release import release
 
 pytest.importorskip("onnx")
@@ -40,7 +44,7 @@ def stirred(model: torch.nn.Module) -> torch.nn.Module:
 
 def run(folder: Path, task: str, model: torch.nn.Module, arch: dict) -> Path:
     checkpoint.save(folder / "last.pt", {
-        "task": task, "step": 7, "config": {"model": arch, "batch_size": 2},
+        "task": task, "step": 7, "config": {"model": arch, "batch_size": 2, "start": ""},
         "modules": {"network": model.state_dict()}, "optimisers": {},
     })  # fmt: skip
     return folder
@@ -113,13 +117,36 @@ def test_the_baseline_on_pixels_exports_too(home: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
 
 
+def test_g2d_with_a_given_reformer_needs_neither_its_file_nor_the_painters(home: Path, tmp_path: Path) -> None:
+    shape = {"widths": [4, 4, 4, 4], "depths": [1, 1, 1], "embedding": 6, "size": [112, 112], "head": "gdc"}
+    given = onnx_export.recogniser_onnx(stirred(IResNet(**shape, stem_stride=2)), tmp_path / "given.onnx", half=False)
+    painter = {"img_resolution": 128, "w_dim": 8, "channels": [6, 6, 6, 4, 4, 4], "skips": [16], "gated": [],
+               "encoder": {"widths": [4, 6, 8, 8], "depths": [1, 1, 1], "pyramid": 6, "narrow": 2}}  # fmt: skip
+    start = weights.save(tmp_path / "u.safetensors", "unmasker", painter, Unmasker(**painter).state_dict())
+    config = {"size": 128, "embedding": 6, "encoder": {"kind": "painted"}, "reformer": {"onnx": str(given)}}
+    arch = g2d_task.architecture({"model": config, "start": str(start)})
+    network = stirred(G2D(**arch))
+    network.reformer.load_state_dict(onnx_trunk.read(given)[1])
+    checkpoint.save(tmp_path / "run" / "last.pt", {
+        "task": "g2d", "step": 7, "config": {"model": config, "batch_size": 2, "start": str(start)},
+        "modules": {"network": network.state_dict()}, "optimisers": {},
+    })  # fmt: skip
+    release(tmp_path / "run", home, "g2d")
+    given.unlink(), start.unlink()
+    found, torch_one = recognition.load("g2d"), recognition.load(home / "g2d.safetensors")
+    x = torch.rand(3, 3, 128, 128) * 2 - 1
+    np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
+
+
 def test_the_embedded_sizes_leave_room_in_the_pack(home: Path) -> None:
     from dataclasses import asdict
 
     from unmask.training import read_config
 
-    for name, build in (("mini-from", FromNet), ("mini-g2d", G2D)):
-        network = build(**asdict(read_config(name).model))  # type: ignore[attr-defined]
+    arches = {"mini-from": from_task.architecture(asdict(read_config("mini-from").model)),  # type: ignore[attr-defined]
+              "mini-g2d": g2d_task.architecture(asdict(read_config("mini-g2d")))}  # fmt: skip
+    for (name, arch), build in zip(arches.items(), (FromNet, G2D), strict=True):
+        network = build(**arch)
         path = weights.save(home / f"{name}.safetensors", "x", {}, network.state_dict())
         assert path.stat().st_size < 7e6
 

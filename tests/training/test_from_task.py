@@ -14,10 +14,10 @@ from unmask import weights
 from unmask.errors import UsageError
 from unmask.models import patterns
 from unmask.models.iresnet import IResNet
-from unmask.training import from_net, loop, recogniser, twins
+from unmask.training import from_net, loop, twins
 
 CPU = torch.device("cpu")
-TRUNK = recogniser.Network((4, 6, 8, 8), (1, 1, 1), 8, (64, 64), "gdc", 2, 0.0, "lrelu", True)
+TRUNK = from_net.Trunk((4, 6, 8, 8), (1, 1, 1), 8, (64, 64), "gdc", 2, 0.0, "lrelu", True)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +123,8 @@ def test_masked_stages_may_share_a_clean_stage(data_root: Path, tmp_path: Path) 
 
 
 def test_a_recogniser_may_be_the_clean_stage(data_root: Path, tmp_path: Path) -> None:
-    known = IResNet(**dataclasses.asdict(TRUNK))
-    arch = dataclasses.asdict(TRUNK)
+    arch = from_net.architecture({"trunk": dataclasses.asdict(TRUNK)})["trunk"]
+    known = IResNet(**arch)
     path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, known.state_dict(), half=False)
     task = from_net.build(config(data_root, tmp_path / "b", start=str(path), clean_steps=0), CPU)
     network = task.modules["network"]

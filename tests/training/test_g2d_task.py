@@ -12,6 +12,8 @@ from tests.training import drawn, interrupted
 from unmask import weights
 from unmask.config import plain
 from unmask.errors import UsageError
+from unmask.faces import align
+from unmask.models import onnx_export
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
 from unmask.training import g2d, loop, unmasker
@@ -127,7 +129,7 @@ def test_the_baseline_has_the_same_reformer_and_no_encoder(data_root: Path, tmp_
     task = g2d.build(config(data_root, tmp_path, pixels, encoder_steps=0, max_steps=4), CPU)
     assert set(task.modules) == {"network", "classifier"} and set(task.optimisers) == {"reformer", "classifier"}
     assert not list(task.modules["network"].encoder.parameters())
-    assert set(task.step(task.batch(np.random.default_rng(0), 0), 0)) == {"instance", "distance", "angle"}
+    assert set(task.step(task.batch(np.random.default_rng(0), 0), 0)) == {"instance", "distance", "angle", "contrast"}
 
 
 def test_icts_layout_trains_too(data_root: Path, tmp_path: Path) -> None:
@@ -136,3 +138,32 @@ def test_icts_layout_trains_too(data_root: Path, tmp_path: Path) -> None:
     weights_, _ = moved(task, 0)
     assert "painter.decoder" in weights_ and "network.encoder" in weights_
     assert moved(task, 2)[0] == {"network.reformer"}
+
+
+def test_a_given_recogniser_may_be_the_reformer(data_root: Path, tmp_path: Path) -> None:
+    shape = {"widths": (16, 16, 8, 8), "depths": (1, 1, 1), "embedding": 8, "size": (112, 112), "head": "gdc"}
+    torch.manual_seed(2)
+    given = IResNet(**shape, stem_stride=2).eval()
+    path = str(onnx_export.recogniser_onnx(given, tmp_path / "given.onnx", half=False))
+    arch = plain(config(data_root, tmp_path))["painter"]
+    painter = Unmasker(**arch)
+    start = str(weights.save(tmp_path / "u.safetensors", "unmasker", arch, painter.state_dict(), half=False))
+
+    def build(kind: str, **more: object) -> loop.Task:
+        model = g2d.Network(64, 8, g2d.EncoderShape(kind), g2d.ReformerShape(onnx=path))
+        return g2d.build(config(data_root, tmp_path / kind, model=model, start=start, encoder_steps=0, **more), CPU)
+
+    tasks = {kind: build(kind) for kind in ("crop", "painted")}
+    x, region = torch.rand(2, 3, 64, 64) * 2 - 1, torch.zeros(2, 1, 64, 64)
+    region[0, :, 30:50, 10:50] = 1
+    with torch.no_grad():
+        made = painter.eval()(x, region).clamp(-1, 1)
+        for kind, whole in (("crop", x * (1 - region)), ("painted", x + (made - x) * region)):
+            network = tasks[kind].modules["network"].eval()
+            crop = align.warp_tensor(whole, align.between("ffhq", 64, "arcface", 112), 112)
+            torch.testing.assert_close(network(x, region), given(crop), atol=1e-4, rtol=1e-4)
+    for task in tasks.values():
+        assert moved(task, 0)[0] == {"network.reformer"}
+    model = g2d.Network(64, 8, g2d.EncoderShape("pixels"), g2d.ReformerShape(onnx=path))
+    with pytest.raises(UsageError, match=r"encoder\.kind"):
+        g2d.build(config(data_root, tmp_path / "c", model=model, encoder_steps=0), CPU)

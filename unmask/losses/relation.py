@@ -2,7 +2,8 @@
 
 Distance- and angle-wise losses after Park et al. 2019 ("Relational Knowledge Distillation", eq. 4 to 9). G2D (Ge et al.
 2024) names relation knowledge between the masked student and the unmasked teacher without a formula that is public;
-these two and ``1 - cos`` per face (:func:`unmask.losses.identity.cosine`) are our reading of it.
+these two and ``1 - cos`` per face (:func:`unmask.losses.identity.cosine`) are our reading of it. :func:`contrast` asks
+for the order of the likenesses alone, which is what verification lives on.
 """
 
 from __future__ import annotations
@@ -40,3 +41,17 @@ def angle(student: Tensor, teacher: Tensor) -> Tensor:
     if len(student) < 3:
         return student.sum() * 0.0
     return functional.smooth_l1_loss(angles(student), angles(teacher.detach()))
+
+
+def contrast(student: Tensor, teacher: Tensor, scale: float = 30.0, same: float = 0.5) -> Tensor:
+    """Mean cross-entropy of telling a batch's faces by their teacher vectors (InfoNCE, van den Oord et al. 2018).
+
+    Args:
+        student, teacher: unit-length rows [N,D]; the logits of row i are ``scale`` times its cosines with all teacher
+            rows, and row i is right.
+        same: faces that are more alike than this to the teacher may be one person and are not held against each other.
+    """
+    teacher = teacher.detach()
+    doubtful = (teacher @ teacher.t() > same) & ~torch.eye(len(teacher), dtype=torch.bool, device=teacher.device)
+    logits = (scale * student @ teacher.t()).masked_fill(doubtful, -torch.inf)
+    return functional.cross_entropy(logits, torch.arange(len(student), device=student.device))

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from . import patterns
 from .iresnet import IResNet
+from .onnx_trunk import OnnxTrunk
 from .pyramid import top_down
 
 MASK_KINDS = ("3d", "2d", "embedding", "none")
@@ -124,7 +125,8 @@ class FromNet(nn.Module):
     """FROM, or its baseline.
 
     Args:
-        trunk: arguments of :class:`unmask.models.iresnet.IResNet`, whose head embeds the feature.
+        trunk: arguments of :class:`unmask.models.iresnet.IResNet`, whose head embeds the feature; or ``graph``, the
+            description of a given recogniser (:func:`unmask.models.onnx_trunk.read`).
         mask_kind: see :class:`MaskDecoder`; ``"none"`` is the baseline, trunk and head alone.
         grid: cells K along each side of the pattern grid.
         pyramid: channels of the feature pyramid.
@@ -133,6 +135,7 @@ class FromNet(nn.Module):
             paper's code; ``"separate"``: each has its own.
         narrow, dropout: of :class:`PatternPredictor`.
         mask_bias: ``bias`` of :class:`MaskDecoder`.
+        frozen: the trunk below its head stays as it is, in weights and statistics.
     """
 
     def __init__(
@@ -146,13 +149,18 @@ class FromNet(nn.Module):
         narrow: int = 0,
         dropout: float = 0.5,
         mask_bias: float = 0.0,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         if mask_kind not in MASK_KINDS:
             raise ValueError(f"mask_kind is {mask_kind!r}; it can be {', '.join(MASK_KINDS)}")
         if scales not in ("multi", "single") or statistics not in ("shared", "separate"):
             raise ValueError("scales is 'multi' or 'single', statistics 'shared' or 'separate'")
-        self.trunk = IResNet(**trunk)
+        self.trunk = OnnxTrunk(trunk["graph"]) if "graph" in trunk else IResNet(**trunk)
+        self.frozen = frozen
+        if frozen:
+            below = (p for name, p in self.trunk.named_parameters() if not name.startswith("head."))
+            nn.ParameterList(below).requires_grad_(False)
         self.size, self.embedding = self.trunk.size, self.trunk.embedding
         self.mask_kind, self.grid, self.scales = mask_kind, grid, scales
         if mask_kind == "none":
@@ -172,9 +180,18 @@ class FromNet(nn.Module):
         if statistics == "separate":
             self.clean_statistics = OwnStatistics(self.trunk.head)
 
+    def train(self, mode: bool = True) -> FromNet:
+        """As of any module, but what is frozen stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            for name, part in self.trunk.named_children():
+                part.train(mode and name == "head")
+        return self
+
     def features(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Faces [N,3,H,W] -> X1 [N,C,h,w] and the mask (None for the baseline)."""
-        maps = self.trunk.maps(x)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            maps = self.trunk.maps(x)
         if self.mask_kind == "none":
             return maps[-1], None
         level = self.smooth(top_down(self.lateral, maps[-3:])[-1]) if self.scales == "multi" else maps[-1]

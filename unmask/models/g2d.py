@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..faces import align
 from . import encoder, ict
 from .iresnet import GlobalDepthwise, IRBlock, IResNet, activation
+from .onnx_trunk import OnnxTrunk
 from .unmasker import Unmasker
 
 GARMENT = 0.5  # from this score of the segmenter on, a face wears a mask
@@ -97,10 +100,50 @@ class FoldedPixels(nn.Module):
         return functional.pixel_unshuffle(encoder.visible(x, encoder.grown(region, self.margin)), self.fold)
 
 
+class Crop(nn.Module):
+    """No generative encoder and the alignment of a given recogniser: the visible pixels, grey under the region.
+
+    [N,3,size,size] aligned to ``ffhq`` become [N,3,side,side] aligned to ``arcface``.
+    """
+
+    channels = 3
+
+    def __init__(self, size: int, side: int = 112) -> None:
+        super().__init__()
+        self.side, self.matrix = side, torch.from_numpy(align.between("ffhq", size, "arcface", side)).float()
+
+    def whole(self, x: Tensor, region: Tensor) -> Tensor:
+        """The picture that is cropped."""
+        return x * (1 - region)
+
+    def forward(self, x: Tensor, region: Tensor) -> Tensor:
+        """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> [N,3,side,side]."""
+        return align.warp_tensor(self.whole(x, region), self.matrix, self.side)
+
+
+class Painted(Crop):
+    """All of an unmasker as the encoder: its face in the region, in the alignment of a given recogniser."""
+
+    def __init__(self, size: int, painter: Mapping[str, Any], side: int = 112) -> None:
+        super().__init__(size, side)
+        self.painter = Unmasker(**painter)
+
+    def share(self, painter: Unmasker) -> None:
+        """Use this very unmasker."""
+        self.painter = painter
+
+    def whole(self, x: Tensor, region: Tensor) -> Tensor:
+        """The picture that is cropped."""
+        made: Tensor = self.painter(x, region)
+        return x + (made.to(x.dtype).clamp(-1, 1) - x) * region
+
+
 ENCODERS: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
     "unmasker": lambda size, a: TrunkDescriptor(size, a["widths"], a["depths"], a["block"], a["margin"]),
     "ict": lambda size, a: IctDescriptor(size, a["widths"], a["block"]),
     "pixels": lambda size, a: FoldedPixels(size, a["fold"], a["margin"]),
+    "painted": lambda size, a: Painted(size, a["painter"]),
+    "crop": lambda size, a: Crop(size),
 }
 
 
@@ -163,7 +206,8 @@ class G2D(nn.Module):
         size: side of the faces (template ``ffhq``).
         embedding: length of the identity vector.
         encoder: ``kind`` (a name of :data:`ENCODERS`) and that encoder's arguments.
-        reformer: further arguments of :class:`Reformer`.
+        reformer: further arguments of :class:`Reformer`; or ``graph``, the description of a given recogniser
+            (:func:`unmask.models.onnx_trunk.read`), which then takes the place of the 22 layers.
     """
 
     def __init__(
@@ -174,12 +218,22 @@ class G2D(nn.Module):
             raise ValueError(f"encoder.kind is {encoder['kind']!r}; it can be {', '.join(ENCODERS)}")
         self.size, self.embedding = size, embedding
         self.encoder = ENCODERS[encoder["kind"]](size, encoder)
-        self.reformer = Reformer(self.encoder.channels, self.encoder.side, embedding, **dict(reformer or {}))  # type: ignore[arg-type]
+        self.reformer = _reformer(self.encoder, embedding, dict(reformer or {}))
 
     def forward(self, x: Tensor, region: Tensor) -> Tensor:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> the identity vector [N,embedding], not normalised."""
         found: Tensor = self.reformer(self.encoder(x, region))
         return found
+
+
+def _reformer(before: Any, embedding: int, shape: dict[str, Any]) -> nn.Module:
+    if "graph" not in shape:
+        return Reformer(before.channels, before.side, embedding, **shape)
+    found = OnnxTrunk(shape["graph"])
+    if (before.channels, before.side, before.side) != (3, *found.size):
+        raise ValueError(f"a given recogniser takes pictures [3,{found.size[0]},{found.size[1]}]; "
+                         "set encoder.kind to 'painted' or 'crop'")  # fmt: skip
+    return found
 
 
 class FeatureClassifier(nn.Linear):

@@ -46,7 +46,7 @@ class InsightRecognizer:
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         self.template = session.get_modelmeta().custom_metadata_map.get("template", "arcface")
         self._session = session
-        self._scale = scale
+        self.scale = scale
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
 
@@ -64,7 +64,7 @@ class InsightRecognizer:
 
     def blob(self, faces: Tensor) -> np.ndarray:
         """The graph's own input for ``faces`` [N,3,H,W] RGB in [-1,1]."""
-        factor, offset = self._scale
+        factor, offset = self.scale
         found: np.ndarray = (faces.detach().cpu().float() * factor + offset).numpy()
         return np.ascontiguousarray(found)
 

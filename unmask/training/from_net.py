@@ -6,7 +6,8 @@ the one with the largest IoU with the bounding rectangle of what covers the face
 second stage trains the baseline on the same faces, with the embedding loss alone.
 
 Ours: simulated face masks beside the pasted occluders, and the distillation of the clean face's embedding from a
-teacher, which stands in for the paper's 10,572 identities where there are few.
+teacher, face by face (``distill``) and against the rest of the batch (``contrast``), which stands in for the paper's
+10,572 identities where there are few.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from torch.nn import functional
 from .. import weights
 from ..errors import UsageError
 from ..faces import patches
-from ..losses import identity
-from ..models import patterns
+from ..losses import identity, relation
+from ..models import onnx_trunk, patterns
 from ..models.from_net import FromNet
 from . import augment, checkpoint, distributed, loop, recogniser, schedule, twins
 
@@ -34,10 +35,17 @@ POOL = 256  # occluder pictures drawn before the first step
 
 
 @dataclass(frozen=True)
+class Trunk(recogniser.Network):
+    """Shape of the trunk; or ``onnx``, the file of a given recogniser, of which ``embedding`` and ``size`` tell."""
+
+    onnx: str = ""
+
+
+@dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.from_net.FromNet`."""
 
-    trunk: recogniser.Network = recogniser.Network()
+    trunk: Trunk = Trunk()
     mask_kind: Literal["3d", "2d", "embedding", "none"] = "3d"
     grid: int = 5
     pyramid: int = 256
@@ -46,6 +54,7 @@ class Network:
     narrow: int = 0
     dropout: float = 0.5
     mask_bias: float = 0.0
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Config(twins.Config):
     weight_decay: float = 5e-4
     label_weight: float = 1.0
     distill_weight: float = 0.0
+    contrast_weight: float = 0.0
     pattern_weight: float = 1.0
     scale: float = 30.0
     m_cos: float = 0.35
@@ -95,11 +105,14 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = twins.load(config, size[0], "arcface", config.model.trunk.embedding)
     views = twins.held(config, size[0], "arcface")
     torch.manual_seed(config.seed)
-    network = loop.place(FromNet(**asdict(config.model)), device)
+    network = FromNet(**architecture(asdict(config.model)))
+    if config.model.trunk.onnx:
+        network.trunk.load_state_dict(onnx_trunk.read(config.model.trunk.onnx)[1])
+    network = loop.place(network, device)
     head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
     if config.start:
         _begin(network, head, config.start)
-    parameters = [*network.parameters(), *head.parameters()]
+    parameters = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
     optimisers = {name: _optimiser(config, parameters) for name in STAGES}
     drawer = Drawer(faces, config)
     latest = {"stage": 1 if config.clean_steps == 0 else 0}
@@ -166,6 +179,18 @@ def cut(pictures: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pictures[:, :, margin : margin + size[1]]
 
 
+def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`unmask.models.from_net.FromNet` for a config's ``model``; reads the graph that it names."""
+    shape = dict(model["trunk"])
+    path = shape.pop("onnx", "")
+    if not path:
+        return {**model, "trunk": shape}
+    graph = onnx_trunk.read(path)[0]
+    if [graph["embedding"], *graph["size"]] != [shape["embedding"], *shape["size"]]:
+        raise UsageError(f"model.trunk: {path} has embedding {graph['embedding']} and size {graph['size']}; set these")
+    return {**model, "trunk": {"graph": graph}}
+
+
 def _optimiser(config: Config, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     if config.optimiser == "sgd":
         return torch.optim.SGD(parameters, config.lr, momentum=0.9, weight_decay=config.weight_decay)
@@ -218,6 +243,9 @@ def _losses(
     if batch.vectors is not None:
         losses["distill"] = identity.cosine(functional.normalize(found), batch.vectors)
         total = total + config.distill_weight * losses["distill"]
+        if config.contrast_weight:
+            losses["contrast"] = relation.contrast(functional.normalize(found), batch.vectors)
+            total = total + config.contrast_weight * losses["contrast"]
     if logits is not None:
         losses["pattern"] = functional.cross_entropy(logits.float(), batch.patterns)
         total = total + config.pattern_weight * losses["pattern"]

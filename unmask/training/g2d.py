@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from torch.nn import functional
 from .. import weights
 from ..errors import UsageError
 from ..losses import identity, pixel, relation
-from ..models import ict
+from ..models import ict, onnx_trunk
 from ..models.g2d import G2D, FeatureClassifier
 from ..models.unmasker import Unmasker
 from . import augment, distributed, loop, masked, schedule, twins, unmasker
 
 STAGES = ("encoder", "reformer", "classifier")
+BARE = ("pixels", "crop")  # kinds of encoders that know nothing
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class EncoderShape:
     """Which encoder, and up to where. ``widths`` and ``depths`` of the unmasker's trunk, or ICT's three widths.
 
     ``block`` counts residual units from the start; ``fold`` belongs to ``pixels``; ``margin`` grows the region.
+    ``painted`` is all of the unmasker, and ``crop`` its baseline; before a reformer that is a given recogniser.
     """
 
-    kind: Literal["unmasker", "ict", "pixels"] = "unmasker"
+    kind: Literal["unmasker", "ict", "pixels", "painted", "crop"] = "unmasker"
     widths: tuple[int, ...] = (32, 64, 128, 224)
     depths: tuple[int, ...] = (2, 3, 2)
     block: int = 2
@@ -47,13 +49,14 @@ class EncoderShape:
 
 @dataclass(frozen=True)
 class ReformerShape:
-    """Further arguments of :class:`unmask.models.g2d.Reformer`."""
+    """Further arguments of :class:`unmask.models.g2d.Reformer`; or ``onnx``, the file of a recogniser to start from."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     depths: tuple[int, ...] = (2, 3, 3, 2)
     pool: Literal["mean", "gdc"] = "mean"
     act: Literal["prelu", "lrelu"] = "prelu"
     early_stride: bool = False
+    onnx: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Config(twins.Config):
     distance_weight: float = 1.0
     angle_weight: float = 2.0
     angle_faces: int = 48
+    contrast_weight: float = 0.0
     inside_weight: float = 1.0
     outside_weight: float = 0.2
     grow: float = 0.3
@@ -123,8 +127,8 @@ class _Parts:
 def build(config: Config, device: torch.device) -> loop.Task:
     """The G2D task on the faces of ``config.sources``."""
     ends = (config.encoder_steps, config.encoder_steps + config.reformer_steps, config.max_steps)
-    if config.model.encoder.kind == "pixels" and config.encoder_steps:
-        raise UsageError("encoder_steps: the baseline on pixels has no encoder; set it to 0")
+    if config.model.encoder.kind in BARE and config.encoder_steps:
+        raise UsageError("encoder_steps: a baseline on pixels has no encoder; set it to 0")
     if config.reformer_steps and not config.teacher:
         raise UsageError("teacher: the reformer's stage learns from one; name a recogniser")
     size = config.model.size
@@ -155,10 +159,16 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
 
 def _parts(config: Config, people: int, device: torch.device) -> _Parts:
-    network = loop.place(G2D(**asdict(config.model)), device)
+    try:
+        network = G2D(**architecture(asdict(config)))
+    except ValueError as error:
+        raise UsageError(f"model: {error}") from None
+    if config.model.reformer.onnx:
+        network.reformer.load_state_dict(onnx_trunk.read(config.model.reformer.onnx)[1])
+    network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
-    if config.model.encoder.kind == "pixels":
+    if config.model.encoder.kind in BARE:
         return _Parts(network, classifier, None)
     if config.model.encoder.kind == "ict":
         painter = ict.IctUpsampler(config.model.encoder.widths, max(8, config.model.encoder.block))
@@ -178,6 +188,18 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
     except ValueError as error:
         raise UsageError(f"model.encoder: {error} than the config; give those of {config.start or 'painter'}") from None
     return _Parts(network, classifier, painter)
+
+
+def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`unmask.models.g2d.G2D` for a whole config; reads the graph and the painter that it names."""
+    model = {**config["model"], "encoder": dict(config["model"]["encoder"])}
+    shape = dict(model["reformer"])
+    path = shape.pop("onnx", "")
+    model["reformer"] = {"graph": onnx_trunk.read(path)[0]} if path else shape
+    if model["encoder"]["kind"] == "painted":
+        start = config["start"]
+        model["encoder"]["painter"] = weights.read(start, kind="unmasker").arch if start else config["painter"]
+    return model
 
 
 def _optimisers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimizer]:
@@ -223,10 +245,12 @@ def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.de
     student = functional.normalize(found.float(), dim=1)
     assert batch.vectors is not None
     few = slice(0, config.angle_faces)
+    contrast = relation.contrast(student, batch.vectors) if config.contrast_weight else student.sum() * 0
     return {
         "instance": config.instance_weight * identity.cosine(student, batch.vectors),
         "distance": config.distance_weight * relation.distance(student, batch.vectors),
         "angle": config.angle_weight * relation.angle(student[few], batch.vectors[few]),
+        "contrast": config.contrast_weight * contrast,
     }
 
 

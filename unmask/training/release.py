@@ -15,7 +15,8 @@ from ..errors import UsageError
 from ..models import onnx_export
 from ..models.g2d import G2D
 from ..recognition import g2d
-from . import checkpoint
+from . import checkpoint, from_net
+from . import g2d as g2d_task
 
 LICENCE = "research, non-commercial use (trained on faces of public research sets)"
 
@@ -29,6 +30,7 @@ class Kind:
     template: Callable[[dict[str, Any]], str | None]
     size: Callable[[dict[str, Any]], int | None]
     twin: Callable[[nn.Module, Path, dict[str, Any]], Path]
+    arch: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: dict(config["model"])
 
 
 def _fixed(name: str | None) -> Callable[[dict[str, Any]], str | None]:
@@ -56,11 +58,13 @@ KINDS: dict[str, Kind] = {
                          m, p, int(c["model"]["img_resolution"]), beside=_beside(p))),
     "from": Kind("network", "from_net", _from_template, lambda c: int(c["model"]["trunk"]["size"][0]),
                  lambda m, p, c: onnx_export.recogniser_onnx(
-                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p))),
+                     m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p)),
+                 lambda c: from_net.architecture(c["model"])),
     "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
                 lambda m, p, c: onnx_export.recogniser_onnx(
                     g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq",
-                    beside=_beside(p))),
+                    beside=_beside(p)),
+                g2d_task.architecture),
 }
 
 
@@ -84,7 +88,7 @@ def release(run: str | Path, folder: str | Path | None = None, name: str | None 
         raise UsageError(f"{run}: a checkpoint of task {task!r}; this writes {', '.join(KINDS)}")
     how, config = KINDS[task], content["config"]
     home, stem = Path(folder) if folder else weights.default_folder(), name or task
-    arch, size, template = dict(config["model"]), how.size(config), how.template(config)
+    arch, size, template = how.arch(config), how.size(config), how.template(config)
     meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
     model = models.build(how.kind, **arch)
     model.load_state_dict(content["modules"][how.module])
