@@ -272,5 +272,5 @@ def warp_tensor(
     ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).to(torch.float64)  # [h, w, 3]
     grid = torch.einsum("hwk,njk->nhwj", points, inverse).to(device=x.device, dtype=x.dtype)
-    grid = grid.expand(x.shape[0], -1, -1, -1)  # not len(x): a trace would keep that as a constant
+    grid = grid.expand(len(x), -1, -1, -1)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=False)

@@ -56,7 +56,7 @@ class Tail(Graph):
     def forward(self, last: Tensor) -> Tensor:
         """See the class."""
         found = self.run({self.steps[0][1][0]: last})[self.steps[-1][2]]
-        return found.reshape(len(last), -1)
+        return found.flatten(1)
 
 
 class OnnxTrunk(nn.Module):
