@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from ..errors import UnmaskError, UsageError
 
-__all__ = ["Recognizer", "load"]
+if TYPE_CHECKING:
+    from .arcface import TorchRecognizer
+
+__all__ = ["Recognizer", "load", "load_torch"]
 
 EMBEDDED = "embedded"
 # name -> row of the weights table
@@ -84,12 +87,20 @@ def _named(name: str) -> Recognizer:
         from . import insight
 
         return insight.load(weights.find(row.name, form="onnx"), name=name)
-    found = _torch(weights.find(NAMED[name]))
+    found = load_torch(name)
     found.name = name
     return found
 
 
-def _torch(path: Path) -> Recognizer:
+def load_torch(name_or_path: str | Path) -> TorchRecognizer:
+    """A recogniser of ours through torch, so that gradients flow to the faces: a name, or a checkpoint's path."""
+    from .. import weights
+
+    text = str(name_or_path)
+    return _torch(weights.find(NAMED.get(text, text)))
+
+
+def _torch(path: Path) -> TorchRecognizer:
     """A torch recogniser from a checkpoint of ours, whatever its kind."""
     if not path.is_file():
         raise UnmaskError(f"{path}: no such file; give the path of a recogniser's checkpoint")
@@ -98,7 +109,7 @@ def _torch(path: Path) -> Recognizer:
     kind = weights.read(path).kind
     if kind not in KINDS:
         raise UnmaskError(f"{path}: holds a {kind}, not a recogniser; give one of kind {', '.join(KINDS)}")
-    found: Recognizer = importlib.import_module(f"{__name__}.{KINDS[kind]}").load(path)
+    found: TorchRecognizer = importlib.import_module(f"{__name__}.{KINDS[kind]}").load(path)
     return found
 
 

@@ -232,7 +232,8 @@ def _encoder_step(parts: _Parts, batch: Batch, config: Config, device: torch.dev
     parts.painter.train()
     with loop.autocast(config.precision, device):
         y_hat = parts.painter(batch.x, batch.region)
-    return {"pixel": pixel.region_l1(y_hat.float(), batch.y, batch.region, config.inside_weight, config.outside_weight)}
+    parts = (config.inside_weight, config.outside_weight)
+    return {"pixel": pixel.region_error(y_hat.float(), batch.y, batch.region, *parts)}
 
 
 def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.device) -> dict[str, Tensor]:

@@ -149,7 +149,7 @@ class Trainer:
             mean = ws.mean(1)
             alone = torch.rand(len(ws), 1, 1, device=self.device) < config.single_share
             y_hat = self.network.synthesis(torch.where(alone, mean[:, None], ws), "random").float()
-            losses = {"pixel": config.recon_weight * pixel.region_l1(y_hat, batch["y"], region, 0.5, 1.0),
+            losses = {"pixel": config.recon_weight * pixel.region_error(y_hat, batch["y"], region, 0.5, 1.0),
                       "spread": config.spread_weight * (ws - mean[:, None]).square().mean()}
             if self.features is not None and config.feature_weight:
                 with torch.no_grad():
