@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from skimage import color
 
+from unmask.errors import UsageError
 from unmask.evaluation import people
 from unmask.faces import align
 
@@ -55,3 +58,33 @@ def test_labels_of_names() -> None:
     }  # fmt: skip
     assert people.labels("7_0_0_2017.webp")["age (label)"] == "0-9"
     assert people.labels("utk/00012.webp") == {} and people.labels("1_2_3_4.jpg") == {}
+
+
+def test_a_turned_face_by_its_nose() -> None:
+    turned = POINTS.copy()
+    turned[0, 2] += 0.3 * (POINTS[0, 1] - POINTS[0, 0])
+    assert people.view(np.concatenate([POINTS, turned])) == ["frontal", "turned"]
+    rolled = turned[..., ::-1].copy()  # a quarter turn and a mirror image leave it turned
+    assert people.view(rolled) == ["turned"] and people.view(POINTS[..., ::-1]) == ["frontal"]
+
+
+def test_light_is_that_of_the_brightest_tenth() -> None:
+    dark = torch.full((1, 3, 64, 64), -0.9)
+    lamp, border = dark.clone(), dark.clone()
+    lamp[..., 16:36, 20:44] = 1  # a quarter of the part that counts
+    border[..., :16, :] = 1
+    assert people.light(torch.cat([dark, lamp, border])) == ["dim", "bright", "dim"]
+
+
+def test_notes(tmp_path: Path) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text('{"faces": ["a", "b"], "labels": {"beard": ["b"]}}')
+    assert people.noted(file, ["b", "a", "c"]) == {"beard (noted)": ["yes", "no", "unknown"]}
+    with pytest.raises(UsageError, match=r"labels\.json.*none of these"):
+        people.noted(file, ["c"])
+    for text in ("[]", "{}", '{"faces": ["a"], "labels": ["beard"]}', "nonsense"):
+        file.write_text(text)
+        with pytest.raises(UsageError, match=r"labels\.json.*give"):
+            people.noted(file, ["a"])
+    with pytest.raises(UsageError, match=r"none\.json"):
+        people.noted(tmp_path / "none.json", ["a"])

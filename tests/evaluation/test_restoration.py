@@ -92,6 +92,15 @@ def test_command(
     assert main([*arguments, "--sheet-of", "source: nowhere"]) == 2
     assert "'source: drawn'" in capsys.readouterr().err
     assert main([*arguments, "--sheet-of", "nonsense"]) == 2
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"faces": ["000_0.png", "005_0.png"], "labels": {"beard": ["005_0.png"]}}))
+    wanted = [*arguments, "--labels", str(labels), "--sheet-of", "beard (noted): yes"]
+    assert main(wanted) == 0
+    with Image.open(files[2]) as sheet:
+        assert sheet.height < 2 * 128
+    assert {"beard (noted): yes", "beard (noted): unknown", "light (estimated): bright"} <= set(
+        json.loads(files[0].read_text(encoding="utf-8"))["groups"]
+    )
     found = json.loads(files[0].read_text(encoding="utf-8"))
     assert found["groups"]["all"]["restorers"]["linear"]["psnr"] > 10 and found["versions"]["torch"]
     assert "| linear |" in files[1].read_text(encoding="utf-8")

@@ -74,3 +74,7 @@ def test_contrast_against_hand_computed_values() -> None:
     found.backward()
     assert float(student.grad[2].abs().max()) == 0 and float(student.grad[1].abs().max()) > 0
     assert float(relation.contrast(teacher, teacher, scale=100.0)) < 1e-6
+    others = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6]], dtype=torch.float64)
+    # row 1 is like the second of them (0.6); its cosines with the other two are 0.8 and 0.48, its own is 0
+    second = -np.log(1 / (1 + np.exp(1.6) + np.exp(0.96)))
+    assert float(relation.contrast(student[1:2], teacher[1:2], others, scale=2.0)) == pytest.approx(second, abs=1e-9)

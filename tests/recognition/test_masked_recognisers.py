@@ -10,13 +10,13 @@ import torch
 
 from unmask import recognition, weights
 from unmask.errors import UnmaskError
-from unmask.models import onnx_export, onnx_trunk
+from unmask.models import onnx_export
 from unmask.models.from_net import FromNet
 from unmask.models.g2d import G2D
 from unmask.models.iresnet import IResNet
 from unmask.models.segmenter import Segmenter
 from unmask.models.unmasker import Unmasker
-from unmask.recognition import from_net, g2d, insight
+from unmask.recognition import from_net, g2d, insight, trunk
 from unmask.training import checkpoint
 from unmask.training import from_net as from_task
 from unmask.training import g2d as g2d_task
@@ -126,7 +126,7 @@ def test_g2d_with_a_given_reformer_needs_neither_its_file_nor_the_painters(home:
     config = {"size": 128, "embedding": 6, "encoder": {"kind": "painted"}, "reformer": {"onnx": str(given)}}
     arch = g2d_task.architecture({"model": config, "start": str(start)})
     network = stirred(G2D(**arch))
-    network.reformer.load_state_dict(onnx_trunk.read(given)[1])
+    network.reformer.load_state_dict(trunk.read(given)[1])
     checkpoint.save(tmp_path / "run" / "last.pt", {
         "task": "g2d", "step": 7, "config": {"model": config, "batch_size": 2, "start": str(start)},
         "modules": {"network": network.state_dict()}, "optimisers": {},

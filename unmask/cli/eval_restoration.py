@@ -44,6 +44,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N faces, spread over the split.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the face masks.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--labels", metavar="FILE", help="JSON of groups noted by eye, see the docs.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables as Markdown.")
 @click.option("--sheet", metavar="FILE", help="Write a contact sheet: masked, region, each restorer, true.")
@@ -59,8 +60,8 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 )
 def eval_restoration(
     root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, limit: int | None,
-    seed: int, device: str, json_file: str | None, markdown_file: str | None, sheet: str | None, sheet_count: int,
-    sheet_of: str,
+    seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None, sheet: str | None,
+    sheet_count: int, sheet_of: str,
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
     from .. import recognition
@@ -79,7 +80,7 @@ def eval_restoration(
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
-        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker)
+        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels)
     found = summary.summary(results)
     facts = {
         "recogniser": {"name": judge.name, "fingerprint": judge.fingerprint},

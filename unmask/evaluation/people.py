@@ -1,20 +1,26 @@
-"""Whom a face shows, as far as pictures and file names tell: skin, cheeks, tone of skin, age and groups.
+"""Whom a face shows, as far as pictures, points and names tell: skin, cheeks, tone of skin, view, light, age, groups.
 
 Tones of skin are estimates: they follow the light of the photo as well as the skin.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["TONES", "cheeks", "lab", "labels", "mean_colour", "skin", "tone"]
+from ..errors import UsageError
 
+__all__ = ["TONES", "cheeks", "lab", "labels", "light", "mean_colour", "noted", "skin", "tone", "view"]
+
+TURNED = 0.2  # of the distance between the eyes: from here on off their middle, the nose is that of a turned face
+DIM = 0.5  # of white: below, nine tenths of the pixels around the face are darker
 LEAST = 20.0  # pixels that a mean colour should rest on
 # individual typology angle in degrees (Chardon et al. 1991; Del Bino and Bernerd 2013): lower end -> word
 TONES = {55.0: "very light", 41.0: "light", 28.0: "intermediate", 10.0: "tan", -30.0: "brown", -91.0: "dark"}
@@ -96,3 +102,40 @@ def labels(name: str) -> dict[str, str]:
     age, gender, race = (int(text) for text in found.groups())
     decade = "0-9" if age < 10 else "10-19" if age < 20 else "20-39" if age < 40 else "40-59" if age < 60 else "60+"
     return {"age (label)": decade, "gender (label)": _GENDERS[gender], "race (label)": _RACES[race]}
+
+
+def view(points: NDArray[np.floating]) -> list[str]:
+    """"frontal" or "turned" for faces by their five points [N,5,2]: how far the nose is off the middle of the eyes."""
+    points = np.asarray(points, np.float64)
+    across = points[:, 1] - points[:, 0]
+    off = ((points[:, 2] - points[:, :2].mean(1)) * across).sum(1) / (across**2).sum(1).clip(1e-9)
+    return ["turned" if one else "frontal" for one in np.abs(off) > TURNED]
+
+
+def light(image: Tensor) -> list[str]:
+    """"dim" or "bright" for crops [N,3,S,S] in [-1,1]: the ninth decile of luma, but for the border and the hair."""
+    size = image.shape[-1]
+    inner = (image.double()[:, :, size // 4 : size * 7 // 8, size * 3 // 16 : size * 13 // 16] + 1) / 2
+    luma = (inner * inner.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1).flatten(1)
+    return ["dim" if float(one) < DIM else "bright" for one in torch.quantile(luma, 0.9, dim=1)]
+
+
+def noted(file: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """Groups that somebody noted by eye, from a JSON object ``{"faces": [...], "labels": {label: [...]}}`` of names.
+
+    Each of ``names`` is "yes" or "no" for every label, or "unknown" where it is none of the ``faces`` looked at. Raises
+    UsageError for a file that is not like that or knows none of the names.
+    """
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        looked_at = {str(name) for name in content["faces"]}
+        told = {str(label): {str(name) for name in own} for label, own in dict(content["labels"]).items()}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        cure = 'give {"faces": [names], "labels": {label: [names]}}'
+        raise UsageError(f"{file}: not readable as labels ({error}); {cure}") from None
+    if not looked_at & set(names):
+        raise UsageError(f"{file}: tells of none of these faces; give the labels of this split")
+    return {
+        f"{label} (noted)": [("yes" if n in own else "no") if n in looked_at else "unknown" for n in names]
+        for label, own in told.items()
+    }

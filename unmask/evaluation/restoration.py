@@ -28,7 +28,7 @@ __all__ = ["Faces", "Results", "Segment", "evaluate", "held_out"]
 BATCH = 32
 SHEET_ROWS = 12  # of a contact sheet that nobody gave a length
 WHOLE = np.eye(2, 3)  # a crop is its own photo
-TONE = "skin (estimated)"
+TONE, VIEW, LIGHT = "skin (estimated)", "view (estimated)", "light (estimated)"
 
 Segment = Callable[[Tensor], Tensor]
 
@@ -84,17 +84,21 @@ def evaluate(
     segment: Segment | None = None,
     progress: Callable[[int], None] | None = None,
     picker: Picker | None = None,
+    noted: str | Path | None = None,
 ) -> Results:
     """Mask every face, restore it by every restorer, and measure the result.
 
     Each face's mask depends on ``seed`` and the face's own name only. With ``segment`` (crops to region) the
     restorers are given the region that it finds; figures over the region are over the true one all the same.
-    ``picker`` chooses the rows of the contact sheet: twelve spread over the faces if None.
+    ``picker`` chooses the rows of the contact sheet: twelve spread over the faces if None. ``noted`` is a file of
+    labels (:func:`unmask.evaluation.people.noted`).
     """
     figures: dict[str, dict[str, list[NDArray[np.float64]]]] = {r.name: {} for r in restorers}
     features: dict[str, list[Tensor]] = {name: [] for name in (*figures, "true")}
     groups: dict[str, list[str]] = {"kind": [], "coverage": [], "source": list(faces.sources), TONE: []}
-    groups |= _labels(faces)
+    groups |= {**_labels(faces), VIEW: people.view(faces.points), LIGHT: []}
+    if noted is not None:
+        groups |= people.noted(noted, faces.names)
     picker = picker or Picker(SHEET_ROWS, len(faces))
     exact = segment is None  # the true region needs no margin and leaves no remains to cover
     covered, overlap, seconds = [], [], dict.fromkeys(figures, 0.0)
@@ -104,6 +108,7 @@ def evaluate(
         x, region = _mask(faces, part, seed, groups)
         worn, places = images.to_uint8(x), _places(faces.points[part], region)
         groups[TONE] += [people.tone(colour) for colour in people.mean_colour(y, places["skin"]).tolist()]
+        groups[LIGHT] += people.light(y)
         covered.append(quality.coverage(region))
         given = region if segment is None else segment(x)
         overlap.append(_iou(given, region))

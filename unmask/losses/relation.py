@@ -43,15 +43,20 @@ def angle(student: Tensor, teacher: Tensor) -> Tensor:
     return functional.smooth_l1_loss(angles(student), angles(teacher.detach()))
 
 
-def contrast(student: Tensor, teacher: Tensor, scale: float = 30.0, same: float = 0.5) -> Tensor:
-    """Mean cross-entropy of telling a batch's faces by their teacher vectors (InfoNCE, van den Oord et al. 2018).
+def contrast(
+    student: Tensor, teacher: Tensor, others: Tensor | None = None, scale: float = 30.0, same: float = 0.5
+) -> Tensor:
+    """Mean cross-entropy of telling faces by their teacher vectors (InfoNCE, van den Oord et al. 2018).
 
     Args:
-        student, teacher: unit-length rows [N,D]; the logits of row i are ``scale`` times its cosines with all teacher
-            rows, and row i is right.
-        same: faces that are more alike than this to the teacher may be one person and are not held against each other.
+        student, teacher: unit-length rows [N,D] of the same faces; row i is to be told by teacher row i.
+        others: teacher rows [M,D] that it is told from, such as those of a whole face set; ``teacher`` if None.
+        scale: of the cosines, which are the logits.
+        same: what is more alike than this to the teacher may be one person and is not held against each other.
     """
     teacher = teacher.detach()
-    doubtful = (teacher @ teacher.t() > same) & ~torch.eye(len(teacher), dtype=torch.bool, device=teacher.device)
-    logits = (scale * student @ teacher.t()).masked_fill(doubtful, -torch.inf)
-    return functional.cross_entropy(logits, torch.arange(len(student), device=student.device))
+    others = teacher if others is None else others
+    own = scale * (student * teacher).sum(1, keepdim=True)
+    rest = (scale * student @ others.t()).masked_fill(teacher @ others.t() > same, -torch.inf)
+    target = torch.zeros(len(student), dtype=torch.long, device=student.device)
+    return functional.cross_entropy(torch.cat([own, rest], 1), target)

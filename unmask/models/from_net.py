@@ -126,7 +126,7 @@ class FromNet(nn.Module):
 
     Args:
         trunk: arguments of :class:`unmask.models.iresnet.IResNet`, whose head embeds the feature; or ``graph``, the
-            description of a given recogniser (:func:`unmask.models.onnx_trunk.read`).
+            description of a given recogniser (:func:`unmask.recognition.trunk.read`).
         mask_kind: see :class:`MaskDecoder`; ``"none"`` is the baseline, trunk and head alone.
         grid: cells K along each side of the pattern grid.
         pyramid: channels of the feature pyramid.

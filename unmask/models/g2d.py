@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..faces import align
 from . import encoder, ict
 from .iresnet import GlobalDepthwise, IRBlock, IResNet, activation
 from .onnx_trunk import OnnxTrunk
@@ -104,20 +103,22 @@ class FoldedPixels(nn.Module):
 class Crop(nn.Module):
     """No generative encoder and the alignment of a given recogniser: the visible pixels, grey under the region.
 
-    [N,3,size,size] aligned to ``ffhq`` become [N,3,side,side] aligned to ``arcface``.
+    [N,3,size,size] aligned to ``ffhq`` become [N,3,side,side] aligned to ``arcface``; ``matrix`` [2,3] takes pixels of
+    the one at :data:`NATIVE` (or ``size``, if that is smaller) to pixels of the other.
     """
 
     channels = 3
     grid: Tensor
 
-    def __init__(self, size: int, side: int = 112) -> None:
+    def __init__(self, size: int, matrix: Sequence[Sequence[float]], side: int = 112) -> None:
         super().__init__()
         self.side, self.inner = side, min(size, NATIVE)
-        centres = (torch.arange(self.inner) + 0.5) * 2 / self.inner - 1
-        places = torch.stack(torch.meshgrid(centres, centres, indexing="xy"))[None]
-        # where each pixel of the crop lies, found by cropping a picture of the places themselves
-        found = align.warp_tensor(places, align.between("ffhq", self.inner, "arcface", side), side, antialias=False)
-        self.register_buffer("grid", found.permute(0, 2, 3, 1).contiguous(), persistent=False)
+        inverse = torch.linalg.inv(torch.tensor([*matrix, (0.0, 0.0, 1.0)], dtype=torch.float64))[:2]
+        at = torch.arange(side, dtype=torch.float64)
+        places = torch.stack([*torch.meshgrid(at, at, indexing="xy"), torch.ones(side, side).double()], -1)
+        # pixel i of a side of S lies at (2 i + 1) / S - 1
+        grid = (2 * places @ inverse.T + 1) / self.inner - 1
+        self.register_buffer("grid", grid.float()[None], persistent=False)
 
     def whole(self, x: Tensor, region: Tensor) -> Tensor:
         """The picture that is cropped."""
@@ -135,8 +136,10 @@ class Crop(nn.Module):
 class Painted(Crop):
     """All of an unmasker as the encoder: its face in the region, in the alignment of a given recogniser."""
 
-    def __init__(self, size: int, painter: Mapping[str, Any], side: int = 112) -> None:
-        super().__init__(size, side)
+    def __init__(
+        self, size: int, matrix: Sequence[Sequence[float]], painter: Mapping[str, Any], side: int = 112
+    ) -> None:
+        super().__init__(size, matrix, side)
         self.painter = Unmasker(**painter)
 
     def share(self, painter: Unmasker) -> None:
@@ -153,8 +156,8 @@ ENCODERS: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
     "unmasker": lambda size, a: TrunkDescriptor(size, a["widths"], a["depths"], a["block"], a["margin"]),
     "ict": lambda size, a: IctDescriptor(size, a["widths"], a["block"]),
     "pixels": lambda size, a: FoldedPixels(size, a["fold"], a["margin"]),
-    "painted": lambda size, a: Painted(size, a["painter"]),
-    "crop": lambda size, a: Crop(size),
+    "painted": lambda size, a: Painted(size, a["matrix"], a["painter"]),
+    "crop": lambda size, a: Crop(size, a["matrix"]),
 }
 
 
@@ -218,7 +221,7 @@ class G2D(nn.Module):
         embedding: length of the identity vector.
         encoder: ``kind`` (a name of :data:`ENCODERS`) and that encoder's arguments.
         reformer: further arguments of :class:`Reformer`; or ``graph``, the description of a given recogniser
-            (:func:`unmask.models.onnx_trunk.read`), which then takes the place of the 22 layers.
+            (:func:`unmask.recognition.trunk.read`), which then takes the place of the 22 layers.
     """
 
     def __init__(

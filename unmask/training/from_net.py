@@ -6,7 +6,7 @@ the one with the largest IoU with the bounding rectangle of what covers the face
 second stage trains the baseline on the same faces, with the embedding loss alone.
 
 Ours: simulated face masks beside the pasted occluders, and the distillation of the clean face's embedding from a
-teacher, face by face (``distill``) and against the rest of the batch (``contrast``), which stands in for the paper's
+teacher, face by face (``distill``) and against all the others (``contrast``), which stands in for the paper's
 10,572 identities where there are few.
 """
 
@@ -26,8 +26,9 @@ from .. import weights
 from ..errors import UsageError
 from ..faces import patches
 from ..losses import identity, relation
-from ..models import onnx_trunk, patterns
+from ..models import patterns
 from ..models.from_net import FromNet
+from ..recognition import trunk
 from . import augment, checkpoint, distributed, loop, recogniser, schedule, twins
 
 STAGES = ("clean", "masked")
@@ -107,7 +108,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     torch.manual_seed(config.seed)
     network = FromNet(**architecture(asdict(config.model)))
     if config.model.trunk.onnx:
-        network.trunk.load_state_dict(onnx_trunk.read(config.model.trunk.onnx)[1])
+        network.trunk.load_state_dict(trunk.read(config.model.trunk.onnx)[1])
     network = loop.place(network, device)
     head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
     if config.start:
@@ -115,6 +116,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     parameters = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
     optimisers = {name: _optimiser(config, parameters) for name in STAGES}
     drawer = Drawer(faces, config)
+    known = None if faces.targets is None else torch.from_numpy(faces.targets).to(device)
     latest = {"stage": 1 if config.clean_steps == 0 else 0}
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
@@ -129,7 +131,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         schedule.warm_drops(optimiser, lr, within, config.warmup_steps, length, drops)
         if stage == 1 and within == 0:
             network.begin_masking()
-        losses, total = _losses(network, head, content, config, stage == 1, device)
+        losses, total = _losses(network, head, content, config, stage == 1, known)
         distributed.descend(optimiser, total)
         return {k: v.detach() for k, v in losses.items()}
 
@@ -185,7 +187,7 @@ def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
     path = shape.pop("onnx", "")
     if not path:
         return {**model, "trunk": shape}
-    graph = onnx_trunk.read(path)[0]
+    graph = trunk.read(path)[0]
     if [graph["embedding"], *graph["size"]] != [shape["embedding"], *shape["size"]]:
         raise UsageError(f"model.trunk: {path} has embedding {graph['embedding']} and size {graph['size']}; set these")
     return {**model, "trunk": {"graph": graph}}
@@ -224,11 +226,11 @@ def _begin(network: FromNet, head: nn.Module, start: str) -> None:
 
 
 def _losses(
-    network: FromNet, head: nn.Module, batch: Batch, config: Config, masking: bool, device: torch.device
+    network: FromNet, head: nn.Module, batch: Batch, config: Config, masking: bool, known: Tensor | None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Unweighted losses by name, and their weighted sum."""
+    """Unweighted losses by name, and their weighted sum; ``known`` are the teacher's vectors of all faces."""
     network.train()
-    with loop.autocast(config.precision, device):
+    with loop.autocast(config.precision, batch.x.device):
         last, mask = network.features(batch.x.contiguous(memory_format=torch.channels_last))
         logits = None
         if masking and mask is not None:
@@ -244,7 +246,7 @@ def _losses(
         losses["distill"] = identity.cosine(functional.normalize(found), batch.vectors)
         total = total + config.distill_weight * losses["distill"]
         if config.contrast_weight:
-            losses["contrast"] = relation.contrast(functional.normalize(found), batch.vectors)
+            losses["contrast"] = relation.contrast(functional.normalize(found), batch.vectors, known)
             total = total + config.contrast_weight * losses["contrast"]
     if logits is not None:
         losses["pattern"] = functional.cross_entropy(logits.float(), batch.patterns)

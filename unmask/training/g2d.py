@@ -11,7 +11,7 @@ The stages and their supervision are the paper's; losses, weights and schedules 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,10 +21,12 @@ from torch.nn import functional
 
 from .. import weights
 from ..errors import UsageError
+from ..faces import align
 from ..losses import identity, pixel, relation
-from ..models import ict, onnx_trunk
-from ..models.g2d import G2D, FeatureClassifier
+from ..models import ict
+from ..models.g2d import G2D, NATIVE, FeatureClassifier
 from ..models.unmasker import Unmasker
+from ..recognition import trunk
 from . import augment, distributed, loop, masked, schedule, twins, unmasker
 
 STAGES = ("encoder", "reformer", "classifier")
@@ -113,11 +115,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The modules of a run; the encoder of ``network`` is made of the painter's own layers."""
+    """The modules of a run; the encoder of ``network`` is made of the painter's own layers. ``known`` are the teacher's
+    vectors [M,D] of all faces, if there is one.
+    """
 
     network: G2D
     classifier: FeatureClassifier
     painter: nn.Module | None
+    known: Tensor | None = None
 
     def modules(self) -> dict[str, nn.Module]:
         found: dict[str, nn.Module] = {"network": self.network, "classifier": self.classifier}
@@ -136,6 +141,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
     views = twins.held(config, size, "ffhq")
     torch.manual_seed(config.seed)
     parts = _parts(config, faces.people, device)
+    if faces.targets is not None:
+        parts = replace(parts, known=torch.from_numpy(faces.targets).to(device))
     optimisers = _optimisers(config, parts)
     drawer = masked.Drawer(faces.faces, faces.bank)
     latest = {"stage": schedule.stage(0, ends)[0]}
@@ -164,7 +171,7 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
     except ValueError as error:
         raise UsageError(f"model: {error}") from None
     if config.model.reformer.onnx:
-        network.reformer.load_state_dict(onnx_trunk.read(config.model.reformer.onnx)[1])
+        network.reformer.load_state_dict(trunk.read(config.model.reformer.onnx)[1])
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
@@ -195,7 +202,10 @@ def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     model = {**config["model"], "encoder": dict(config["model"]["encoder"])}
     shape = dict(model["reformer"])
     path = shape.pop("onnx", "")
-    model["reformer"] = {"graph": onnx_trunk.read(path)[0]} if path else shape
+    model["reformer"] = {"graph": trunk.read(path)[0]} if path else shape
+    if model["encoder"]["kind"] in ("painted", "crop"):
+        side = min(model["size"], NATIVE)
+        model["encoder"]["matrix"] = align.between("ffhq", side, "arcface", 112).tolist()
     if model["encoder"]["kind"] == "painted":
         start = config["start"]
         model["encoder"]["painter"] = weights.read(start, kind="unmasker").arch if start else config["painter"]
@@ -232,8 +242,8 @@ def _encoder_step(parts: _Parts, batch: Batch, config: Config, device: torch.dev
     parts.painter.train()
     with loop.autocast(config.precision, device):
         y_hat = parts.painter(batch.x, batch.region)
-    parts = (config.inside_weight, config.outside_weight)
-    return {"pixel": pixel.region_error(y_hat.float(), batch.y, batch.region, *parts)}
+    shares = (config.inside_weight, config.outside_weight)
+    return {"pixel": pixel.region_error(y_hat.float(), batch.y, batch.region, *shares)}
 
 
 def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.device) -> dict[str, Tensor]:
@@ -246,7 +256,7 @@ def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.de
     student = functional.normalize(found.float(), dim=1)
     assert batch.vectors is not None
     few = slice(0, config.angle_faces)
-    contrast = relation.contrast(student, batch.vectors) if config.contrast_weight else student.sum() * 0
+    contrast = relation.contrast(student, batch.vectors, parts.known) if config.contrast_weight else student.sum() * 0
     return {
         "instance": config.instance_weight * identity.cosine(student, batch.vectors),
         "distance": config.distance_weight * relation.distance(student, batch.vectors),

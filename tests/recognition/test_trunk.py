@@ -16,7 +16,8 @@ from unmask.errors import UsageError
 from unmask.models import onnx_export
 from unmask.models.from_net import FromNet
 from unmask.models.iresnet import IResNet
-from unmask.models.onnx_trunk import OnnxTrunk, read
+from unmask.models.onnx_trunk import OnnxTrunk
+from unmask.recognition.trunk import read
 
 SHAPE = {"widths": (4, 6, 8, 10), "depths": (2, 1, 1), "embedding": 7, "size": (112, 112), "stem_stride": 2}
 
