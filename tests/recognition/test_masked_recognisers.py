@@ -44,7 +44,7 @@ def stirred(model: torch.nn.Module) -> torch.nn.Module:
 
 def run(folder: Path, task: str, model: torch.nn.Module, arch: dict) -> Path:
     checkpoint.save(folder / "last.pt", {
-        "task": task, "step": 7, "config": {"model": arch, "batch_size": 2, "start": ""},
+        "task": task, "step": 7, "config": {"model": arch, "batch_size": 2, "start": "", "teacher": ""},
         "modules": {"network": model.state_dict()}, "optimisers": {},
     })  # fmt: skip
     return folder
@@ -123,12 +123,13 @@ def test_g2d_with_a_given_reformer_needs_neither_its_file_nor_the_painters(home:
     painter = {"img_resolution": 128, "w_dim": 8, "channels": [6, 6, 6, 4, 4, 4], "skips": [16], "gated": [],
                "encoder": {"widths": [4, 6, 8, 8], "depths": [1, 1, 1], "pyramid": 6, "narrow": 2}}  # fmt: skip
     start = weights.save(tmp_path / "u.safetensors", "unmasker", painter, Unmasker(**painter).state_dict())
-    config = {"size": 128, "embedding": 6, "encoder": {"kind": "painted"}, "reformer": {"onnx": str(given)}}
-    arch = g2d_task.architecture({"model": config, "start": str(start)})
+    config = {"size": 128, "embedding": 6, "encoder": {"kind": "painted"}, "reformer": {"onnx": "teacher"}}
+    arch = g2d_task.architecture({"model": config, "start": str(start), "teacher": str(given)})
     network = stirred(G2D(**arch))
     network.reformer.load_state_dict(trunk.read(given)[1])
     checkpoint.save(tmp_path / "run" / "last.pt", {
-        "task": "g2d", "step": 7, "config": {"model": config, "batch_size": 2, "start": str(start)},
+        "task": "g2d", "step": 7,
+        "config": {"model": config, "batch_size": 2, "start": str(start), "teacher": str(given)},
         "modules": {"network": network.state_dict()}, "optimisers": {},
     })  # fmt: skip
     release(tmp_path / "run", home, "g2d")
@@ -143,7 +144,7 @@ def test_the_embedded_sizes_leave_room_in_the_pack(home: Path) -> None:
 
     from unmask.training import read_config
 
-    arches = {"mini-from": from_task.architecture(asdict(read_config("mini-from").model)),  # type: ignore[attr-defined]
+    arches = {"mini-from": from_task.architecture(asdict(read_config("mini-from"))),
               "mini-g2d": g2d_task.architecture(asdict(read_config("mini-g2d")))}  # fmt: skip
     for (name, arch), build in zip(arches.items(), (FromNet, G2D), strict=True):
         network = build(**arch)

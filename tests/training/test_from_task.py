@@ -123,7 +123,7 @@ def test_masked_stages_may_share_a_clean_stage(data_root: Path, tmp_path: Path) 
 
 
 def test_a_recogniser_may_be_the_clean_stage(data_root: Path, tmp_path: Path) -> None:
-    arch = from_net.architecture({"trunk": dataclasses.asdict(TRUNK)})["trunk"]
+    arch = from_net.architecture({"model": {"trunk": dataclasses.asdict(TRUNK)}})["trunk"]
     known = IResNet(**arch)
     path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, known.state_dict(), half=False)
     task = from_net.build(config(data_root, tmp_path / "b", start=str(path), clean_steps=0), CPU)

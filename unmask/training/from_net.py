@@ -37,7 +37,7 @@ POOL = 256  # occluder pictures drawn before the first step
 
 @dataclass(frozen=True)
 class Trunk(recogniser.Network):
-    """Shape of the trunk; or ``onnx``, the file of a given recogniser, of which ``embedding`` and ``size`` tell."""
+    """Shape of the trunk; or ``onnx``, a given recogniser's file, of which ``embedding`` and ``size`` tell."""
 
     onnx: str = ""
 
@@ -106,9 +106,9 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = twins.load(config, size[0], "arcface", config.model.trunk.embedding)
     views = twins.held(config, size[0], "arcface")
     torch.manual_seed(config.seed)
-    network = FromNet(**architecture(asdict(config.model)))
+    network = FromNet(**architecture(asdict(config)))
     if config.model.trunk.onnx:
-        network.trunk.load_state_dict(trunk.read(config.model.trunk.onnx)[1])
+        network.trunk.load_state_dict(trunk.read(given(config.model.trunk.onnx, asdict(config)))[1])
     network = loop.place(network, device)
     head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
     if config.start:
@@ -181,16 +181,21 @@ def cut(pictures: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pictures[:, :, margin : margin + size[1]]
 
 
-def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :class:`unmask.models.from_net.FromNet` for a config's ``model``; reads the graph that it names."""
-    shape = dict(model["trunk"])
-    path = shape.pop("onnx", "")
+def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :class:`unmask.models.from_net.FromNet` for a whole config; reads the graph that it names."""
+    shape = dict(config["model"]["trunk"])
+    path = given(shape.pop("onnx", ""), config)
     if not path:
-        return {**model, "trunk": shape}
+        return {**config["model"], "trunk": shape}
     graph = trunk.read(path)[0]
     if [graph["embedding"], *graph["size"]] != [shape["embedding"], *shape["size"]]:
         raise UsageError(f"model.trunk: {path} has embedding {graph['embedding']} and size {graph['size']}; set these")
-    return {**model, "trunk": {"graph": graph}}
+    return {**config["model"], "trunk": {"graph": graph}}
+
+
+def given(onnx: str, config: Mapping[str, Any]) -> str:
+    """The file of a given recogniser: ``teacher`` stands for the config's own."""
+    return str(config["teacher"]) if onnx == "teacher" else onnx
 
 
 def _optimiser(config: Config, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

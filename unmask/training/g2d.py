@@ -27,7 +27,7 @@ from ..models import ict
 from ..models.g2d import G2D, NATIVE, FeatureClassifier
 from ..models.unmasker import Unmasker
 from ..recognition import trunk
-from . import augment, distributed, loop, masked, schedule, twins, unmasker
+from . import augment, distributed, from_net, loop, masked, schedule, twins, unmasker
 
 STAGES = ("encoder", "reformer", "classifier")
 BARE = ("pixels", "crop")  # kinds of encoders that know nothing
@@ -171,7 +171,7 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
     except ValueError as error:
         raise UsageError(f"model: {error}") from None
     if config.model.reformer.onnx:
-        network.reformer.load_state_dict(trunk.read(config.model.reformer.onnx)[1])
+        network.reformer.load_state_dict(trunk.read(from_net.given(config.model.reformer.onnx, asdict(config)))[1])
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
@@ -201,7 +201,7 @@ def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`unmask.models.g2d.G2D` for a whole config; reads the graph and the painter that it names."""
     model = {**config["model"], "encoder": dict(config["model"]["encoder"])}
     shape = dict(model["reformer"])
-    path = shape.pop("onnx", "")
+    path = from_net.given(shape.pop("onnx", ""), config)
     model["reformer"] = {"graph": trunk.read(path)[0]} if path else shape
     if model["encoder"]["kind"] in ("painted", "crop"):
         side = min(model["size"], NATIVE)

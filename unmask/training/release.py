@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
     "from": Kind("network", "from_net", _from_template, lambda c: int(c["model"]["trunk"]["size"][0]),
                  lambda m, p, c: onnx_export.recogniser_onnx(
                      m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p)),
-                 lambda c: from_net.architecture(c["model"])),
+                 from_net.architecture),
     "g2d": Kind("network", "g2d", _fixed("ffhq"), lambda c: int(c["model"]["size"]),
                 lambda m, p, c: onnx_export.recogniser_onnx(
                     g2d.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq",
