@@ -1,6 +1,7 @@
 """The exact forms of the modulated convolution, layer by layer, and the whole generator against the textbook.
 
-    python benchmarks/generator.py [--device cpu] [--sizes 128 256] [--batches 1 8] [--train] [--cpu-time] [--json FILE]
+    python benchmarks/generator.py [--device cpu] [--sizes 128 256] [--batches 1 8] [--train] [--bf16] [--cpu-time]
+        [--json FILE]
 
 The forms compute the same function (a test holds that): `scaled` scales the input and the output around one kernel for
 the whole batch, `grouped` makes a kernel for each sample and runs them as groups, `folded` is a kernel of the one
@@ -12,6 +13,7 @@ other, as published (`blur`). The textbook network is `grouped` and `blur` on th
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
@@ -165,24 +167,38 @@ def layers(size: int, batch: int, seconds: float, device: torch.device) -> list[
     return rows
 
 
-def whole(size: int, batch: int, train: bool, seconds: float, device: torch.device) -> dict[str, Any]:
-    """The network as it is and as the textbook has it: milliseconds of a forward pass, or of one with gradients."""
+def whole(size: int, batch: int, train: bool, seconds: float, device: torch.device, half: bool) -> dict[str, Any]:
+    """The network as it is and as the textbook has it: milliseconds of a forward pass, or of one with gradients.
+
+    With ``half`` also in bfloat16 (training by autocast, else the weights as well), and how far its pictures are then.
+    """
     net = Generator(img_resolution=size, **{"z_dim": 512, "w_dim": 512, **NETS[size]}).to(device)
     ws = torch.randn(batch, net.num_ws, net.w_dim, device=device)
+    low = copy.deepcopy(net).to(torch.bfloat16) if half and not train else net
 
-    def step() -> None:
-        with torch.set_grad_enabled(train):
-            image = net.synthesis(ws, noise="const")
+    def step(half: bool = False) -> Tensor:
+        used, codes = (low, ws.bfloat16()) if half and not train else (net, ws)
+        with torch.set_grad_enabled(train), torch.autocast(device.type, torch.bfloat16, enabled=half and train):
+            image = used.synthesis(codes, noise="const")
         if train:
-            image.square().mean().backward()
+            image.float().square().mean().backward()
             net.zero_grad()
+        return image.detach().float()
 
     ours = best(step, seconds, device)
+    more: dict[str, Any] = {}
+    if half:
+        made, true = step(True), step()
+        more = {"bf16_ms": best(lambda: step(True), seconds, device),
+                "bf16_apart": float((made - true).abs().mean() / true.std())}  # fmt: skip
     os.environ["UNMASK_OPS"], kept = "reference", os.environ.get("UNMASK_OPS", "auto")
     with form_of_all_layers(grouped, blur):
         textbook = best(step, seconds, device)
     os.environ["UNMASK_OPS"] = kept
-    return {"size": size, "batch": batch, "train": train, "ms": ours, "textbook_ms": textbook, "ratio": textbook / ours}
+    if half:
+        more["bf16_ratio"] = textbook / more["bf16_ms"]
+    return {"size": size, "batch": batch, "train": train, "ms": ours, "textbook_ms": textbook,
+            "ratio": textbook / ours, **more}  # fmt: skip
 
 
 def main() -> None:
@@ -193,6 +209,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256], choices=list(NETS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--train", action="store_true", help="also a forward and a backward pass")
+    parser.add_argument("--bf16", action="store_true", help="our network in bfloat16 as well")
     parser.add_argument("--no-layers", action="store_true", help="whole networks only")
     parser.add_argument("--seconds", type=float, default=0.3, help="to spend on each figure")
     parser.add_argument("--cpu-time", action="store_true", help="for a busy machine: processor time of one thread")
@@ -211,11 +228,14 @@ def main() -> None:
     for size in options.sizes:
         for batch in options.batches:
             for train in (False, True) if options.train else (False,):
-                nets.append(whole(size, batch, train, seconds, device))
+                nets.append(whole(size, batch, train, seconds, device, options.bf16))
                 row = nets[-1]
                 kind = "train" if train else "forward"
                 print(f"{size} px, batch {batch}, {kind}: {row['ms']:.1f} ms, textbook {row['textbook_ms']:.1f} ms, "
                       f"{row['ratio']:.2f} times as fast (aim at 256 px: {AIM[kind]})", flush=True)  # fmt: skip
+                if options.bf16:
+                    print(f"  in bfloat16: {row['bf16_ms']:.1f} ms, {row['bf16_ratio']:.2f} times as fast, pictures "
+                          f"apart by {100 * row['bf16_apart']:.2f} % of their spread", flush=True)  # fmt: skip
             if not options.no_layers:
                 rows += layers(size, batch, seconds, device)
     if options.json:
