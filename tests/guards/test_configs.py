@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from unmask import training
+from unmask import training, weights
 from unmask.data import POINT_NAMES
 from unmask.errors import UsageError
 from unmask.training import TASKS, read_config
@@ -80,6 +80,8 @@ def overrides(path: Path, data: Path, out: Path) -> list[str]:
     found = [f"data={data}", f"out={out}"]
     # g2d cannot do without a teacher
     small = SMALL | ({"teacher": "embedded", "model.embedding": 128} if config.task == "g2d" else {})
+    if path.stem.startswith("adapt-"):  # they start from a file
+        small |= {"teacher": str(weights.find("recogniser", "onnx"))}
     for key, value in small.items():
         holder, _, last = key.rpartition(".")
         place = getattr(config, holder, None) if holder else config
@@ -103,7 +105,8 @@ def test_config_trains(path, drawn, tmp_path, monkeypatch):
     task = module.build(config, torch.device("cpu"))
     assert all(sum(p.numel() for p in m.parameters()) for m in task.modules.values())
     task.batch(np.random.default_rng(0), 0)
-    if path.stem.startswith("mini-") or path.stem.endswith("-casia"):  # a step of the other large ones is for a GPU
+    # a step of the other large ones is for a GPU
+    if path.stem.startswith(("mini-", "adapt-")) or path.stem.endswith("-casia"):
         lengths = [getattr(config, f"{stage}_steps", 0) for stage in ("clean", "encoder", "reformer")]
         for at in sorted({0, *np.cumsum(lengths).tolist()} - {config.max_steps}):  # the first step of every stage
             losses = task.step(task.batch(np.random.default_rng(0), at), at)

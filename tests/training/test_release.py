@@ -45,3 +45,22 @@ def test_both_networks_become_rows_with_onnx_twins(tmp_path: Path) -> None:
 def test_other_tasks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="juggler"):
         release(_run(tmp_path, "juggler", torch.nn.Linear(1, 1), {}), tmp_path)
+
+
+def test_a_mean_of_two_checkpoints(tmp_path: Path) -> None:
+    home = tmp_path / "weights"
+    home.mkdir()
+    first, second = Segmenter(**SEGMENTER), Segmenter(**SEGMENTER)
+    runs = [_run(tmp_path / name, "segmenter", net, SEGMENTER) for name, net in (("a", first), ("b", second))]
+    row = release(runs[0], home, mix=runs[1], share=0.25)
+    assert "7 steps, 0.25 of the weights from step 7" in row.source
+    found = weights.read("segmenter", folder=home).tensors
+    for name, tensor in first.state_dict().items():
+        if tensor.is_floating_point():
+            wanted = 0.75 * tensor + 0.25 * second.state_dict()[name]
+            torch.testing.assert_close(found[name].float(), wanted, atol=2e-3, rtol=2e-3)
+    other = {**SEGMENTER, "widths": [16, 8]}
+    for path in (_run(tmp_path / "c", "segmenter", Segmenter(**other), other),
+                 _run(tmp_path / "d", "detector", Detector(**DETECTOR), DETECTOR)):  # fmt: skip
+        with pytest.raises(UsageError, match="another network"):
+            release(runs[0], home, mix=path)

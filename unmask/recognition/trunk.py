@@ -78,8 +78,9 @@ def _plain(graph: Any, path: Path) -> tuple[list[list[Any]], dict[str, Tensor], 
         if node.op_type == "Constant":
             arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
             continue
-        if node.op_type in ("Cast", "Identity") and node.input[0] in arrays:  # weights kept as float16, or twice in use
-            arrays[node.output[0]] = arrays[node.input[0]]
+        if node.op_type in ("Cast", "Identity", "Transpose") and node.input[0] in arrays:  # of weights: done here
+            kept = arrays[node.input[0]]
+            arrays[node.output[0]] = kept.transpose(attributes.get("perm")) if node.op_type == "Transpose" else kept
             continue
         if node.op_type not in onnx_trunk.OPERATORS:
             known = ", ".join(onnx_trunk.OPERATORS)
@@ -91,7 +92,7 @@ def _plain(graph: Any, path: Path) -> tuple[list[list[Any]], dict[str, Tensor], 
                 inputs.append(renamed[name] if name else None)
             elif array.dtype.kind == "f" and array.size > 1:  # its own, so that layers with equal weights can part
                 inputs.append(f"p{len(tensors)}")
-                tensors[inputs[-1]] = torch.from_numpy(array.astype(np.float32))
+                tensors[inputs[-1]] = torch.from_numpy(np.ascontiguousarray(array, np.float32))
             else:
                 inputs.append(array.item() if array.ndim == 0 else array.tolist())
         renamed[node.output[0]] = f"v{len(renamed)}"

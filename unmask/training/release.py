@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from .. import models, weights
 from ..errors import UsageError
@@ -73,16 +73,24 @@ def _beside(twin: Path) -> Path:
     return twin.with_suffix(".safetensors")
 
 
-def release(run: str | Path, folder: str | Path | None = None, name: str | None = None) -> weights.Row:
+def release(
+    run: str | Path,
+    folder: str | Path | None = None,
+    name: str | None = None,
+    mix: str | Path | None = None,
+    share: float = 0.5,
+) -> weights.Row:
     """Write the network of a run's checkpoint into a weights folder (safetensors and ONNX) and register it there.
 
     Args:
         run: the checkpoint (``last.pt``) of ``unmask train``, or the folder that holds it.
         folder: the weights folder; the default one if None.
         name: the row's name and the files' stem; the task's name if None.
+        mix: an earlier checkpoint of the same run, or one that went on from the same weights: the network written is
+            the mean of both, weight by weight (stochastic weight averaging, Izmailov et al. 2018).
+        share: of ``mix`` in that mean.
     """
-    place = Path(run)
-    content = checkpoint.read(place / checkpoint.NAME if place.is_dir() else place)
+    content = _read(run)
     task = content["task"]
     if task not in KINDS:
         raise UsageError(f"{run}: a checkpoint of task {task!r}; this writes {', '.join(KINDS)}")
@@ -91,12 +99,31 @@ def release(run: str | Path, folder: str | Path | None = None, name: str | None 
     arch, size, template = how.arch(config), how.size(config), how.template(config)
     meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
     model = models.build(how.kind, **arch)
-    model.load_state_dict(content["modules"][how.module])
+    model.load_state_dict(_state(content, how.module, mix, share))
     path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
     source = f"trained by this project: unmask train --config mini-{stem}, {content['step']} steps"
+    if mix is not None:
+        source += f", {share:g} of the weights from step {_read(mix)['step']}"
     row = partial(
         weights.register, stem, path, licence=LICENCE, source=source, template=template, size=size, folder=home
     )
     row()  # the table must know the new file before it is read
     weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
     return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
+
+
+def _read(run: str | Path) -> dict[str, Any]:
+    place = Path(run)
+    return checkpoint.read(place / checkpoint.NAME if place.is_dir() else place)
+
+
+def _state(content: dict[str, Any], module: str, mix: str | Path | None, share: float) -> dict[str, Tensor]:
+    """The weights of a checkpoint's module, or their mean with another's; raises UsageError where these do not fit."""
+    own: dict[str, Tensor] = content["modules"][module]
+    if mix is None:
+        return own
+    found = _read(mix)
+    other: dict[str, Tensor] = found["modules"].get(module, {}) if found["task"] == content["task"] else {}
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in other.items()}:
+        raise UsageError(f"{mix}: another network than the run's; give an earlier checkpoint of it")
+    return {k: v.lerp(other[k], share) if v.is_floating_point() else v for k, v in own.items()}
