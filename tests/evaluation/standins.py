@@ -73,3 +73,16 @@ def face(person: int, picture: int = 0, size: int = 128) -> np.ndarray:
     noise = np.random.default_rng([person, picture]).normal(0, 6, image.shape)
     light = 1 + 0.1 * np.sin(picture + person)
     return (image * light + noise).clip(0, 255).astype(np.uint8)
+
+
+class Distances(torch.nn.Module):
+    """In place of LPIPS: the mean absolute difference, over all pixels or as a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spatial = False
+        self.register_buffer("scale", torch.ones(1))
+
+    def forward(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        local = (y_hat - y).abs().mean(1, keepdim=True) * self.scale
+        return local if self.spatial else local.mean((2, 3), keepdim=True)

@@ -15,6 +15,7 @@ from unmask import recognition
 from unmask.cli import main
 from unmask.errors import UsageError
 from unmask.evaluation import baselines, restoration, summary
+from unmask.losses import perceptual
 
 
 class Oracle:
@@ -72,6 +73,26 @@ def test_a_found_region_is_scored(drawn_data: Path, cache: Path) -> None:
     assert results.region_iou is not None and 0.1 < results.region_iou.mean() < 0.95
 
 
+def test_lpips_is_measured_where_it_is_asked_for(drawn_data: Path, cache: Path) -> None:
+    faces = restoration.held_out(drawn_data, ["faces128/drawn"], limit=3)
+    chosen = [baselines.MaskLeftOn(), Oracle(faces)]
+    network = standins.Distances()
+    results = restoration.evaluate(
+        faces, chosen, standins.Projection(), lpips=lambda a, b: perceptual.lpips_and_map(network, a, b)
+    )
+    everyone = summary.summary(results)["all"]
+    mask, oracle = (everyone["restorers"][name] for name in ("mask", "oracle"))
+    assert 0 <= oracle["lpips"] < mask["lpips"] and 0 <= oracle["lpips_region"] < mask["lpips_region"]
+    # Most of the composite is untouched, so nearly all of the difference lies in the region.
+    assert mask["lpips"] == pytest.approx(mask["lpips_region"] * everyone["coverage"], rel=0.2)
+    assert mask["lpips_error"] > 0
+    header, rows = summary.rows(everyone)
+    assert header[5:7] == ["LPIPS", "region LPIPS"] and rows[0][5] == f"{mask['lpips']:.4f}"
+    without = restoration.evaluate(faces, chosen[:1], standins.Projection())
+    header, rows = summary.rows(summary.summary(without)["all"])
+    assert not any("LPIPS" in heading for heading in header) and len(rows[0]) == len(header)
+
+
 def test_command(
     drawn_data: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,8 +125,16 @@ def test_command(
     found = json.loads(files[0].read_text(encoding="utf-8"))
     assert found["groups"]["all"]["restorers"]["linear"]["psnr"] > 10 and found["versions"]["torch"]
     assert "| linear |" in files[1].read_text(encoding="utf-8")
+    assert "lpips" not in found and "LPIPS" not in files[1].read_text(encoding="utf-8")
     with Image.open(files[2]) as sheet:
         assert sheet.width > 7 * 128 and sheet.height < 3 * 128
+    monkeypatch.setattr(perceptual, "lpips", lambda net: standins.Distances())
+    assert main([*arguments, "--lpips"]) == 0
+    found = json.loads(files[0].read_text(encoding="utf-8"))
+    assert found["lpips"]["net"] == "alex" and len(found["lpips"]["fingerprint"]) == 64
+    assert found["groups"]["all"]["restorers"]["linear"]["lpips_region"] > 0
+    assert "| LPIPS | region LPIPS |" in files[1].read_text(encoding="utf-8")
+    assert "region LPIPS" in capsys.readouterr().out
 
 
 def test_bad_requests(drawn_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

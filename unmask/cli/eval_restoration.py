@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import click
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..evaluation.restoration import Results, Segment
+    from torch import Tensor
+
+    from ..evaluation.restoration import Distance, Results, Segment
 
 RESTORERS = "mask,opencv,mean,linear,unmask"
 
@@ -41,6 +44,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     show_default=True,
     help="Region given to the restorers: the exact one, or what the segmenter finds.",
 )
+@click.option("--lpips", is_flag=True, help="LPIPS as well (AlexNet; lower is better); needs the extra lpips.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N faces, spread over the split.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the face masks.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -59,8 +63,9 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     help="spread, worst (by the last restorer's region PSNR), or a group as in the tables: 'coverage: high'.",
 )
 def eval_restoration(
-    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, limit: int | None,
-    seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None, sheet: str | None,
+    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, lpips: bool,
+    limit: int | None, seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None,
+    sheet: str | None,
     sheet_count: int, sheet_of: str,
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
@@ -74,19 +79,21 @@ def eval_restoration(
     if sheet_of not in (SPREAD, WORST) and ": " not in sheet_of:
         raise UsageError(f"--sheet-of {sheet_of}: give spread, worst, or a group such as 'kind: cloth'")
     where = str(pick_device(device))
+    distance, measured = _lpips(where) if lpips else (None, {})
     judge = recognition.load(recogniser)
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
     faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
-        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels)
+        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels, distance)
     found = summary.summary(results)
     facts = {
         "recogniser": {"name": judge.name, "fingerprint": judge.fingerprint},
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
         "region": region,
+        **measured,
     }
     _print(found, judge.name)
     _write(found, facts, results, json_file, markdown_file, sheet)
@@ -97,6 +104,20 @@ def _segmenter(device: str) -> Segment:
 
     segmenter = Segmenter(device=device)
     return lambda crops: segmenter.predict(crops)[0]
+
+
+def _lpips(device: str) -> tuple[Distance, dict[str, Any]]:
+    """LPIPS on a device, and what the JSON file says of it: a hash of all weights, as the trunk's file is not ours."""
+    from ..losses import perceptual
+
+    network = perceptual.lpips("alex")
+    digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in network.state_dict().values()))
+    network.to(device)
+
+    def distance(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return perceptual.lpips_and_map(network, y_hat.to(device), y.to(device))
+
+    return distance, {"lpips": {"net": "alex", "version": "0.1", "fingerprint": digest.hexdigest()}}
 
 
 def _print(found: dict[str, Any], judge: str) -> None:

@@ -11,7 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["coverage", "frechet", "gradient_energy", "luminance", "precision_recall", "psnr", "seam_jump", "ssim"]
+__all__ = [
+    "coverage",
+    "frechet",
+    "gradient_energy",
+    "luminance",
+    "mean_over",
+    "precision_recall",
+    "psnr",
+    "seam_jump",
+    "ssim",
+]
 
 DATA_RANGE = 2.0  # of values in [-1,1]
 MAX_PSNR = 100.0  # for identical pictures
@@ -31,7 +41,7 @@ def psnr(y_hat: Tensor, y: Tensor, region: Tensor | None = None) -> Tensor:
     region gives NaN.
     """
     error = (y_hat.double() - y.double()).square().mean(1, keepdim=True)
-    mse = _mean_over(error, region)
+    mse = mean_over(error, region)
     return (10 * torch.log10(DATA_RANGE**2 / mse.clamp_min(1e-300))).clamp_max(MAX_PSNR)
 
 
@@ -55,7 +65,7 @@ def ssim(y_hat: Tensor, y: Tensor, region: Tensor | None = None) -> Tensor:
     values = top / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
     edge = _WINDOW // 2
     inner = None if region is None else region[:, :, edge:-edge, edge:-edge]
-    return _mean_over(values.mean(1, keepdim=True), inner)
+    return mean_over(values.mean(1, keepdim=True), inner)
 
 
 def _blurring(size: int) -> Tensor:
@@ -90,7 +100,7 @@ def gradient_energy(image: Tensor, region: Tensor, inset: int = 2) -> Tensor:
     inside = (region > 0.5).double()
     size = 2 * inset + 1
     inside = 1 - F.max_pool2d(1 - inside, size, 1, inset)
-    return _mean_over(across**2 + down**2, inside[..., :-1, :-1])
+    return mean_over(across**2 + down**2, inside[..., :-1, :-1])
 
 
 def seam_jump(image: Tensor, region: Tensor) -> Tensor:
@@ -143,8 +153,8 @@ def precision_recall(restored: np.ndarray, true: np.ndarray, k: int = 3) -> tupl
     return covered(a, b), covered(b, a)
 
 
-def _mean_over(values: Tensor, region: Tensor | None) -> Tensor:
-    """The mean of values [N,1,H,W] over each picture, weighted by a region where given."""
+def mean_over(values: Tensor, region: Tensor | None) -> Tensor:
+    """The mean of values [N,1,H,W] over each picture, [N], weighted by a region where given (NaN where it is empty)."""
     if region is None:
         return values.mean((1, 2, 3))
     weight = region.double()

@@ -23,7 +23,7 @@ from .baselines import FaceRestorer
 from .linear import SOURCES
 from .picking import Picker
 
-__all__ = ["Faces", "Results", "Segment", "evaluate", "held_out"]
+__all__ = ["Distance", "Faces", "Results", "Segment", "evaluate", "held_out"]
 
 BATCH = 32
 SHEET_ROWS = 12  # of a contact sheet that nobody gave a length
@@ -31,6 +31,7 @@ WHOLE = np.eye(2, 3)  # a crop is its own photo
 TONE, VIEW, LIGHT = "skin (estimated)", "view (estimated)", "light (estimated)"
 
 Segment = Callable[[Tensor], Tensor]
+Distance = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # two [N,3,S,S] -> [N] and its map [N,1,S,S]
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,14 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     picker: Picker | None = None,
     noted: str | Path | None = None,
+    lpips: Distance | None = None,
 ) -> Results:
     """Mask every face, restore it by every restorer, and measure the result.
 
     Each face's mask depends on ``seed`` and the face's own name only. With ``segment`` (crops to region) the
     restorers are given the region that it finds; figures over the region are over the true one all the same.
     ``picker`` chooses the rows of the contact sheet: twelve spread over the faces if None. ``noted`` is a file of
-    labels (:func:`unmask.evaluation.people.noted`).
+    labels (:func:`unmask.evaluation.people.noted`). ``lpips`` adds its figures.
     """
     figures: dict[str, dict[str, list[NDArray[np.float64]]]] = {r.name: {} for r in restorers}
     features: dict[str, list[Tensor]] = {name: [] for name in (*figures, "true")}
@@ -124,6 +126,7 @@ def evaluate(
             features[restorer.name].append(to_judge(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
             found |= _colours(pasted, y, places)
+            found |= {} if lpips is None else _lpips(lpips, pasted, y, region)
             for name, value in found.items():
                 figures[restorer.name].setdefault(name, []).append(value.double().cpu().numpy())
         scores = figures[restorers[-1].name]["psnr_region"][-1]
@@ -209,6 +212,11 @@ def _measure(pasted: Tensor, y: Tensor, region: Tensor, seen: Tensor, true: Tens
         "jump": quality.seam_jump(pasted, region),
         "jump_true": quality.seam_jump(y, region),
     }
+
+
+def _lpips(distance: Distance, pasted: Tensor, y: Tensor, region: Tensor) -> dict[str, Tensor]:
+    whole, local = distance(pasted, y)
+    return {"lpips": whole, "lpips_region": quality.mean_over(local, region.to(local.device))}
 
 
 def _iou(found: Tensor, region: Tensor) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ COLUMNS = {
     "ssim": ("SSIM", 4),
     "psnr_region": ("region PSNR dB", 2),
     "ssim_region": ("region SSIM", 3),
+    "lpips": ("LPIPS", 4),
+    "lpips_region": ("region LPIPS", 3),
     "identity": ("identity", 3),
     "frechet": ("Fréchet", 4),
     "precision": ("precision", 2),
@@ -27,6 +29,7 @@ COLUMNS = {
     "cheek": ("cheek ΔE", 2),
     "cheek_skin": ("cheek to skin", 2),
 }
+OPTIONAL = ("lpips", "lpips_region")  # columns only where measured
 RATIOS = {  # figure -> two sums over faces: of the restored and of the true ones
     "sharpness": ("gradient", "gradient_true"),
     "seam": ("jump", "jump_true"),
@@ -62,6 +65,7 @@ def _summary_of(results: Results, chosen: NDArray[np.bool_]) -> dict[str, Any]:
             means["precision"], means["recall"] = quality.precision_recall(features, true)
         means["psnr_region_error"] = _error(own["psnr_region"][chosen])
         means["identity_error"] = _error(own["identity"][chosen])
+        means |= {f"{figure}_error": _error(own[figure][chosen]) for figure in OPTIONAL if figure in own}
         found["restorers"][name] = {k: None if v is None or not np.isfinite(v) else v for k, v in means.items()}
     return found
 
@@ -84,9 +88,11 @@ def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> float:
 
 def rows(group: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table of one group of :func:`summary`."""
-    header = ["restorer", *(heading for heading, _ in COLUMNS.values())]
+    every = group["restorers"].values()
+    columns = {k: v for k, v in COLUMNS.items() if k not in OPTIONAL or any(k in own for own in every)}
+    header = ["restorer", *(heading for heading, _ in columns.values())]
     body = [
-        [name, *(tables.cell(own.get(key), digits) for key, (_, digits) in COLUMNS.items())]
+        [name, *(tables.cell(own.get(key), digits) for key, (_, digits) in columns.items())]
         for name, own in group["restorers"].items()
     ]
     return header, body

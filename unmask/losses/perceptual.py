@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+import warnings
 from typing import Any
 
 import torch
@@ -13,6 +16,9 @@ from .. import weights
 from ..errors import UnmaskError
 from ..faces import align
 from ..models.iresnet import IResNet
+
+# net of the lpips package -> torchvision's name for the ImageNet weights of its trunk
+TRUNKS = {"alex": "AlexNet_Weights.IMAGENET1K_V1", "vgg": "VGG16_Weights.IMAGENET1K_V1"}
 
 
 class FaceFeatures(nn.Module):
@@ -71,9 +77,47 @@ def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
 
 
 def lpips(net: str = "alex") -> Any:
-    """LPIPS (Zhang et al. 2018) from the ``lpips`` package, RGB in [-1,1]; raises UnmaskError without it."""
+    """LPIPS (Zhang et al. 2018, version 0.1) of the ``lpips`` package: two batches [N,3,H,W] in [-1,1] -> [N,1,1,1].
+
+    The trunk (a key of :data:`TRUNKS`) is read from torch's hub folder, where it is downloaded if it is not there.
+    Gradients flow to the pictures. Raises UnmaskError without the package or the trunk.
+    """
     try:
         from lpips import LPIPS  # imports torchvision, so only when it is asked for
-    except ImportError as error:
-        raise UnmaskError(f"LPIPS needs the lpips package ({error}); pip install 'unmask[lpips]'") from None
-    return LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+        from torchvision.models import get_weight
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision for another torch
+        raise UnmaskError(
+            f"LPIPS needs the lpips package and the torchvision of this torch ({_line(error)}); "
+            "pip install 'unmask[lpips]'"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the package calls torchvision in its old way
+        network = LPIPS(net=net, pnet_rand=True, verbose=False)
+    url = get_weight(TRUNKS[net]).url
+    try:
+        # By ourselves: the package's own way unpickles whatever the file holds.
+        trunk = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+        names = network.net.state_dict()  # slice2.3.weight is torchvision's features.3.weight
+        network.net.load_state_dict({name: trunk[f"features.{name.partition('.')[2]}"] for name in names})
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise UnmaskError(
+            f"LPIPS: the weights of its trunk do not load ({_line(error)}); put torchvision's "
+            f"{url.rpartition('/')[2]} into {torch.hub.get_dir()}/checkpoints ($TORCH_HOME/hub/checkpoints)"
+        ) from None
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def lpips_and_map(network: Any, y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """LPIPS of every pair of pictures, [N], and its map [N,1,H,W], by a network that :func:`lpips` gave.
+
+    The map is enlarged from the feature maps bilinearly, so that its mean is LPIPS nearly, but not exactly.
+    """
+    mapping = copy.copy(network)  # the same weights
+    mapping.spatial = True
+    return network(y_hat, y).flatten(), mapping(y_hat, y)
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).partition("\n")[0] or type(error).__name__
