@@ -2,6 +2,8 @@
 // next one, so that every thread has come to a barrier before the first leaves it. Blocks run one after another.
 #pragma once
 
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -24,6 +26,18 @@ inline dim3 gridDim, blockDim, blockIdx, threadIdx;
 using cudaStream_t = void*;
 enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+// With nothing but the conversions by name, as PyTorch leaves them to extensions.
+struct __half {
+  std::uint16_t bits;
+};
+struct __nv_bfloat16 {
+  std::uint16_t bits;
+};
+inline float __half2float(__half v) { return c10::Half(v.bits, c10::Half::from_bits()); }
+inline __half __float2half(float v) { return {c10::Half(v).x}; }
+inline float __bfloat162float(__nv_bfloat16 v) { return c10::BFloat16(v.bits, c10::BFloat16::from_bits()); }
+inline __nv_bfloat16 __float2bfloat16(float v) { return {c10::BFloat16(v).x}; }
 
 struct Fibre {
   ucontext_t context;

@@ -84,6 +84,7 @@ template <typename T, int N, bool simple, typename A>
 __global__ void bias_act_kernel(Settings<A> s, T* out, const T* x, const T* g, const T* h, const T* b, uint32_t steps,
                                 uint32_t channels, uint32_t inner) {
   using P = Pack<T, N>;
+  using W = Wide<T>;
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < steps; i += gridDim.x * blockDim.x) {
     P vx = reinterpret_cast<const P*>(x)[i], vg{}, vh{}, vb{};
     if (g) vg = reinterpret_cast<const P*>(g)[i];
@@ -93,7 +94,10 @@ __global__ void bias_act_kernel(Settings<A> s, T* out, const T* x, const T* g, c
       for (int k = 0; k < N; ++k) vb.v[k] = b[inner == 1 ? channel + k : channel];
     }
 #pragma unroll
-    for (int k = 0; k < N; ++k) vx.v[k] = T(formula<simple>(s, A(vx.v[k]), A(vb.v[k]), A(vg.v[k]), A(vh.v[k])));
+    for (int k = 0; k < N; ++k) {
+      const A x_k = W::widen(vx.v[k]), b_k = W::widen(vb.v[k]), g_k = W::widen(vg.v[k]), h_k = W::widen(vh.v[k]);
+      vx.v[k] = W::narrow(formula<simple>(s, x_k, b_k, g_k, h_k));
+    }
     reinterpret_cast<P*>(out)[i] = vx;
   }
 }
@@ -138,10 +142,8 @@ cudaError_t launch_bias_act(const BiasActCall& call, cudaStream_t stream) {
   switch (call.type) {
     case Type::f64: return launch_typed<double>(call, stream);
     case Type::f32: return launch_typed<float>(call, stream);
-#ifdef UNMASK_HALF_TYPES
     case Type::f16: return launch_typed<__half>(call, stream);
     case Type::bf16: return launch_typed<__nv_bfloat16>(call, stream);
-#endif
     default: return cudaErrorInvalidValue;
   }
 }

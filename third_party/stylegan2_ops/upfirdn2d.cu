@@ -65,7 +65,7 @@ __global__ void tile_kernel(T* out, const T* in, const typename Wide<T>::type* f
     for (int i = int(threadIdx.x); i < in_h * in_w; i += W * GROUPS) {
       const int y = in_y + i / in_w, x = in_x + i % in_w;
       const bool inside = y >= 0 && y < g.in_h && x >= 0 && x < g.in_w;
-      tile[i] = inside ? A(image[int64_t(y) * g.in_w + x]) : A(0);
+      tile[i] = inside ? Wide<T>::widen(image[int64_t(y) * g.in_w + x]) : A(0);
     }
     __syncthreads();
     const int first_x = UP == 2 ? (column + 1) / 2 : column * DOWN;
@@ -86,7 +86,7 @@ __global__ void tile_kernel(T* out, const T* in, const typename Wide<T>::type* f
     for (int i = 0; i < R; ++i) {
       const int y = out_y + group * R + i;
       if (x >= 0 && x < g.out_w && y >= 0 && y < g.out_h) {
-        target[int64_t(y) * g.out_w] = T(slide<UP, DOWN>(rows, taps.y, i));
+        target[int64_t(y) * g.out_w] = Wide<T>::narrow(slide<UP, DOWN>(rows, taps.y, i));
       }
     }
     __syncthreads();
@@ -122,7 +122,7 @@ __global__ void strip_kernel(T* out, const T* in, const typename Wide<T>::type* 
       const P v = image[(int64_t(y) * g.in_w + column) * packs];
       const A tap = UP == 2 ? (phase ? taps.x[2 * k + 1] : taps.x[2 * k]) : taps.x[k];
 #pragma unroll
-      for (int c = 0; c < N; ++c) row[c] += tap * A(v.v[c]);
+      for (int c = 0; c < N; ++c) row[c] += tap * Wide<T>::widen(v.v[c]);
     }
 #pragma unroll
     for (int i = 0; i < R; ++i) {  // row j of the input is tap k of output i
@@ -137,7 +137,7 @@ __global__ void strip_kernel(T* out, const T* in, const typename Wide<T>::type* 
     const int y = out_y + i;
     if (y < 0 || y >= g.out_h) continue;
     P v;
-    for (int c = 0; c < N; ++c) v.v[c] = T(sums[i][c]);
+    for (int c = 0; c < N; ++c) v.v[c] = Wide<T>::narrow(sums[i][c]);
     reinterpret_cast<P*>(out)[((batch * g.out_h + y) * g.out_w + x) * packs + pack] = v;
   }
 }
@@ -168,11 +168,11 @@ __global__ void any_kernel(T* out, const T* in, const typename Wide<T>::type* f,
       A part = 0;
       for (int64_t i = 0; i < nx; ++i) {
         const int64_t kx = sx.first + i * ax.up, fx = c.flip ? kx : ax.taps - 1 - kx;
-        part += f[c.separable ? fx : fy * ax.taps + fx] * A(row[i * pixel]);
+        part += f[c.separable ? fx : fy * ax.taps + fx] * Wide<T>::widen(row[i * pixel]);
       }
       sum += c.separable ? f[fy] * part : part;
     }
-    out[id] = T(sum * A(c.gain));
+    out[id] = Wide<T>::narrow(sum * A(c.gain));
   }
 }
 
@@ -234,10 +234,8 @@ cudaError_t launch_upfirdn2d(const UpFirDnCall& call, cudaStream_t stream) {
   switch (call.type) {
     case Type::f64: return launch_typed<double>(call, stream);
     case Type::f32: return launch_typed<float>(call, stream);
-#ifdef UNMASK_HALF_TYPES
     case Type::f16: return launch_typed<__half>(call, stream);
     case Type::bf16: return launch_typed<__nv_bfloat16>(call, stream);
-#endif
     default: return cudaErrorInvalidValue;
   }
 }
