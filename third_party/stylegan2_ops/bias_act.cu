@@ -4,6 +4,10 @@
 
 #include "cuda_kernels.h"
 
+#ifndef UNMASK_PART  // elements to a launch, a multiple of 8 whose double fits 32 bits; the tests take few
+#define UNMASK_PART (int64_t(1) << 30)
+#endif
+
 namespace unmask {
 namespace {
 
@@ -79,19 +83,24 @@ __device__ inline A formula(const Settings<A>& s, A x, A b, A g, A h) {
   return g * s.gain * (s.order == 1 ? first_derivative(act, u) : h * second_derivative(act, u));
 }
 
+template <typename T>
+struct Bias {  // the first element of a launch is number `offset` of `inner` that share the bias number `channel`
+  const T* values;
+  uint32_t channels, inner, channel, offset;
+};
+
 // N elements to a step; they share a channel, or (inner == 1) have N channels in a row.
 template <typename T, int N, bool simple, typename A>
-__global__ void bias_act_kernel(Settings<A> s, T* out, const T* x, const T* g, const T* h, const T* b, uint32_t steps,
-                                uint32_t channels, uint32_t inner) {
+__global__ void bias_act_kernel(Settings<A> s, Bias<T> b, T* out, const T* x, const T* g, const T* h, uint32_t steps) {
   using P = Pack<T, N>;
   using W = Wide<T>;
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < steps; i += gridDim.x * blockDim.x) {
     P vx = reinterpret_cast<const P*>(x)[i], vg{}, vh{}, vb{};
     if (g) vg = reinterpret_cast<const P*>(g)[i];
     if (h) vh = reinterpret_cast<const P*>(h)[i];
-    if (b) {
-      const uint32_t channel = uint32_t(uint64_t(i) * N / inner % channels);
-      for (int k = 0; k < N; ++k) vb.v[k] = b[inner == 1 ? channel + k : channel];
+    if (b.values) {
+      const uint32_t channel = (b.channel + (b.offset + i * N) / b.inner) % b.channels;
+      for (int k = 0; k < N; ++k) vb.v[k] = b.values[b.inner == 1 ? channel + k : channel];
     }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
@@ -103,34 +112,35 @@ __global__ void bias_act_kernel(Settings<A> s, T* out, const T* x, const T* g, c
 }
 
 template <typename T, int N>
-void launch(const BiasActCall& c, int64_t begin, int64_t n, cudaStream_t stream) {
+void launch(const BiasActCall& c, int64_t channels, int64_t inner, int64_t begin, int64_t n, cudaStream_t stream) {
   using A = typename Wide<T>::type;
   auto at = [&](const void* p) { return p ? static_cast<const T*>(p) + begin : nullptr; };
   const Settings<A> s{c.act, c.order, c.from_output, c.clamp >= 0, A(c.gain), A(c.clamp)};
-  const uint32_t steps = uint32_t(n / N), threads = 256;
-  const uint32_t blocks = uint32_t((steps + threads - 1) / threads);
+  const Bias<T> b{static_cast<const T*>(c.b), uint32_t(channels), uint32_t(inner), uint32_t(begin / inner % channels),
+                  uint32_t(begin % inner)};
+  const uint32_t steps = uint32_t(n / N), threads = 256, blocks = (steps + threads - 1) / threads;
   T* out = static_cast<T*>(c.out) + begin;
-  const T *x = at(c.x), *g = at(c.g), *h = at(c.h), *b = static_cast<const T*>(c.b);
-  const uint32_t channels = uint32_t(c.channels), inner = uint32_t(c.inner);
+  const T *x = at(c.x), *g = at(c.g), *h = at(c.h);
   if (is_piecewise_linear(c.act)) {
-    UNMASK_LAUNCH((bias_act_kernel<T, N, true, A>), blocks, threads, stream, s, out, x, g, h, b, steps, channels, inner);
+    UNMASK_LAUNCH((bias_act_kernel<T, N, true, A>), blocks, threads, stream, s, b, out, x, g, h, steps);
   } else {
-    UNMASK_LAUNCH((bias_act_kernel<T, N, false, A>), blocks, threads, stream, s, out, x, g, h, b, steps, channels, inner);
+    UNMASK_LAUNCH((bias_act_kernel<T, N, false, A>), blocks, threads, stream, s, b, out, x, g, h, steps);
   }
 }
 
 template <typename T>
 cudaError_t launch_typed(const BiasActCall& c, cudaStream_t stream) {
   constexpr int N = 16 / sizeof(T);
-  const int64_t period = c.b ? c.channels * c.inner : N, limit = int64_t(1) << 30;
-  if (period > limit) return cudaErrorInvalidValue;
-  bool wide = !c.b || c.inner % N == 0 || (c.inner == 1 && c.channels % N == 0);
+  constexpr int64_t part = UNMASK_PART, most = int64_t(1) << 31;
+  const bool counted = c.b && c.channels > 1;
+  const int64_t channels = counted ? c.channels : 1, inner = counted ? c.inner : part;
+  if (channels >= most || inner >= most) return cudaErrorInvalidValue;
+  bool wide = inner % N == 0 || (inner == 1 && channels % N == 0);
   for (const void* p : {static_cast<const void*>(c.out), c.x, c.g, c.h}) wide = wide && uintptr_t(p) % 16 == 0;
-  const int64_t part = limit / period * period;  // indices within a launch fit 32 bits
   for (int64_t begin = 0; begin < c.n; begin += part) {
     const int64_t n = c.n - begin < part ? c.n - begin : part, tail = wide ? n % N : n;
-    if (n > tail) launch<T, N>(c, begin, n - tail, stream);
-    if (tail > 0) launch<T, 1>(c, begin + n - tail, tail, stream);  // with a bias there is none, or it is all
+    if (n > tail) launch<T, N>(c, channels, inner, begin, n - tail, stream);
+    if (tail > 0) launch<T, 1>(c, channels, inner, begin + n - tail, tail, stream);
   }
   return cudaGetLastError();
 }

@@ -210,7 +210,10 @@ cudaError_t launch_typed(const UpFirDnCall& c, cudaStream_t stream) {
   const Axis &y = c.y, &x = c.x_axis;
   const bool even = y.up == x.up && y.down == x.down, few = c.separable && y.taps <= kTaps && x.taps <= kTaps;
   const int64_t total = c.batch * c.channels * y.out * x.out;
-  const bool fits = total < int64_t(1) << 31 && y.in * x.in < int64_t(1) << 31 && y.out <= 65535 * 16;
+  // Twice as much is an int still; a grid has at most 65535 blocks of 16 rows, and a phase may come before the first.
+  constexpr int64_t most = int64_t(1) << 30;
+  auto near = [](const Axis& a) { return -most < a.before && a.before < most; };
+  const bool fits = total < most && y.in * x.in < most && near(y) && near(x) && y.out < 65535 * 16;
   if (few && even && fits && y.up == 1 && y.down == 1) {
     launch_small<T, 1, 1>(c, stream);
   } else if (few && even && fits && y.up == 2 && y.down == 1) {
