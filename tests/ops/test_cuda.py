@@ -111,7 +111,7 @@ def test_upfirdn2d(emulated, shape, taps, up, down, padding, channels_last, dtyp
 def test_bias_act(emulated, act, shape, dim, inner, biased, dtype):
     x, g, h = (torch.randn(shape).to(dtype).double() for _ in range(3))
     b = torch.randn(shape[dim]).to(dtype).double() if biased else None
-    gain, clamp = 1.3, 1.0
+    gain, clamp = 1.3, 0.9  # which no type has, and the 16-bit ones round down
 
     def run(order, from_output=0, ref=x):
         tensors = [None if t is None else t.to(dtype) for t in (ref, g, h, b)]

@@ -129,6 +129,14 @@ def test_gradients_equal_those_of_the_reference_in_any_format():
             torch.testing.assert_close(native_grad, reference_grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", native.DTYPES)
+def test_a_clipped_output_has_no_derivative_where_the_limit_is_rounded(dtype):
+    x = torch.tensor([3.0, -3.0, 0.5], dtype=dtype, requires_grad=True)
+    y = bias_act(x, act="linear", clamp=0.9, impl="native")  # 0.9 is rounded down in both 16-bit types
+    (got,) = torch.autograd.grad(y.sum(), x)
+    assert got.tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize("act", ["linear", "lrelu", "swish"])
 def test_opcheck_bias_act(act):
     x = torch.randn(2, 5, 3, requires_grad=True)

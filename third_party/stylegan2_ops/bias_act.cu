@@ -115,7 +115,8 @@ template <typename T, int N>
 void launch(const BiasActCall& c, int64_t channels, int64_t inner, int64_t begin, int64_t n, cudaStream_t stream) {
   using A = typename Wide<T>::type;
   auto at = [&](const void* p) { return p ? static_cast<const T*>(p) + begin : nullptr; };
-  const Settings<A> s{c.act, c.order, c.from_output, c.clamp >= 0, A(c.gain), A(c.clamp)};
+  const A clamp = Wide<T>::widen(Wide<T>::narrow(A(c.clamp)));  // as a clipped output has it
+  const Settings<A> s{c.act, c.order, c.from_output, c.clamp >= 0, A(c.gain), clamp};
   const Bias<T> b{static_cast<const T*>(c.b), uint32_t(channels), uint32_t(inner), uint32_t(begin / inner % channels),
                   uint32_t(begin % inner)};
   const uint32_t steps = uint32_t(n / N), threads = 256, blocks = (steps + threads - 1) / threads;

@@ -224,7 +224,8 @@ void launch(const Call& c) {
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, c.x.scalar_type(), "bias_act", [&] {
     using V = typename Lanes<scalar_t>::V;
     using A_t = Acc<scalar_t>;
-    const Formula<A, order, from_output, V> f{c.act, V(A_t(c.gain)), V(A_t(std::max(c.clamp, 0.0))), c.clamp >= 0};
+    const scalar_t clamp(A_t(std::max(c.clamp, 0.0)));  // as a clipped output has it
+    const Formula<A, order, from_output, V> f{c.act, V(A_t(c.gain)), V(A_t(clamp)), c.clamp >= 0};
     auto pointer = [](const std::optional<at::Tensor>& t) { return t ? t->const_data_ptr<scalar_t>() : nullptr; };
     sweep<scalar_t>(f, c.out.mutable_data_ptr<scalar_t>(), c.x.const_data_ptr<scalar_t>(), pointer(c.g),
                     pointer(c.h), pointer(c.b), c.runs);
