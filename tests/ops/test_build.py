@@ -27,6 +27,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "quick.cpp").write_text(QUICK)
     monkeypatch.setattr(build, "SOURCES", ("quick.cpp",))
+    monkeypatch.setattr(build, "CUDA_SOURCES", ())
     monkeypatch.setattr(build, "source_folder", lambda: folder)
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
     return folder
@@ -58,7 +59,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def ensure(folder: str, cache: str) -> str:
     """What another process does (spawned, hence patched anew)."""
     os.environ["UNMASK_CACHE"] = cache
-    build.SOURCES, build.source_folder = ("quick.cpp",), lambda: Path(folder)
+    build.SOURCES, build.CUDA_SOURCES, build.source_folder = ("quick.cpp",), (), lambda: Path(folder)
     return str(build.ensure())
 
 
@@ -206,6 +207,63 @@ def test_importing_compiles_nothing(tmp_path):
     root = Path(build.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=root).returncode == 0
     assert not list(tmp_path.iterdir())
+
+
+def toolkit(home: Path, *files: str) -> Path:
+    """Something that looks like a CUDA toolkit, with ``files`` besides."""
+    for name in ("bin/nvcc", "include/cuda_runtime.h", *files):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("#!/bin/sh\necho release 13.0\n")
+        (home / name).chmod(0o755)
+    return home
+
+
+def test_the_cuda_toolkit_is_found_where_torch_or_path_have_it(tmp_path, monkeypatch):
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch, "__file__", str(tmp_path / "site" / "torch" / "__init__.py"))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    on_path, packages = toolkit(tmp_path / "path"), tmp_path / "site" / "nvidia" / "cu13"
+    monkeypatch.setenv("PATH", str(on_path / "bin"))
+    assert build.cuda_toolkit() == on_path
+    toolkit(packages)
+    assert build.cuda_toolkit() == packages
+    monkeypatch.setenv("CUDA_PATH", str(toolkit(tmp_path / "named")))
+    assert build.cuda_toolkit() == tmp_path / "named"
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path / "nothing"))
+    assert build.cuda_toolkit() is None
+
+
+def test_a_script_on_path_is_no_toolkit(tmp_path, monkeypatch):
+    for name in ("CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    home = toolkit(tmp_path)
+    (home / "include" / "cuda_runtime.h").unlink()
+    monkeypatch.setenv("PATH", str(home / "bin"))
+    assert build.cuda_toolkit() != home
+
+
+def test_cuda_is_built_where_there_is_something_to_build_for(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "CUDA_SOURCES", ("quick.cu",))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("CUDA_HOME", str(toolkit(tmp_path / "home")))
+    monkeypatch.delenv("TORCH_CUDA_ARCH_LIST", raising=False)
+    plain = build.recipe()
+    assert plain.cuda_home is None and [path.name for path in plain.sources] == ["quick.cpp"]
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "9.0")
+    plan = build.recipe()
+    assert [path.name for path in plan.sources] == ["quick.cpp", "quick.cu"] and plan.key != plain.key
+    assert build._environment(plan)["CUDA_HOME"] == str(tmp_path / "home")
+
+
+def test_a_runtime_without_its_plain_name_is_linked(tmp_path):
+    home, work = toolkit(tmp_path / "home", "lib/libcudart.so.13"), tmp_path / "work"
+    work.mkdir()
+    assert build._link_runtime(home, work) == ["-L."]
+    assert (work / "libcudart.so").resolve() == home / "lib" / "libcudart.so.13"
+    assert build._link_runtime(toolkit(home, "lib/libcudart.so"), work) == []
 
 
 def test_the_sources_are_found():

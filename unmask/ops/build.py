@@ -72,12 +72,8 @@ class Recipe:
     sources: tuple[Path, ...]
     compiler: str
     cflags: tuple[str, ...]
-    cuda_flags: tuple[str, ...]
+    cuda_home: Path | None  # the CUDA toolkit; None for the CPU alone
     key: str
-
-    @property
-    def with_cuda(self) -> bool:
-        return any(path.suffix == ".cu" for path in self.sources)
 
     @property
     def folder(self) -> Path:
@@ -99,13 +95,15 @@ def recipe() -> Recipe:
     if not words or shutil.which(words[0]) is None:
         raise BuildError("no C++ compiler on PATH; install g++ or clang, or set UNMASK_OPS=reference")
     folder = source_folder()
-    nvcc = _nvcc()
-    names = SOURCES + (CUDA_SOURCES if nvcc else ())
+    cuda_home = cuda_toolkit() if torch.version.cuda else None
+    arch = _cuda_arch() if cuda_home else ""
+    if not arch:  # no GPU here, and none named: torch's build would fail, the kernels for the CPU with it
+        cuda_home = None
+    names = SOURCES + (CUDA_SOURCES if cuda_home else ())
     cflags, cpu = _cpu_flags()
-    arch = _cuda_arch() if nvcc else ""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name in names or (path.suffix == ".h" and (nvcc or not path.name.startswith("cuda"))):
+        if path.name in names or (path.suffix == ".h" and (cuda_home or not path.name.startswith("cuda"))):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     facts = (
         torch.__version__,
@@ -113,14 +111,13 @@ def recipe() -> Recipe:
         platform.machine(),
         _version([*words, "--version"]),
         torch.version.cuda,
-        _version([nvcc, "--version"]) if nvcc else "",
+        _version([str(cuda_home / "bin" / "nvcc"), "--version"]) if cuda_home else "",
         arch,
         cpu,
         *cflags,
     )
     digest.update(json.dumps(facts).encode())
-    cuda_flags = ("-O3",) if nvcc else ()
-    return Recipe(tuple(folder / name for name in names), compiler, cflags, cuda_flags, digest.hexdigest()[:24])
+    return Recipe(tuple(folder / name for name in names), compiler, cflags, cuda_home, digest.hexdigest()[:24])
 
 
 def ensure(retry: bool = False) -> Path:
@@ -162,14 +159,17 @@ def _build(plan: Recipe, retry: bool) -> None:
     environment = _environment(plan)
     work = Path(tempfile.mkdtemp(prefix="build-", dir=plan.folder))
     try:
+        ldflags = ["-fopenmp"] if "-fopenmp" in plan.cflags else []
+        if plan.cuda_home:
+            ldflags += _link_runtime(plan.cuda_home, work)
         arguments = {
             "name": NAME,
             "sources": [str(path) for path in plan.sources],
             "extra_cflags": list(plan.cflags),
-            "extra_ldflags": ["-fopenmp"] if "-fopenmp" in plan.cflags else [],
-            "extra_cuda_cflags": list(plan.cuda_flags),
+            "extra_ldflags": ldflags,
+            "extra_cuda_cflags": ["-O3"],
             "build_directory": str(work),
-            "with_cuda": plan.with_cuda,
+            "with_cuda": plan.cuda_home is not None,
             "is_python_module": False,
             "verbose": True,
         }
@@ -217,6 +217,8 @@ def _install(built: Path, library: Path) -> None:
 
 def _environment(plan: Recipe) -> dict[str, str]:
     environment = dict(os.environ, CXX=plan.compiler)
+    if plan.cuda_home:
+        environment["CUDA_HOME"] = str(plan.cuda_home)
     if shutil.which("ninja") is None:
         try:
             import ninja
@@ -252,16 +254,41 @@ def _cpu_flags() -> tuple[tuple[str, ...], str]:
     return tuple(flags), ""
 
 
-def _nvcc() -> str | None:
-    """The CUDA compiler, where this build of torch can use it."""
-    if torch.version.cuda is None:
-        return None
-    home = os.environ.get("CUDA_HOME")
-    return shutil.which(str(Path(home) / "bin" / "nvcc") if home else "nvcc")
+def cuda_toolkit() -> Path | None:
+    """The folder of a CUDA toolkit: the compiler in ``bin``, headers in ``include``; None where there is none.
+
+    ``CUDA_HOME`` or ``CUDA_PATH`` names it. Else it is the first one among NVIDIA's Python packages beside torch, the
+    one whose ``nvcc`` is on PATH, and ``/usr/local/cuda``.
+    """
+    if named := os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH"):
+        return Path(named) if _has_nvcc(Path(named)) else None
+    homes = []
+    if torch.version.cuda:
+        homes.append(Path(torch.__file__).parents[1] / "nvidia" / f"cu{torch.version.cuda.partition('.')[0]}")
+    if found := shutil.which("nvcc"):
+        homes.append(Path(found).parents[1])
+    homes.append(Path("/usr/local/cuda"))
+    # Where a script on PATH calls the compiler, the headers are elsewhere.
+    return next((home for home in homes if _has_nvcc(home) and (home / "include" / "cuda_runtime.h").is_file()), None)
+
+
+def _has_nvcc(home: Path) -> bool:
+    return shutil.which(str(home / "bin" / "nvcc")) is not None
+
+
+def _link_runtime(cuda_home: Path, folder: Path) -> list[str]:
+    """Linker flags for the name ``libcudart.so``, which NVIDIA's Python packages leave out, made in ``folder``."""
+    if any((cuda_home / lib / "libcudart.so").exists() for lib in ("lib64", "lib")):
+        return []
+    for library in cuda_home.glob("lib/libcudart.so.*"):
+        (folder / "libcudart.so").symlink_to(library)
+    return ["-L."]  # the build runs there
 
 
 def _cuda_arch() -> str:
-    if listed := os.environ.get("TORCH_CUDA_ARCH_LIST"):
+    """The architectures that the build will be for, as text: those asked for, else those of the devices here."""
+    listed = os.environ.get("TORCH_CUDA_ARCH_LIST")
+    if listed and listed != "native":
         return listed
     return " ".join(str(torch.cuda.get_device_capability(i)) for i in range(torch.cuda.device_count()))
 
