@@ -31,9 +31,9 @@ def emulated(tmp_path_factory) -> ctypes.CDLL:
     library = tmp_path_factory.mktemp("emulated") / "emulated.so"
     headers = Path(torch.__file__).parent / "include"  # for the 16-bit types
     subprocess.run(
-        [compiler, "-std=c++20", "-O1", "-w", "-fPIC", "-shared", '-DUNMASK_EMULATE="emulate_cuda.h"', "-DUNMASK_PART=24",
-         f"-I{HERE}", f"-I{build.source_folder()}", "-isystem", str(headers), str(HERE / "cuda_emulated.cpp"),
-         "-o", str(library)],
+        [compiler, "-std=c++20", "-O1", "-w", "-fPIC", "-shared", '-DUNMASK_EMULATE="emulate_cuda.h"',
+         "-DUNMASK_PART=24", f"-I{HERE}", f"-I{build.source_folder()}", "-isystem", str(headers),
+         str(HERE / "cuda_emulated.cpp"), "-o", str(library)],
         check=True,
     )  # fmt: skip
     return ctypes.CDLL(str(library))
@@ -142,10 +142,14 @@ def test_bias_act(emulated, act, shape, dim, inner, biased, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["bias_act.cu", "upfirdn2d.cu"])
 def test_nvcc_compiles(source, tmp_path):
-    nvcc = shutil.which("nvcc")
-    if nvcc is None:
-        pytest.skip("no nvcc on PATH")
-    command = [nvcc, "-std=c++17", "-O1", "-c", str(build.source_folder() / source), "-o", str(tmp_path / "kernel.o")]
+    """With the flags of PyTorch's own builds, which take operators and conversions of the 16-bit types away."""
+    from torch.utils.cpp_extension import COMMON_NVCC_FLAGS
+
+    home = build.cuda_toolkit()
+    if home is None:
+        pytest.skip("no CUDA toolkit on PATH or in CUDA_HOME")
+    command = [str(home / "bin" / "nvcc"), *COMMON_NVCC_FLAGS, "-std=c++17", "-O1", "-c",
+               str(build.source_folder() / source), "-o", str(tmp_path / "kernel.o")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
