@@ -65,8 +65,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 def eval_restoration(
     root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, lpips: bool,
     limit: int | None, seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None,
-    sheet: str | None,
-    sheet_count: int, sheet_of: str,
+    sheet: str | None, sheet_count: int, sheet_of: str,
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
     from .. import recognition

@@ -28,7 +28,6 @@ from ..faces import patches
 from ..losses import identity, relation
 from ..models import patterns
 from ..models.from_net import FromNet
-from ..recognition import trunk
 from . import augment, checkpoint, distributed, loop, recogniser, schedule, twins
 
 STAGES = ("clean", "masked")
@@ -106,9 +105,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = twins.load(config, size[0], "arcface", config.model.trunk.embedding)
     views = twins.held(config, size[0], "arcface")
     torch.manual_seed(config.seed)
-    network = FromNet(**architecture(asdict(config)))
-    if config.model.trunk.onnx:
-        network.trunk.load_state_dict(trunk.read(given(config.model.trunk.onnx, asdict(config)))[1])
+    arch, state = _shape(asdict(config))
+    network = FromNet(**arch)
+    if state is not None:
+        network.trunk.load_state_dict(state)
     network = loop.place(network, device)
     head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
     if config.start:
@@ -183,19 +183,21 @@ def cut(pictures: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`unmask.models.from_net.FromNet` for a whole config; reads the graph that it names."""
+    return _shape(config)[0]
+
+
+def _shape(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
+    """The architecture, and the state of a given trunk."""
     shape = dict(config["model"]["trunk"])
-    path = given(shape.pop("onnx", ""), config)
-    if not path:
-        return {**config["model"], "trunk": shape}
-    graph = trunk.read(path)[0]
+    onnx = shape.pop("onnx", "")
+    found = twins.given(onnx, config)
+    if found is None:
+        return {**config["model"], "trunk": shape}, None
+    graph, state = found
     if [graph["embedding"], *graph["size"]] != [shape["embedding"], *shape["size"]]:
+        path = twins.file_of(onnx, config)
         raise UsageError(f"model.trunk: {path} has embedding {graph['embedding']} and size {graph['size']}; set these")
-    return {**config["model"], "trunk": {"graph": graph}}
-
-
-def given(onnx: str, config: Mapping[str, Any]) -> str:
-    """The file of a given recogniser: ``teacher`` stands for the config's own."""
-    return str(config["teacher"]) if onnx == "teacher" else onnx
+    return {**config["model"], "trunk": {"graph": graph}}, state
 
 
 def _optimiser(config: Config, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -26,8 +26,7 @@ from ..losses import identity, pixel, relation
 from ..models import ict
 from ..models.g2d import G2D, NATIVE, FeatureClassifier
 from ..models.unmasker import Unmasker
-from ..recognition import trunk
-from . import augment, distributed, from_net, loop, masked, schedule, twins, unmasker
+from . import augment, distributed, loop, masked, schedule, twins, unmasker
 
 STAGES = ("encoder", "reformer", "classifier")
 BARE = ("pixels", "crop")  # kinds of encoders that know nothing
@@ -166,12 +165,13 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
 
 def _parts(config: Config, people: int, device: torch.device) -> _Parts:
+    arch, state = _shape(asdict(config))
     try:
-        network = G2D(**architecture(asdict(config)))
+        network = G2D(**arch)
     except ValueError as error:
         raise UsageError(f"model: {error}") from None
-    if config.model.reformer.onnx:
-        network.reformer.load_state_dict(trunk.read(from_net.given(config.model.reformer.onnx, asdict(config)))[1])
+    if state is not None:
+        network.reformer.load_state_dict(state)
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
@@ -199,17 +199,22 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :class:`unmask.models.g2d.G2D` for a whole config; reads the graph and the painter that it names."""
+    return _shape(config)[0]
+
+
+def _shape(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
+    """The architecture, and the state of a given reformer."""
     model = {**config["model"], "encoder": dict(config["model"]["encoder"])}
     shape = dict(model["reformer"])
-    path = from_net.given(shape.pop("onnx", ""), config)
-    model["reformer"] = {"graph": trunk.read(path)[0]} if path else shape
+    found = twins.given(shape.pop("onnx", ""), config)
+    model["reformer"] = {"graph": found[0]} if found else shape
     if model["encoder"]["kind"] in ("painted", "crop"):
         side = min(model["size"], NATIVE)
         model["encoder"]["matrix"] = align.between("ffhq", side, "arcface", 112).tolist()
     if model["encoder"]["kind"] == "painted":
         start = config["start"]
         model["encoder"]["painter"] = weights.read(start, kind="unmasker").arch if start else config["painter"]
-    return model
+    return model, found[1] if found else None
 
 
 def _optimisers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimizer]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from .. import data, recognition
 from ..errors import UsageError
 from ..faces import patches
+from ..recognition import trunk
 from . import augment, loop, masked, recogniser, teacher
 
 BATCH = 64
@@ -102,6 +104,19 @@ def _targets(config: Config, faces: data.FaceSet, split: data.Split, chosen: np.
     if faces.template != judge.template or faces.images.shape[1] != side:
         faces = data.load(config.data, config.sources, size=side, template=judge.template, split=split)
     return teacher.embeddings(faces if chosen is None else faces.subset(chosen), judge)
+
+
+def given(onnx: str, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """Graph and state (:func:`unmask.recognition.trunk.read`) of a recogniser to start from; None if ``onnx`` is empty.
+
+    ``onnx`` is as :func:`file_of` takes it.
+    """
+    return trunk.read(file_of(onnx, config)) if onnx else None
+
+
+def file_of(onnx: str, config: Mapping[str, Any]) -> str:
+    """The path of a given recogniser; ``teacher`` stands for the config's own."""
+    return str(config["teacher"]) if onnx == "teacher" else onnx
 
 
 @torch.no_grad()
