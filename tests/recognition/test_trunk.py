@@ -39,9 +39,10 @@ def mobile(path: Path, bend: str = "Clip") -> Path:
     def weight(name: str, *shape: int) -> onnx.TensorProto:
         return numpy_helper.from_array(rng.normal(0, 0.3, shape).astype(np.float32), name)
 
-    scalar = [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in (("low", 0.0), ("high", 6.0))]
     nodes = [
-        *(helper.make_node("Constant", [], [t.name], value=t) for t in scalar),
+        helper.make_node("Constant", [], ["low"], value=numpy_helper.from_array(np.array(0, np.float32), "low")),
+        helper.make_node("Constant", [], ["high"], value_float=6.0),
+        helper.make_node("Constant", [], ["flat"], value_ints=[1, -1]),
         helper.make_node("Conv", ["input", "w0", "b0"], ["a"], kernel_shape=[3, 3], strides=[4, 4], pads=[1, 1, 1, 1]),
         helper.make_node(bend, ["a", "low", "high"] if bend == "Clip" else ["a"], ["b"]),
         helper.make_node("Conv", ["b", "w1"], ["c"], kernel_shape=[3, 3], strides=[4, 4], pads=[1, 1, 1, 1], group=6),
@@ -51,7 +52,7 @@ def mobile(path: Path, bend: str = "Clip") -> Path:
         helper.make_node("Reshape", ["f", "flat"], ["output"]),
     ]
     weights = [weight("w0", 6, 3, 3, 3), weight("b0", 6), weight("w1", 6, 1, 3, 3), weight("w2", 6, 1, 7, 7),
-               weight("w3", 5, 6, 1, 1), numpy_helper.from_array(np.array([1, -1], np.int64), "flat")]  # fmt: skip
+               weight("w3", 5, 6, 1, 1)]  # fmt: skip
     graph = helper.make_graph(
         nodes, "mobile", [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 112, 112])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 5])], weights,

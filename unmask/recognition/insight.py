@@ -159,7 +159,10 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
 
 
 def widened(path: Path) -> Any:
-    """The ONNX model at ``path`` with its batch axis made symbolic and its reshapes made to keep the batch."""
+    """The ONNX model at ``path`` with its batch axis made symbolic and its reshapes made to keep the batch.
+
+    Its Constant nodes become initialisers.
+    """
     import onnx
     from onnx import numpy_helper
 
@@ -169,7 +172,10 @@ def widened(path: Path) -> Any:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del graph.value_info[:]
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape" and len(node.input) > 1}
-    for tensor in _constants(graph, shapes):
+    _settle(graph)
+    for tensor in graph.initializer:
+        if tensor.name not in shapes:
+            continue
         target = numpy_helper.to_array(tensor).copy()
         if target.ndim == 1 and len(target) > 1 and target[0] == 1:
             target[0] = 0 if (target == -1).any() else -1
@@ -177,10 +183,15 @@ def widened(path: Path) -> Any:
     return model
 
 
-def _constants(graph: Any, names: set[str]) -> list[Any]:
-    """The tensors behind ``names``, whether initialisers or Constant nodes."""
-    found = [tensor for tensor in graph.initializer if tensor.name in names]
-    for node in graph.node:
-        if node.op_type == "Constant" and node.output[0] in names:
-            found += [attribute.t for attribute in node.attribute if attribute.name == "value"]
-    return found
+def _settle(graph: Any) -> None:
+    """Make initialisers of Constant nodes, whatever form their value has (of one number, several, or a tensor)."""
+    from onnx import helper, numpy_helper
+
+    constants = [node for node in graph.node if node.op_type == "Constant"]
+    for node in constants:
+        form, value = node.attribute[0].name, helper.get_attribute_value(node.attribute[0])
+        if form != "value":
+            value = numpy_helper.from_array(np.asarray(value, np.float32 if "float" in form else np.int64))
+        graph.initializer.add().CopyFrom(value)
+        graph.initializer[-1].name = node.output[0]
+        graph.node.remove(node)

@@ -75,9 +75,6 @@ def _plain(graph: Any, path: Path) -> tuple[list[list[Any]], dict[str, Tensor], 
     tensors: dict[str, Tensor] = {}
     for node in graph.node:
         attributes = {a.name: _json(helper.get_attribute_value(a)) for a in node.attribute}
-        if node.op_type == "Constant":
-            arrays[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-            continue
         if node.op_type in ("Cast", "Identity", "Transpose") and node.input[0] in arrays:  # of weights: done here
             kept = arrays[node.input[0]]
             arrays[node.output[0]] = kept.transpose(attributes.get("perm")) if node.op_type == "Transpose" else kept
