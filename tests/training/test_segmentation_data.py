@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from unmask.data import FaceSet
-from unmask.faces import align
+from unmask.faces import align, shape3d
 from unmask.training import segmentation_data as task
 from unmask.training import segmenter
 from unmask.training.photometric import colours, degrade
@@ -116,3 +116,35 @@ def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
     assert good["iou"] > 0.9 and good["garment_right"] == 1.0 and good["false_pixels"] == 0.0
     blind = segmenter.figures(Blind(), pool, calm, torch.device("cpu"))
     assert blind["iou"] == 0.0 and blind["garment_right"] == pytest.approx(2 / 3)
+
+
+def test_what_is_added_to_a_garment_counts_as_region(rng: np.random.Generator) -> None:
+    pool = _pool()
+    image, region = pool.images[0], pool.regions[0].astype(np.float32) / 255
+    grown = []
+    for _ in range(30):
+        made, cover = task.equip(image, region, rng)
+        assert made.dtype == np.uint8 and cover.dtype == np.float32
+        assert (cover >= region).all() and cover.max() <= 1
+        np.testing.assert_array_equal(made[cover == 0], image[cover == 0])
+        grown.append((cover > 0.5).sum() / (region > 0.5).sum())
+    assert np.mean(grown) > 1.05
+    bare, nothing = task.equip(pool.images[1], np.zeros_like(region), rng)
+    np.testing.assert_array_equal(bare, pool.images[1])
+    assert nothing.max() == 0
+
+
+def test_a_pool_may_prefer_turned_faces() -> None:
+    ahead = align.template("ffhq", SIZE)
+    aside = 32 + 12 * (shape3d.POINTS @ shape3d.rotation(np.radians(45.0), 0.0).T)[:, :2]
+    points = np.stack([ahead, aside] * 10).astype(np.float32)
+    images = np.full((20, SIZE, SIZE, 3), 90, np.uint8)
+    images[1::2] = 160
+    who, names = np.zeros(20, np.int64), np.array([str(i) for i in range(20)])
+    faces = FaceSet(images, points, who, np.full(20, "s"), names, "ffhq")
+    shares = {}
+    for turned in (0.0, 0.8):
+        config = task.PoolConfig(count=200, garments=0, scarves=0, occluded=0, turned=turned)
+        shares[turned] = (task._render(faces, config)[0].mean((1, 2, 3)) > 120).mean()
+    assert shares[0.0] == 0.5
+    assert 0.8 < shares[0.8] < 0.97

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from tests.training import interrupted
 from unmask import data, images, weights
 from unmask.config import plain
 from unmask.errors import UsageError
-from unmask.faces import align
+from unmask.faces import align, shape3d
 from unmask.losses import perceptual
 from unmask.models.from_net import FromNet
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
-from unmask.training import ada, augment, ema, generator, loop, masked, recogniser, unmasker
+from unmask.training import ada, augment, ema, generator, loop, masked, pose, recogniser, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -253,6 +254,33 @@ def test_jitter_moves_picture_and_region_together(faces: data.FaceSet, tmp_path:
     assert float((moved.x - moved.y)[outside].abs().mean()) < 0.03
     assert float(moved.region.min()) >= 0
     assert float(moved.region.max()) <= 1
+
+
+def test_turned_faces_are_drawn_by_their_share(faces: data.FaceSet, tmp_path: Path) -> None:
+    yaws = np.linspace(-60, 60, len(faces))
+    turns = shape3d.rotation(np.radians(yaws), np.zeros(len(faces)))
+    points = 32 + 12 * (shape3d.POINTS @ turns.transpose(0, 2, 1))[..., :2]
+    posed = replace(faces, points=points.astype(np.float32))
+    chances = pose.turned(posed.points)
+    assert chances.sum() == pytest.approx(1)
+    assert (chances[np.abs(yaws) < 18] == 0).all()
+    assert (chances[np.abs(yaws) > 52] == chances.max()).all()
+    bank = masked.bank(faces, 1, occluders=0.0, cache=tmp_path)
+    rows = masked.Drawer(posed, bank, 0.5).rows(np.random.default_rng(0), 4000)
+    found = np.bincount(rows, minlength=len(faces)) / 4000
+    np.testing.assert_allclose(found, 0.5 / len(faces) + 0.5 * chances, atol=0.03)
+    ahead = replace(faces, points=np.repeat((32 + 12 * shape3d.POINTS[None, :, :2]), len(faces), 0).astype(np.float32))
+    with pytest.raises(UsageError, match="turned_share"):
+        masked.Drawer(ahead, bank, 0.5)
+
+
+def test_other_light_falls_on_both_pictures_alike(faces: data.FaceSet, tmp_path: Path) -> None:
+    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, lit = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
+    outside = (lit.region == 0).expand_as(lit.x)
+    assert torch.equal(plain.region, lit.region)
+    assert float((lit.y - plain.y).abs().mean()) > 0.03
+    assert float((lit.x - lit.y)[outside].abs().mean()) < 0.04
 
 
 def test_windows_lie_inside_the_lower_face_and_vary() -> None:

@@ -16,8 +16,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from .. import data
+from ..errors import UsageError
 from ..faces import simulate
-from . import augment
+from . import augment, pose
 from .segmentation_data import renderer_digest
 
 CHUNK = 256
@@ -114,20 +115,39 @@ class Batch(NamedTuple):
 
 
 class Drawer:
-    """Draws training batches from faces and their masked twins."""
+    """Draws training batches from faces and their masked twins.
 
-    def __init__(self, faces: data.FaceSet, bank: Bank) -> None:
-        self.faces, self.bank = faces, bank
+    Of the faces, a share ``aside`` is drawn among those that are turned to a side, the more so the further
+    (:func:`.pose.turned`); the rest evenly.
+    """
+
+    def __init__(self, faces: data.FaceSet, bank: Bank, aside: float = 0.0) -> None:
+        self.faces, self.bank, self.aside = faces, bank, aside
+        self.reach = np.cumsum(pose.turned(faces.points)) if aside else np.zeros(0)
+        if aside and self.reach[-1] == 0:
+            raise UsageError("turned_share: none of the faces is turned; leave it at 0")
+
+    def rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """``n`` faces [n] to train on."""
+        rows = rng.integers(0, len(self.faces), n)
+        if self.aside:
+            chosen = rng.random(n) < self.aside
+            found = np.searchsorted(self.reach, rng.random(n) * self.reach[-1], side="right")
+            rows = np.where(chosen, np.minimum(found, len(self.faces) - 1), rows)
+        return rows
 
     def draw(
-        self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None
+        self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None,
+        light: float = 0.0,
     ) -> Batch:
         """``n`` faces (those of ``rows``, if given), mirrored at random; a share ``grow`` of the
         regions wider by one pixel, and as many by two.
 
-        A share ``jitter`` of the faces is shifted, turned and zoomed a little.
+        A share ``jitter`` of the faces is shifted, turned and zoomed, by more than a detector's points
+        differ from masked to bare faces (0.01 of the width, 3 degrees, 5 % on LFW). A share ``light`` is made darker,
+        brighter or of another cast, with and without face mask alike.
         """
-        rows = rng.integers(0, len(self.faces), n) if rows is None else rows
+        rows = self.rows(rng, n) if rows is None else rows
         kinds = rng.integers(0, self.bank.variants, n)
         flip = rng.random(n) < 0.5
         y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
@@ -139,7 +159,10 @@ class Drawer:
             region[grown] = functional.max_pool2d(region[grown], 2 * radius + 1, 1, radius)
         moved = np.flatnonzero(rng.random(n) < jitter)
         if len(moved):
-            together = augment.affine(torch.cat([x, y, region], 1)[moved], rng, 0.016, 2.5, 0.03, mode="bicubic")
+            together = augment.affine(torch.cat([x, y, region], 1)[moved], rng, 0.02, 3.5, 0.05, mode="bicubic")
             x[moved], y[moved], region[moved] = together.clamp(-1, 1).split([3, 3, 1], 1)
             region.clamp_(min=0)
+        lit = np.flatnonzero(rng.random(n) < light) if light else np.zeros(0, int)
+        if len(lit):
+            x[lit], y[lit] = augment.light(torch.cat([x, y], 3)[lit], rng, 0.25).split(x.shape[3], 3)
         return Batch(x, y, region)

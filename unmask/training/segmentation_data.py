@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..data import FaceSet, cache_folder, keep
 from ..faces import simulate
 from ..images import to_tensor
+from . import pose
 from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
@@ -27,7 +28,8 @@ NOT_RENDERER = ("__init__", "blend", "detect", "patches", "segment", "tone")
 class PoolConfig:
     """How many faces are rendered, and which shares wear a face mask, a scarf over the mouth, or hide behind an object.
 
-    ``handled`` is the share of garments with a hand in front: the hand is not part of the region.
+    ``handled`` is the share of garments with a hand in front: the hand is not part of the region. ``turned`` is the
+    share of faces chosen for being turned to a side.
     """
 
     count: int = 12_000
@@ -35,6 +37,7 @@ class PoolConfig:
     scarves: float = 0.04
     occluded: float = 0.12
     handled: float = 0.08
+    turned: float = 0.0
     seed: int = 0
 
 
@@ -43,6 +46,7 @@ class AugmentConfig:
     """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks.
 
     ``tight`` is the share of faces that fill their photo: what lies outside is made up, as alignment does it.
+    ``equipped`` is the share of face masks that get straps, valves or cloth down the neck.
     """
 
     shift: float = 3.0
@@ -51,6 +55,7 @@ class AugmentConfig:
     restyle: float = 0.35
     transplant: float = 0.2
     tight: float = 0.3
+    equipped: float = 0.0
     strength: float = 1.0
 
 
@@ -102,12 +107,23 @@ def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray,
     images = np.empty((config.count, size, size, 3), np.uint8)
     regions = np.zeros((config.count, size, size), np.uint8)
     kinds = np.empty(config.count, np.uint8)
-    order = np.random.default_rng(config.seed).permutation(max(len(faces), config.count)) % len(faces)
+    order = _order(faces, config)
     for i in tqdm(range(config.count), desc="rendering faces", mininterval=5):
         face, points = faces.images[order[i]], faces.points[order[i]].astype(np.float64)
         images[i], region, kinds[i] = render(face, points, config, np.random.default_rng([config.seed, i]))
         regions[i] = (region * 255 + 0.5).astype(np.uint8)
     return images, regions, kinds
+
+
+def _order(faces: FaceSet, config: PoolConfig) -> np.ndarray:
+    """Which face each one of the pool is drawn on."""
+    rng = np.random.default_rng(config.seed)
+    order = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
+    if config.turned:
+        chances = pose.turned(faces.points)
+        aside = rng.random(config.count) < config.turned
+        order[aside] = rng.choice(len(faces), int(aside.sum()), p=chances / chances.sum())
+    return order
 
 
 def render(
@@ -162,6 +178,8 @@ def sample(
     if kind == GARMENT and rng.random() < config.restyle:
         other = pool.images[int(rng.integers(len(pool)))]
         image = restyle(image, region, other, rng)
+    if kind == GARMENT and rng.random() < config.equipped:
+        image, region = equip(image, region, rng)
     image, region = misalign(image, region, config, rng)
     if rng.random() < config.tight:
         image, region = tighten(image, region, rng)
@@ -217,18 +235,116 @@ def transplant(
     return _mix(face, garment.astype(np.float32), cover), cover
 
 
+def equip(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What the renderer's garments lack, on one of them: straps around the head, large valves, cloth down the neck.
+
+    All of it counts as region.
+    """
+    ys, xs = np.nonzero(region > 0.5)
+    if len(ys) == 0:
+        return image, region
+    image, region = image.copy(), region.copy()
+    kind = rng.integers(3)
+    if kind == 0:
+        return _neck(image, region, rng)
+    size = region.shape[0]
+    layer, cover = np.zeros_like(image), np.zeros_like(region)
+    middle = (ys.min() + ys.max()) / 2
+    for side in (-1, 1):
+        if rng.random() < 0.15:
+            continue  # this side's is hidden by hair, or the valve is on the other one
+        at = int(np.argmax(side * xs + rng.normal(0, size * 0.02, len(xs)) - (kind == 2) * abs(ys - middle)))
+        x, y = int(xs[at]), int(ys[at])
+        if kind == 1:
+            _straps(layer, cover, x, y, side, rng)
+        else:
+            inward = int(rng.integers(0, size // 8))
+            _valve(layer, cover, x - side * inward, int(y + rng.normal(0, size / 32)), rng)
+    cover = cv2.GaussianBlur(cover, (0, 0), 0.6)
+    return _mix(image, layer.astype(np.float32), cover), np.maximum(region, cover)
+
+
+def _straps(layer: np.ndarray, cover: np.ndarray, x: int, y: int, side: int, rng: np.random.Generator) -> None:
+    """One or two straps from the edge of a garment to behind the head."""
+    size = len(cover)
+    colour = _dull(rng)
+    for _ in range(int(rng.integers(1, 3))):
+        reach = float(rng.uniform(0.15, 0.5)) * size
+        start = np.array([x - side * 2, y + rng.normal(0, size * 0.06)])
+        end = start + np.array([side * reach, -reach * rng.uniform(-0.2, 1.6)])
+        bend = (start + end) / 2 + rng.normal(0, size * 0.03, 2)
+        k = np.linspace(0, 1, 9)[:, None]
+        line = ((1 - k) ** 2 * start + 2 * k * (1 - k) * bend + k**2 * end).round().astype(np.int32)
+        width = int(rng.integers(2, max(3, size // 18)))
+        cv2.polylines(layer, [line], False, colour, width + 2)
+        cv2.polylines(cover, [line], False, 1.0, width)
+
+
+def _valve(layer: np.ndarray, cover: np.ndarray, x: int, y: int, rng: np.random.Generator) -> None:
+    """A round valve or filter of rubber, metal or plastic, with rings and a highlight."""
+    size = len(cover)
+    across = rng.uniform(0.04, 0.12) * size
+    axes = (int(across * rng.uniform(0.7, 1.0)) + 1, int(across) + 1)
+    tilt = float(rng.uniform(-30, 30))
+    base = np.array(_dull(rng), np.float64)
+    cv2.ellipse(cover, (x, y), axes, tilt, 0, 360, 1.0, -1)
+    cv2.ellipse(layer, (x, y), (axes[0] + 1, axes[1] + 1), tilt, 0, 360, base.tolist(), -1)
+    for share in np.sort(rng.uniform(0.2, 0.95, int(rng.integers(1, 4))))[::-1]:
+        tone = np.clip(base * rng.uniform(0.5, 1.6) + rng.uniform(-15, 30), 0, 255).tolist()
+        inner = (max(1, int(axes[0] * share)), max(1, int(axes[1] * share)))
+        cv2.ellipse(layer, (x, y), inner, tilt, 0, 360, tone, -1 if rng.random() < 0.6 else 1)
+    if rng.random() < 0.5:
+        cv2.circle(layer, (x - axes[0] // 3, y - axes[1] // 3), max(1, axes[0] // 4), (235, 235, 235), -1)
+
+
+def _dull(rng: np.random.Generator) -> list[float]:
+    """Black, white, grey or any colour."""
+    grey = float(rng.choice([rng.uniform(10, 60), rng.uniform(90, 160), rng.uniform(190, 245)]))
+    colour = rng.uniform(0, 255, 3) if rng.random() < 0.35 else np.full(3, grey) + rng.normal(0, 6, 3)
+    return [float(c) for c in np.clip(colour, 0, 255)]
+
+
+def _neck(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The garment's cloth carried on down over the neck, as of a gaiter or a knotted scarf."""
+    size = region.shape[0]
+    solid = region > 0.5
+    columns = np.flatnonzero(solid.any(0))
+    lowest = size - 1 - np.argmax(solid[::-1], 0)  # of each column
+    height = np.ptp(np.flatnonzero(solid.any(1))) + 1
+    inset = rng.uniform(0.0, 0.2) * len(columns)
+    end = int(min(size, lowest[columns].max() + 1 + rng.uniform(0.1, 0.6) * size))
+    slant = rng.normal(0, 0.3)
+    dark = rng.uniform(0.75, 1.05)
+    cover = np.zeros_like(region)
+    for x in columns:
+        if not columns[0] + inset <= x <= columns[-1] - inset:
+            continue
+        low = int(lowest[x])
+        stop = int(np.clip(end + slant * (x - columns.mean()), low, size))
+        rows = np.arange(low + 1, stop)
+        if len(rows):
+            cover[rows, x] = 1
+            back = low - (rows - low - 1) % max(1, int(min(height, np.count_nonzero(solid[:, x]))))
+            image[rows, x] = np.clip(image[np.maximum(back, 0), x] * dark, 0, 255)
+    return image, np.maximum(region, cover)
+
+
 def restyle(image: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A new look of the garment inside its region: near black or white, another colour, a pattern, a print."""
+    """A new look of the garment inside its region: near black or white, like the skin, coloured, a pattern, a print."""
     x = image.astype(np.float32)
     weight = region.sum() + 1e-3
     light = x.mean(2, keepdims=True)
     shading = light / max(float((light[..., 0] * region).sum() / weight), 20.0)  # around 1
     shading = np.clip(1 + (shading - 1) * rng.uniform(0.4, 1.3), 0.1, 2.0)
-    kind = rng.integers(5)
+    kind = rng.integers(6)
     if kind == 0:
         colour = np.full(3, rng.uniform(8, 60)) + rng.normal(0, 6, 3)
     elif kind == 1:
         colour = np.full(3, rng.uniform(170, 250)) + rng.normal(0, 8, 3)
+    elif kind == 5:
+        around = cv2.dilate((region > 0.05).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        around &= region < 0.05
+        colour = np.median(x[around], 0) + rng.normal(0, 12, 3) if around.any() else rng.uniform(0, 255, 3)
     else:
         colour = rng.uniform(0, 255, 3)
     look = shading * colour

@@ -63,12 +63,16 @@ class Config(loop.RunConfig):
     and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
     window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
     features and embeddings are compared under as random a crop, so that no loss can be met at one alignment alone.
+    A share ``turned_share`` is drawn among the faces that are turned to a side, a share ``light_share`` is in another
+    light.
     """
 
     model: Network = Network()
     discriminator: tuple[int, ...] = (160, 160, 128, 96, 64)
     window: int = 64
     jitter_share: float = 0.5
+    turned_share: float = 0.0
+    light_share: float = 0.0
     sources: tuple[str, ...] = ()
     variants: int = 2
     occluders: float = 0.08
@@ -117,14 +121,14 @@ def build(config: Config, device: torch.device) -> loop.Task:
     trained = [p for group in groups for p in group["params"]]
     optimiser = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
     optimiser_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
-    drawer = masked.Drawer(faces, bank)
+    drawer = masked.Drawer(faces, bank, config.turned_share)
 
     def penalty(real: Tensor) -> Tensor:
         real = real.detach().requires_grad_()
         return adversarial.r1(real, judge(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share)
+        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share, light=config.light_share)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))

@@ -1,0 +1,19 @@
+"""Which faces look to a side, so that training can see more of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..faces.shape3d import fit_pose
+
+TURNED = (20.0, 50.0)  # degrees of yaw: where faces begin to count as turned, and from where on all count alike
+
+
+def turned(points: np.ndarray) -> np.ndarray:
+    """Chances [N] (sum 1) of faces with the points [N,5,2] that grow with their yaw; 0 where a face looks ahead.
+
+    All are 0 if none of them is turned.
+    """
+    yaw = np.array([abs(fit_pose(p.astype(np.float64)).yaw) for p in points])
+    weight = np.clip(yaw, *TURNED) - TURNED[0]
+    return np.asarray(weight / max(weight.sum(), 1e-9))
