@@ -283,6 +283,15 @@ def test_other_light_falls_on_both_pictures_alike(faces: data.FaceSet, tmp_path:
     assert float((lit.x - lit.y)[outside].abs().mean()) < 0.04
 
 
+def test_equipped_face_masks_hide_more_and_only_in_their_region(faces: data.FaceSet, tmp_path: Path) -> None:
+    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, more = (drawer.draw(np.random.default_rng(1), 12, grow=0.0, equipped=share) for share in (0.0, 1.0))
+    assert float(more.region.mean()) > 1.05 * float(plain.region.mean())
+    outside = (more.region == 0).expand_as(more.x)
+    assert float((more.x - more.y)[outside].abs().mean()) < 0.03
+    assert float((more.x - more.y)[~outside].abs().mean()) > 0.03
+
+
 def test_windows_lie_inside_the_lower_face_and_vary() -> None:
     config = unmasker.Config("unmasker", window=64)
     drawn = [unmasker.window(config)[2:] for _ in range(64)]

@@ -18,8 +18,7 @@ from tqdm import tqdm
 from .. import data
 from ..errors import UsageError
 from ..faces import simulate
-from . import augment, pose
-from .segmentation_data import renderer_digest
+from . import augment, pose, segmentation_data
 
 CHUNK = 256
 
@@ -102,7 +101,7 @@ def _key(known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: 
     files = known.names[rows]
     digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
-    digest.update(renderer_digest().encode())
+    digest.update(segmentation_data.renderer_digest().encode())
     return digest.hexdigest()[:16]
 
 
@@ -138,20 +137,24 @@ class Drawer:
 
     def draw(
         self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None,
-        light: float = 0.0,
+        light: float = 0.0, equipped: float = 0.0,
     ) -> Batch:
         """``n`` faces (those of ``rows``, if given), mirrored at random; a share ``grow`` of the
         regions wider by one pixel, and as many by two.
 
         A share ``jitter`` of the faces is shifted, turned and zoomed, by more than a detector's points
         differ from masked to bare faces (0.01 of the width, 3 degrees, 5 % on LFW). A share ``light`` is made darker,
-        brighter or of another cast, with and without face mask alike.
+        brighter or of another cast, with and without face mask alike. A share ``equipped`` of the face masks gets
+        straps, valves or cloth down the neck (:func:`.segmentation_data.equip`).
         """
         rows = self.rows(rng, n) if rows is None else rows
         kinds = rng.integers(0, self.bank.variants, n)
         flip = rng.random(n) < 0.5
         y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
         drawn, hidden = self.bank.rows(kinds, rows)
+        for i in np.flatnonzero(rng.random(n) < equipped) if equipped else ():
+            drawn[i], cover = segmentation_data.equip(drawn[i], hidden[i].astype(np.float32) / 255, rng)
+            hidden[i] = np.round(cover * 255)
         x = augment.to_float(augment.mirror(drawn, flip))
         region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255
         for radius in (1, 2):

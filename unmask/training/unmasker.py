@@ -64,7 +64,7 @@ class Config(loop.RunConfig):
     window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
     features and embeddings are compared under as random a crop, so that no loss can be met at one alignment alone.
     A share ``turned_share`` is drawn among the faces that are turned to a side, a share ``light_share`` is in another
-    light.
+    light, and a share ``equipped_share`` of the face masks has straps, valves or cloth down the neck.
     """
 
     model: Network = Network()
@@ -73,6 +73,7 @@ class Config(loop.RunConfig):
     jitter_share: float = 0.5
     turned_share: float = 0.0
     light_share: float = 0.0
+    equipped_share: float = 0.0
     sources: tuple[str, ...] = ()
     variants: int = 2
     occluders: float = 0.08
@@ -128,7 +129,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return adversarial.r1(real, judge(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share, light=config.light_share)
+        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share, light=config.light_share,
+                           equipped=config.equipped_share)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
