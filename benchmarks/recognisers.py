@@ -4,12 +4,15 @@
         --recogniser from --recogniser g2d-baseline.safetensors --recogniser g2d \\
         --recogniser linear-map:mobilefacenet_128d.onnx --restorer unmask --json masked.json
     the same with --masks occlude --json occluded.json
-    python benchmarks/recognisers.py masked.json occluded.json --data DATA --out docs/results/recognisers.md
+    the same with --masks left_eye --json left_eye.json, and so on
+    python benchmarks/recognisers.py masked.json occluded.json --box left_eye.json --data DATA \\
+        --out docs/results/recognisers.md
 
 Writes one table of accuracy and TAR at FAR 1e-3 with 95 % intervals for each recogniser, alone and after unmasking, on
 clean, masked and occluded probes (references clean), and the time for one aligned face; and one of the paired
 differences asked for with ``--difference SECOND,FIRST`` (by default each method minus its baseline, and minus the
-linear map).
+linear map). Runs on FROM's fixed boxes (``--box``) make two more: TAR at FAR 1e-3 of each recogniser alone and after
+unmasking, and the same differences.
 """
 
 from __future__ import annotations
@@ -99,21 +102,47 @@ def rows(masked: dict[str, Any], occluded: dict[str, Any], cost: dict[str, float
 
 def differences(masked: dict[str, Any], occluded: dict[str, Any], wanted: list[tuple[str, str]]) -> list[list[str]]:
     """Paired differences ``second - first`` on clean, masked and occluded pairs."""
-    body = []
-    for second, first in wanted:
-        key, turned = f"{second} - {first}", f"{first} - {second}"
-        row = [key]
-        for run, condition in ((masked, "clean/clean"), (masked, "masked/clean"), (occluded, "masked/clean")):
-            there = run["between"].get(key, {}).get(condition, {})
-            back = run["between"].get(turned, {}).get(condition, {})
-            for name, factor, digits in (("accuracy", 100, 2), ("tar@0.001", 1, 3)):
-                found = there.get(name)
-                if found is None and name in back:
-                    other = {k: None if back[name][k] is None else -back[name][k] for k in ("value", "low", "high")}
-                    found = {"value": other["value"], "low": other["high"], "high": other["low"]}
-                row.append(figure(found, factor, digits, "+"))
-        body.append(row)
-    return body
+    views = ((masked, "clean/clean"), (masked, "masked/clean"), (occluded, "masked/clean"))
+    return [
+        [f"{second} - {first}", *(
+            figure(between(run, second, first, condition, name), factor, digits, "+")
+            for run, condition in views
+            for name, factor, digits in (("accuracy", 100, 2), ("tar@0.001", 1, 3))
+        )]
+        for second, first in wanted
+    ]  # fmt: skip
+
+
+def between(run: dict[str, Any], second: str, first: str, condition: str, name: str) -> dict[str, Any] | None:
+    """The paired difference ``second - first`` of a figure, whichever way round the run has it."""
+    there = run["between"].get(f"{second} - {first}", {}).get(condition, {}).get(name)
+    back = run["between"].get(f"{first} - {second}", {}).get(condition, {}).get(name)
+    if there is not None or back is None:
+        return there  # type: ignore[no-any-return]
+    value, low, high = (None if back[k] is None else -back[k] for k in ("value", "high", "low"))
+    return {"value": value, "low": low, "high": high}
+
+
+def boxes(runs: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
+    """The tables of the fixed boxes: every recogniser alone / after unmasking, and the paired differences alone."""
+    names = list(dict.fromkeys(name for run in runs for name in run["results"]))
+    alone, apart = [], []
+    for run in runs:
+        row = [run["options"]["masks"]]
+        for name in names:
+            found = run["results"].get(name, {"conditions": {}})["conditions"]
+            pair = [found.get(f"{kind}/clean", {"figures": {}})["figures"] for kind in ("masked", UNMASK)]
+            tars = [f.get("tar@0.001") for f in pair]
+            row.append(" / ".join("-" if tar is None else f"{tar['value']:.3f}" for tar in tars))
+        alone.append(row)
+        apart.append([row[0], *(figure(between(run, *pair, "masked/clean", "tar@0.001"), sign="+") for pair in wanted)])
+    return [
+        "## FROM's fixed boxes",
+        "TAR at FAR 1e-3, alone / after unmasking.",
+        tables.markdown(["box", *names], alone),
+        "Paired differences, alone.",
+        tables.markdown(["box", *(f"{second} - {first}" for second, first in wanted)], apart),
+    ]
 
 
 def default_differences(names: list[str]) -> list[tuple[str, str]]:
@@ -124,11 +153,12 @@ def default_differences(names: list[str]) -> list[tuple[str, str]]:
 
 
 def page(
-    masked: dict[str, Any], occluded: dict[str, Any], cost: dict[str, float], wanted: list[tuple[str, str]]
+    masked: dict[str, Any], occluded: dict[str, Any], cost: dict[str, float], wanted: list[tuple[str, str]],
+    boxed: list[dict[str, Any]],
 ) -> str:
     """The whole page in Markdown; folders of this machine are left out of the commands."""
     listed = masked["pairs"]
-    commands = [re.sub(r"(?<=[\s:])/\S*/", "", run["command"]) for run in (masked, occluded)]
+    commands = [re.sub(r"(?<=[\s:])/\S*/", "", run["command"]) for run in (masked, occluded, *boxed)]
     parts = [
         "# Recognisers side by side",
         f"{listed['pairs']} pairs of {listed['name']} ({listed['pictures']} pictures), references clean; 95 % "
@@ -139,6 +169,7 @@ def page(
         tables.markdown(HEADINGS, rows(masked, occluded, cost)),
         "## Paired differences",
         tables.markdown(["difference", *HEADINGS[1:-1]], differences(masked, occluded, wanted)),
+        *(boxes(boxed, wanted) if boxed else []),
         "## How to get them",
         "\n".join(f"    {command}" for command in commands),
     ]
@@ -151,15 +182,17 @@ def main() -> None:
     parser.add_argument("occluded", type=Path)
     parser.add_argument("--data", help="the folder of face data, if the linear map was run")
     parser.add_argument("--difference", action="append", metavar="SECOND,FIRST")
+    parser.add_argument("--box", type=Path, action="append", default=[], metavar="JSON", help="a run on a fixed box")
     parser.add_argument("--out", type=Path, help="a Markdown file; stdout if not given")
     options = parser.parse_args()
-    masked, occluded = (json.loads(path.read_text(encoding="utf-8")) for path in (options.masked, options.occluded))
+    paths = (options.masked, options.occluded, *options.box)
+    masked, occluded, *boxed = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
     if options.difference:
         wanted = [tuple(text.split(",", 1)) for text in options.difference]
     else:
         wanted = default_differences(list(masked["results"]))
     torch.set_num_threads(1)
-    text = page(masked, occluded, costs(masked, options.data), wanted)  # type: ignore[arg-type]
+    text = page(masked, occluded, costs(masked, options.data), wanted, boxed)  # type: ignore[arg-type]
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     else:
