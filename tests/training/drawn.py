@@ -1,4 +1,4 @@
-"""A data folder of drawn faces in the documented layout, for tasks that read whole folders."""
+"""Drawn faces: a data folder in the documented layout, and a pool for the segmenter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from unmask import data
 from unmask.faces import align
+from unmask.training import segmentation_data
 
 
 def folder(root: Path, source: str = "drawn", people: int = 6, pictures: int = 10, size: int = 64) -> Path:
@@ -28,3 +29,14 @@ def folder(root: Path, source: str = "drawn", people: int = 6, pictures: int = 1
             Image.fromarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)).save(place / f"{i}.png")
             rows.writerow([f"{i}.png", f"p{person}", *points.ravel().round(3)])
     return root
+
+
+def pool_of_squares(side: int = 64) -> segmentation_data.Pool:
+    """Dark faces with a bright square garment, bare, and behind something."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(20, 60, (9, side, side, 3), dtype=np.uint8)
+    regions = np.zeros((9, side, side), np.uint8)
+    kinds = np.array([segmentation_data.GARMENT, segmentation_data.PLAIN, segmentation_data.OCCLUDED] * 3, np.uint8)
+    regions[kinds == segmentation_data.GARMENT, 36:56, 16:48] = 255
+    images[regions > 0] = 230
+    return segmentation_data.Pool(images, regions, kinds)

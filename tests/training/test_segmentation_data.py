@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.drawn import pool_of_squares
 from unmask.data import FaceSet
 from unmask.faces import align, shape3d
 from unmask.training import segmentation_data as task
@@ -15,19 +16,8 @@ from unmask.training.photometric import colours, degrade
 SIZE = 64
 
 
-def _pool() -> task.Pool:
-    """Dark faces with a bright square garment, bare, and behind something."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(20, 60, (9, SIZE, SIZE, 3), dtype=np.uint8)
-    regions = np.zeros((9, SIZE, SIZE), np.uint8)
-    kinds = np.array([task.GARMENT, task.PLAIN, task.OCCLUDED] * 3, np.uint8)
-    regions[kinds == task.GARMENT, 36:56, 16:48] = 255
-    images[regions > 0] = 230
-    return task.Pool(images, regions, kinds)
-
-
 def test_a_batch_has_regions_where_and_only_where_there_is_a_garment(rng: np.random.Generator) -> None:
-    x, region, garment = task.batch(_pool(), task.AugmentConfig(), 64, rng)
+    x, region, garment = task.batch(pool_of_squares(), task.AugmentConfig(), 64, rng)
     assert x.shape == (64, 3, SIZE, SIZE) and region.shape == (64, 1, SIZE, SIZE) and garment.shape == (64,)
     assert x.min() >= -1 and x.max() <= 1 and region.min() >= 0 and region.max() <= 1
     some = region.flatten(1).amax(1) > 0.5
@@ -37,27 +27,11 @@ def test_a_batch_has_regions_where_and_only_where_there_is_a_garment(rng: np.ran
 def test_the_region_moves_with_the_picture(rng: np.random.Generator) -> None:
     calm = task.AugmentConfig(restyle=0, transplant=0, tight=0.5, strength=0)
     for _ in range(10):
-        image, region, garment = task.sample(_pool(), 0, calm, rng)
+        image, region, garment = task.sample(pool_of_squares(), 0, calm, rng)
         assert garment == 1
         bright = image.mean(2) > 140
         agree = (bright & (region > 0.5)).sum() / (bright | (region > 0.5)).sum()
         assert agree > 0.9
-
-
-def test_a_new_look_changes_the_garment_only(rng: np.random.Generator) -> None:
-    pool = _pool()
-    region = pool.regions[0].astype(np.float32) / 255
-    looks = [task.restyle(pool.images[0], region, pool.images[1], rng) for _ in range(25)]
-    for look in looks:
-        np.testing.assert_array_equal(look[region == 0], pool.images[0][region == 0])
-    assert np.std([look[region > 0].mean() for look in looks]) > 20
-
-
-def test_a_transplanted_garment_brings_its_region(rng: np.random.Generator) -> None:
-    pool = _pool()
-    image, cover = task.transplant(pool.images[1], pool.images[0], pool.regions[0].astype(np.float32) / 255, rng)
-    assert (image[cover > 0.99] > 150).mean() > 0.9
-    np.testing.assert_array_equal(image[cover == 0], pool.images[1][cover == 0])
 
 
 def test_light_and_camera_are_random_but_repeatable() -> None:
@@ -100,7 +74,7 @@ def test_dice_and_cross_entropy_by_hand() -> None:
 
 
 def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
-    pool = _pool()
+    pool = pool_of_squares()
     calm = task.AugmentConfig(0, 0, 0, 0, 0, 0, 0)
 
     class Bright(torch.nn.Module):
@@ -116,22 +90,6 @@ def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
     assert good["iou"] > 0.9 and good["garment_right"] == 1.0 and good["false_pixels"] == 0.0
     blind = segmenter.figures(Blind(), pool, calm, torch.device("cpu"))
     assert blind["iou"] == 0.0 and blind["garment_right"] == pytest.approx(2 / 3)
-
-
-def test_what_is_added_to_a_garment_counts_as_region(rng: np.random.Generator) -> None:
-    pool = _pool()
-    image, region = pool.images[0], pool.regions[0].astype(np.float32) / 255
-    grown = []
-    for _ in range(30):
-        made, cover = task.equip(image, region, rng)
-        assert made.dtype == np.uint8 and cover.dtype == np.float32
-        assert (cover >= region).all() and cover.max() <= 1
-        np.testing.assert_array_equal(made[cover == 0], image[cover == 0])
-        grown.append((cover > 0.5).sum() / (region > 0.5).sum())
-    assert np.mean(grown) > 1.05
-    bare, nothing = task.equip(pool.images[1], np.zeros_like(region), rng)
-    np.testing.assert_array_equal(bare, pool.images[1])
-    assert nothing.max() == 0
 
 
 def test_a_pool_may_prefer_turned_faces() -> None:

@@ -270,8 +270,7 @@ def test_turned_faces_are_drawn_by_their_share(faces: data.FaceSet, tmp_path: Pa
     found = np.bincount(rows, minlength=len(faces)) / 4000
     np.testing.assert_allclose(found, 0.5 / len(faces) + 0.5 * chances, atol=0.03)
     ahead = replace(faces, points=np.repeat((32 + 12 * shape3d.POINTS[None, :, :2]), len(faces), 0).astype(np.float32))
-    with pytest.raises(UsageError, match="turned_share"):
-        masked.Drawer(ahead, bank, 0.5)
+    np.testing.assert_allclose(pose.turned(ahead.points), 1 / len(faces))
 
 
 def test_other_light_falls_on_both_pictures_alike(faces: data.FaceSet, tmp_path: Path) -> None:

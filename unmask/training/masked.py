@@ -16,9 +16,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from .. import data
-from ..errors import UsageError
 from ..faces import simulate
-from . import augment, pose, segmentation_data
+from . import augment, looks, pose
+from .segmentation_data import renderer_digest
 
 CHUNK = 256
 
@@ -101,7 +101,7 @@ def _key(known: data.FaceSet, rows: slice, variants: int, seed: int, occluders: 
     files = known.names[rows]
     digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
-    digest.update(segmentation_data.renderer_digest().encode())
+    digest.update(renderer_digest().encode())
     return digest.hexdigest()[:16]
 
 
@@ -123,8 +123,6 @@ class Drawer:
     def __init__(self, faces: data.FaceSet, bank: Bank, aside: float = 0.0) -> None:
         self.faces, self.bank, self.aside = faces, bank, aside
         self.reach = np.cumsum(pose.turned(faces.points)) if aside else np.zeros(0)
-        if aside and self.reach[-1] == 0:
-            raise UsageError("turned_share: none of the faces is turned; leave it at 0")
 
     def rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """``n`` faces [n] to train on."""
@@ -145,7 +143,7 @@ class Drawer:
         A share ``jitter`` of the faces is shifted, turned and zoomed, by more than a detector's points
         differ from masked to bare faces (0.01 of the width, 3 degrees, 5 % on LFW). A share ``light`` is made darker,
         brighter or of another cast, with and without face mask alike. A share ``equipped`` of the face masks gets
-        straps, valves or cloth down the neck (:func:`.segmentation_data.equip`).
+        straps, valves or cloth down the neck (:func:`.looks.equip`).
         """
         rows = self.rows(rng, n) if rows is None else rows
         kinds = rng.integers(0, self.bank.variants, n)
@@ -153,7 +151,7 @@ class Drawer:
         y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
         drawn, hidden = self.bank.rows(kinds, rows)
         for i in np.flatnonzero(rng.random(n) < equipped) if equipped else ():
-            drawn[i], cover = segmentation_data.equip(drawn[i], hidden[i].astype(np.float32) / 255, rng)
+            drawn[i], cover = looks.equip(drawn[i], hidden[i].astype(np.float32) / 255, rng)
             hidden[i] = np.round(cover * 255)
         x = augment.to_float(augment.mirror(drawn, flip))
         region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255

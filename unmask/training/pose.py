@@ -12,8 +12,8 @@ TURNED = (20.0, 50.0)  # degrees of yaw: where faces begin to count as turned, a
 def turned(points: np.ndarray) -> np.ndarray:
     """Chances [N] (sum 1) of faces with the points [N,5,2] that grow with their yaw; 0 where a face looks ahead.
 
-    All are 0 if none of them is turned.
+    All are alike if none of them is turned.
     """
     yaw = np.array([abs(fit_pose(p.astype(np.float64)).yaw) for p in points])
     weight = np.clip(yaw, *TURNED) - TURNED[0]
-    return np.asarray(weight / max(weight.sum(), 1e-9))
+    return np.asarray(weight / weight.sum() if weight.any() else np.full(len(weight), 1 / len(weight)))
