@@ -15,6 +15,7 @@ from unmask import recognition
 from unmask.cli import main
 from unmask.errors import UsageError
 from unmask.evaluation import baselines, restoration, summary
+from unmask.faces import align
 from unmask.losses import perceptual
 
 
@@ -59,6 +60,24 @@ def test_the_mask_of_a_face_does_not_depend_on_the_others(drawn_data: Path, cach
     assert two.names == [whole.names[0], whole.names[-1]]
     masks = [restoration.evaluate(f, [baselines.MaskLeftOn()], standins.Projection()) for f in (whole, two)]
     np.testing.assert_array_equal(masks[0].sheet[-1][0], masks[1].sheet[-1][0])
+
+
+def test_misaligned_faces_are_the_same_faces_moved(drawn_data: Path, cache: Path) -> None:
+    faces = restoration.held_out(drawn_data, ["faces128/drawn"])
+    moved = restoration.misaligned(faces, seed=2)
+    np.testing.assert_array_equal(moved.images, restoration.misaligned(faces, seed=2).images)
+    angles, scales, shifts = [], [], []
+    for before, after, at, to in zip(faces.images, moved.images, faces.points, moved.points, strict=True):
+        back = align.similarity(to, at)
+        undone = align.warp(after, back, 128, border="replicate")[32:96, 32:96].astype(float)
+        assert np.abs(undone - before[32:96, 32:96]).mean() < 4
+        assert np.abs(after.astype(float) - before)[32:96, 32:96].mean() > np.abs(undone - before[32:96, 32:96]).mean()
+        angles.append(np.degrees(np.arctan2(back[1, 0], back[0, 0])))
+        scales.append(align.scale_of(back))
+        shifts.append(align.transform_points([[63.5, 63.5]], back)[0] - 63.5)
+    assert 1 < np.std(angles) < 7 and 0.02 < np.std(scales) < 0.1 and 1 < np.std(shifts) < 5
+    alone = restoration.misaligned(restoration.held_out(drawn_data, ["faces128/drawn"], limit=2), seed=2)
+    np.testing.assert_array_equal(alone.images[-1], moved.images[-1])
 
 
 def test_a_found_region_is_scored(drawn_data: Path, cache: Path) -> None:

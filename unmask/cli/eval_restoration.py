@@ -44,6 +44,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     show_default=True,
     help="Region given to the restorers: the exact one, or what the segmenter finds.",
 )
+@click.option("--misaligned", is_flag=True, help="Crops moved as far as a detector's points on masked faces are off.")
 @click.option("--lpips", is_flag=True, help="LPIPS as well (AlexNet; lower is better); needs the extra lpips.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N faces, spread over the split.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the face masks.")
@@ -63,7 +64,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     help="spread, worst (by the last restorer's region PSNR), or a group as in the tables: 'coverage: high'.",
 )
 def eval_restoration(
-    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, lpips: bool,
+    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, misaligned: bool, lpips: bool,
     limit: int | None, seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None,
     sheet: str | None, sheet_count: int, sheet_of: str,
 ) -> None:  # fmt: skip
@@ -82,6 +83,7 @@ def eval_restoration(
     judge = recognition.load(recogniser)
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
     faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
+    faces = restoration.misaligned(faces, seed) if misaligned else faces
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
@@ -92,6 +94,7 @@ def eval_restoration(
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
         "region": region,
+        "misaligned": misaligned,
         **measured,
     }
     _print(found, judge.name)
