@@ -52,9 +52,15 @@ def figure(found: dict[str, Any] | None, factor: float = 1.0, digits: int = 3, s
     return f"{value:{sign}.{digits}f}{bounds}"
 
 
+def measured(run: dict[str, Any], name: str, condition: str) -> dict[str, Any]:
+    """All figures of one condition of one recogniser; empty where the run has none."""
+    found: dict[str, Any] = run["results"].get(name, {"conditions": {}})["conditions"].get(condition, {"figures": {}})
+    return dict(found["figures"])
+
+
 def cells(run: dict[str, Any], name: str, condition: str, sign: str = "") -> list[str]:
     """Accuracy and TAR of one condition of one recogniser."""
-    figures = run["results"].get(name, {"conditions": {}})["conditions"].get(condition, {"figures": {}})["figures"]
+    figures = measured(run, name, condition)
     return [figure(figures.get("accuracy"), 100, 2, sign), figure(figures.get("tar@0.001"), sign=sign)]
 
 
@@ -115,10 +121,10 @@ def differences(masked: dict[str, Any], occluded: dict[str, Any], wanted: list[t
 
 def between(run: dict[str, Any], second: str, first: str, condition: str, name: str) -> dict[str, Any] | None:
     """The paired difference ``second - first`` of a figure, whichever way round the run has it."""
-    there = run["between"].get(f"{second} - {first}", {}).get(condition, {}).get(name)
+    there: dict[str, Any] | None = run["between"].get(f"{second} - {first}", {}).get(condition, {}).get(name)
     back = run["between"].get(f"{first} - {second}", {}).get(condition, {}).get(name)
     if there is not None or back is None:
-        return there  # type: ignore[no-any-return]
+        return there
     value, low, high = (None if back[k] is None else -back[k] for k in ("value", "high", "low"))
     return {"value": value, "low": low, "high": high}
 
@@ -130,9 +136,7 @@ def boxes(runs: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str
     for run in runs:
         row = [run["options"]["masks"]]
         for name in names:
-            found = run["results"].get(name, {"conditions": {}})["conditions"]
-            pair = [found.get(f"{kind}/clean", {"figures": {}})["figures"] for kind in ("masked", UNMASK)]
-            tars = [f.get("tar@0.001") for f in pair]
+            tars = [measured(run, name, f"{kind}/clean").get("tar@0.001") for kind in ("masked", UNMASK)]
             row.append(" / ".join("-" if tar is None else f"{tar['value']:.3f}" for tar in tars))
         alone.append(row)
         apart.append([row[0], *(figure(between(run, *pair, "masked/clean", "tar@0.001"), sign="+") for pair in wanted)])

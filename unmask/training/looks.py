@@ -94,7 +94,6 @@ def _neck(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tu
     solid = region > 0.5
     columns = np.flatnonzero(solid.any(0))
     lowest = size - 1 - np.argmax(solid[::-1], 0)  # of each column
-    height = np.ptp(np.flatnonzero(solid.any(1))) + 1
     inset = rng.uniform(0.0, 0.2) * len(columns)
     end = int(min(size, lowest[columns].max() + 1 + rng.uniform(0.1, 0.6) * size))
     slant = rng.normal(0, 0.3)
@@ -106,10 +105,9 @@ def _neck(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tu
         low = int(lowest[x])
         stop = int(np.clip(end + slant * (x - columns.mean()), low, size))
         rows = np.arange(low + 1, stop)
-        if len(rows):
-            cover[rows, x] = 1
-            back = low - (rows - low - 1) % max(1, int(min(height, np.count_nonzero(solid[:, x]))))
-            image[rows, x] = np.clip(image[np.maximum(back, 0), x] * dark, 0, 255)
+        cover[rows, x] = 1
+        back = low - (rows - low - 1) % np.count_nonzero(solid[:, x])  # up through the cloth, again and again
+        image[rows, x] = np.clip(image[back, x] * dark, 0, 255)
     return image, np.maximum(region, cover)
 
 

@@ -122,16 +122,12 @@ class Drawer:
 
     def __init__(self, faces: data.FaceSet, bank: Bank, aside: float = 0.0) -> None:
         self.faces, self.bank, self.aside = faces, bank, aside
-        self.reach = np.cumsum(pose.turned(faces.points)) if aside else np.zeros(0)
+        self.chances = pose.turned(faces.points) if aside else np.zeros(0)
 
     def rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """``n`` faces [n] to train on."""
         rows = rng.integers(0, len(self.faces), n)
-        if self.aside:
-            chosen = rng.random(n) < self.aside
-            found = np.searchsorted(self.reach, rng.random(n) * self.reach[-1], side="right")
-            rows = np.where(chosen, np.minimum(found, len(self.faces) - 1), rows)
-        return rows
+        return pose.prefer(rows, self.aside, self.chances, rng) if self.aside else rows
 
     def draw(
         self, rng: np.random.Generator, n: int, grow: float, jitter: float = 0.0, rows: np.ndarray | None = None,

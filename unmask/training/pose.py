@@ -17,3 +17,11 @@ def turned(points: np.ndarray) -> np.ndarray:
     yaw = np.array([abs(fit_pose(p.astype(np.float64)).yaw) for p in points])
     weight = np.clip(yaw, *TURNED) - TURNED[0]
     return np.asarray(weight / weight.sum() if weight.any() else np.full(len(weight), 1 / len(weight)))
+
+
+def prefer(rows: np.ndarray, share: float, chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``rows`` [n] with a share of them drawn anew, by ``chances`` [N] of the rows 0 to N - 1."""
+    anew = rng.random(len(rows)) < share
+    rows = rows.copy()
+    rows[anew] = rng.choice(len(chances), int(anew.sum()), p=chances)
+    return rows

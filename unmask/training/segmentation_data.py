@@ -119,11 +119,7 @@ def _order(faces: FaceSet, config: PoolConfig) -> np.ndarray:
     """Which face each one of the pool is drawn on."""
     rng = np.random.default_rng(config.seed)
     order = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
-    if config.turned:
-        chances = pose.turned(faces.points)
-        aside = rng.random(config.count) < config.turned
-        order[aside] = rng.choice(len(faces), int(aside.sum()), p=chances)
-    return order
+    return pose.prefer(order, config.turned, pose.turned(faces.points), rng) if config.turned else order
 
 
 def render(
