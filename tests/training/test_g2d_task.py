@@ -19,9 +19,10 @@ from unmask.models.unmasker import Unmasker
 from unmask.training import g2d, loop, unmasker
 
 CPU = torch.device("cpu")
-# Sixteen channels: with four to eight oneDNN (PyTorch 2.13) overruns memory in the backward pass of these strided layers.
-PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape((16, 16, 16, 16), (1, 1, 1), 6, 2), (8, 16), (16,))
-ENCODER = g2d.EncoderShape("unmasker", (16, 16, 16, 16), (1, 1, 1), 2)
+# Sixteen channels: with four to eight oneDNN (PyTorch 2.13) overruns memory in the backward pass of strided layers.
+TRUNK = (16, 16, 16, 16)
+PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape(TRUNK, (1, 1, 1), 6, 2), (8, 16), (16,))
+ENCODER = g2d.EncoderShape("unmasker", TRUNK, (1, 1, 1), 2)
 REFORMER = g2d.ReformerShape((4, 4, 6, 6), (1, 1, 1, 1), "gdc", "lrelu", True)
 
 
