@@ -61,9 +61,9 @@ def pipeline(photos: list[Path], out: Path, threads: int) -> tuple[float, float]
     import torch
 
     from unmask import Restorer
-    from unmask.many import step
-    from unmask.many.jobs import Job, Wanted
-    from unmask.many.manifest import of_shard
+    from unmask.batch import step
+    from unmask.batch.jobs import Job, Wanted
+    from unmask.batch.manifest import of_shard
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

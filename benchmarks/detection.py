@@ -18,10 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from unmask.faces import simulate
+from unmask.data import photos
 from unmask.faces.detect import Face, load_detector
-from unmask.training import photos
-from unmask.training.detector import points_error
+from unmask.simulation import simulate
+from unmask.training.tasks.detector import points_error
 
 Faces = list[Face]
 

@@ -4,7 +4,7 @@
 
 The clip is the photo, slowly turned and shifted, with noise that is drawn anew for each frame. Flicker is the mean
 second difference in time over what the face mask hides, in levels of 255, on crops that the known motion aligns
-(``unmask.evaluation.flicker``). The references, in the same run, are each frame restored for itself and the forehead,
+(``unmask.evaluation.restoration.flicker``). The references, in the same run, are each frame restored for itself and the forehead,
 which nobody touches: all that moves there is noise.
 """
 
@@ -39,9 +39,9 @@ def measure(photo: Path, frames: int, noise: float) -> dict[str, float]:
     import numpy as np
 
     from unmask import Restorer, images
-    from unmask.evaluation.flicker import flicker
+    from unmask.evaluation.restoration.flicker import flicker
     from unmask.faces import align
-    from unmask.many.steady import Steady
+    from unmask.video.temporal import Steady
 
     pixels = images.read(photo).pixels
     size = pixels.shape[:2]

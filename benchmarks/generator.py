@@ -50,7 +50,7 @@ def fold_blur(weight: Tensor) -> Tensor:
 
 
 def kernel_of(conv: ModulatedConv) -> Tensor:
-    """The equalised kernel ``[O, I, k, k]``."""
+    """The equalized kernel ``[O, I, k, k]``."""
     return conv.weight * conv.scale
 
 

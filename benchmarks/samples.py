@@ -1,6 +1,6 @@
-"""How far the generator's samples are from faces: Fréchet distance, precision and recall in a recogniser's features.
+"""How far the generator's samples are from faces: Fréchet distance, precision and recall in a recognizer's features.
 
-    python benchmarks/samples.py --data DATA --recogniser FILE [--count 1000] [--sheet FILE] [--json FILE]
+    python benchmarks/samples.py --data DATA --recognizer FILE [--count 1000] [--sheet FILE] [--json FILE]
 
 Compared with held-out faces of the sets that the generator was trained on. The references, in the same run, are other
 held-out faces (the best there is) and the mean face. ``--sheet`` shows samples at truncation 0.7, and at 1.0 below.
@@ -25,7 +25,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of face data")
-    parser.add_argument("--recogniser", required=True, help="judge: a name or a path")
+    parser.add_argument("--recognizer", required=True, help="judge: a name or a path")
     parser.add_argument("--weights", default="generator", help="a name or a path")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -36,11 +36,12 @@ def main() -> None:
     import torch
     from PIL import Image
 
-    from unmask import data, images, models, recognition, weights
-    from unmask.evaluation import quality
+    from unmask import images, models, recognition, weights
+    from unmask.data import face_sets
+    from unmask.evaluation.restoration import quality
     from unmask.faces import align
 
-    judge = recognition.load(given.recogniser)
+    judge = recognition.load(given.recognizer)
     checkpoint = weights.read(given.weights, kind="generator")
     generator: Any = models.build(checkpoint.kind, **checkpoint.arch)
     weights.fill(generator, checkpoint)
@@ -59,7 +60,7 @@ def main() -> None:
         made = [generator(part, truncation_psi=psi, noise="const").float() for part in z.split(BATCH)]
         return torch.cat(made).clamp(-1, 1)
 
-    held = data.load(given.data, SOURCES, size=size, split="val")
+    held = face_sets.load(given.data, SOURCES, size=size, split="val")
     faces = images.to_tensor(held.images[np.random.default_rng(given.seed).permutation(len(held))])
     half = min(given.count, len(faces) // 2)
     true = features(faces[:half])

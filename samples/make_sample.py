@@ -12,7 +12,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from unmask.faces.simulate import sample_garment, simulate
+from unmask.simulation.simulate import sample_garment, simulate
 
 HERE = Path(__file__).resolve().parent
 LEFT, TOP, SIDE = 60, 0, 320
@@ -24,9 +24,7 @@ def main() -> None:
     """Write the bare and the masked portrait beside this script."""
     bare = np.ascontiguousarray(skimage.data.astronaut()[TOP : TOP + SIDE, LEFT : LEFT + SIDE])
     rng = np.random.default_rng(1)
-    garment = sample_garment(
-        rng, kind="surgical", coverage="high", colour=(150, 198, 226), pattern="plain", loops="ear"
-    )
+    garment = sample_garment(rng, kind="surgical", coverage="high", color=(150, 198, 226), pattern="plain", loops="ear")
     masked = simulate(bare, POINTS - [LEFT, TOP], rng, garment)
     Image.fromarray(bare).save(HERE / "astronaut.png", optimize=True)
     Image.fromarray(masked.image).save(HERE / "astronaut-masked.png", optimize=True)

@@ -48,7 +48,7 @@ def test_scalars_take_the_type_of_their_field(tmp_path: Path) -> None:
     ("text", "named"),
     [
         ("lr: fast", "lr is 'fast'"), ("{}", "missing key 'lr'"), ("lr: 1\nlr: 2", "'lr' stands twice"),
-        ("lr: 1\ncolour: 2", "unknown key 'colour'"), ("lr: 1\ninner: {with: 2}", "unknown key 'inner.with'"),
+        ("lr: 1\ncolor: 2", "unknown key 'color'"), ("lr: 1\ninner: {with: 2}", "unknown key 'inner.with'"),
         ("lr: 1\ninner: 2", "group of keys"), ("lr: 1\nkind: c", "kind is 'c'"), ("lr: 1\npair: [1]", "pair has 1"),
         ("lr: 1\non: perhaps", "on is 'perhaps'"), ("lr: [1", "YAML"), ("- 1", "mapping"),
         ("lr: {a: 1}", "lr is a group"),

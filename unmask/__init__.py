@@ -10,14 +10,13 @@ __all__ = ["Restored", "Restorer", "UnmaskError", "__version__"]
 from .errors import UnmaskError
 
 if TYPE_CHECKING:
-    from .restore import Restorer
-    from .result import Restored
+    from .restore import Restored, Restorer
 
 
 def __getattr__(name: str) -> Any:
     """Import the heavy public names on first use, so that ``import unmask`` stays light."""
     if name in ("Restored", "Restorer"):
-        from . import restore
+        from .restore import restorer
 
-        return getattr(restore, name)
+        return getattr(restorer, name)
     raise AttributeError(f"module 'unmask' has no attribute {name!r}")

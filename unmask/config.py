@@ -86,7 +86,8 @@ def build(schema: type[T], content: Mapping[str, Any], where: str = "") -> T:
         if key not in fields:
             raise UsageError(f"unknown key {where + key!r}; known here: {', '.join(fields)}")
     missing = [
-        n for n, f in fields.items()
+        n
+        for n, f in fields.items()
         if n not in content and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:

@@ -21,11 +21,11 @@ def detect(photo):
     level = max(range(3), key=lambda i: out[i].max())  # three strides: scores, then boxes, then points
     stride, best = (8, 16, 32)[level], int(out[level].argmax())
     cell = best // 2  # two anchors a cell
-    centre = np.array([cell % (320 // stride), cell // (320 // stride)]) * stride
+    center = np.array([cell % (320 // stride), cell // (320 // stride)]) * stride
     left_top, right_bottom = out[3 + level][best].reshape(2, 2) * stride * [[-1], [1]]
     points = out[6 + level][best].reshape(5, 2) * stride
-    box = np.concatenate([centre + left_top, centre + right_bottom])
-    return box / scale, (centre + points) / scale, out[level].max()
+    box = np.concatenate([center + left_top, center + right_bottom])
+    return box / scale, (center + points) / scale, out[level].max()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from PIL import Image
 
 from unmask.cli import main
 from unmask.faces import align
-from unmask.restore import Restorer
+from unmask.restore.restorer import Restorer
 
 SIZE = 64
 
@@ -71,7 +71,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """Save a photo of one level or colour under a name below the test's folder; its path."""
+    """Save a photo of one level or color under a name below the test's folder; its path."""
 
     def save(name: str, level: int | tuple[int, int, int] = 120) -> Path:
         path = tmp_path / name

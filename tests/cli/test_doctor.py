@@ -17,9 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.mark.usefixtures("stand_ins")
 def test_all_is_well(run: Run, tmp_path: Path) -> None:
-    for name in ("detector", "segmenter", "recogniser", "unmasker"):
+    for name in ("detector", "segmenter", "recognizer", "unmasker"):
         path = weights.save(tmp_path / f"{name}.safetensors", name, {}, {"x": torch.ones(3)})
-        weights.register(name, path, licence="", source="", folder=tmp_path)
+        weights.register(name, path, license="", source="", folder=tmp_path)
     findings = {one["what"]: one for one in json.loads(run("doctor", "--json", "--weights", tmp_path)[1])}
     wrong = [name for name, one in findings.items() if not one["ok"] and name != "restoration"]
     assert not wrong

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unmask import images, weights
-from unmask.models.from_net import FromNet
+from unmask.from_net.network import FromNet
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -21,7 +21,7 @@ def from_weights(folder: Path, kind: str = "3d") -> Path:
     return weights.save(folder / f"{kind}.safetensors", "from_net", arch, FromNet(**arch).state_dict())
 
 
-@pytest.mark.parametrize("flag", ["--recogniser", "--recognizer"])
+@pytest.mark.parametrize("flag", ["--recognizer", "--recognizer"])
 def test_a_panel_is_drawn_beside_the_photo(run: Run, make: Make, tmp_path: Path, flag: str) -> None:
     photo = make("a.png", (200, 150, 130))
     code, out, err = run("explain", photo, flag, from_weights(tmp_path))
@@ -34,10 +34,10 @@ def test_a_panel_is_drawn_beside_the_photo(run: Run, make: Make, tmp_path: Path,
 
 def test_bad_input_is_one_line(run: Run, make: Make, tmp_path: Path) -> None:
     photo = make("a.png", (200, 150, 130))
-    code, _, err = run("explain", photo, "--recogniser", from_weights(tmp_path, "none"))
+    code, _, err = run("explain", photo, "--recognizer", from_weights(tmp_path, "none"))
     assert code == 1 and "without a mask decoder" in err
-    code, _, err = run("explain", photo, "-o", tmp_path / "a.jpg", "--recogniser", from_weights(tmp_path))
+    code, _, err = run("explain", photo, "-o", tmp_path / "a.jpg", "--recognizer", from_weights(tmp_path))
     assert code == 1 and "PNG" in err
-    code, _, err = run("explain", make("b.png", (0, 0, 0)), "--recogniser", from_weights(tmp_path))
+    code, _, err = run("explain", make("b.png", (0, 0, 0)), "--recognizer", from_weights(tmp_path))
     assert code == 1 and "no face" in err
     assert not list(tmp_path.glob("*.explain.png"))

@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     """A weights folder with one row."""
     home = tmp_path / "weights"
     path = weights.save(home / "tiny.safetensors", "unmasker", {}, {"x": torch.ones(3)})
-    weights.register("tiny", path, licence="research only", source="drawn", folder=home)
+    weights.register("tiny", path, license="research only", source="drawn", folder=home)
     return home
 
 
@@ -47,10 +47,10 @@ def test_install(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         archive.writestr("a.onnx", b"graph")
     code, _, err = run("models", "install", "mine", "--from", tmp_path / "mine.zip")
-    assert code == 2 and "--accept-licence" in err
-    code, _, _ = run("models", "install", "mine", "--from", tmp_path / "mine.zip", "--accept-licence")
+    assert code == 2 and "--accept-license" in err
+    code, _, _ = run("models", "install", "mine", "--from", tmp_path / "mine.zip", "--accept-license")
     assert code == 0 and (tmp_path / "models" / "mine" / "a.onnx").read_bytes() == b"graph"
-    code, _, err = run("models", "install", "buffalo_l", "--from", tmp_path / "mine.zip", "--accept-licence")
+    code, _, err = run("models", "install", "buffalo_l", "--from", tmp_path / "mine.zip", "--accept-license")
     assert code == 1 and "non-commercial" in err and "sha256" in err
     assert run("models", "install", "buffalo_l")[0] == 2
-    assert run("models", "install", "unheard-of", "--accept-licence")[0] == 2
+    assert run("models", "install", "unheard-of", "--accept-license")[0] == 2

@@ -55,9 +55,7 @@ def test_a_folder_with_bad_files_in_it(run: Run, make: Make, tmp_path: Path) -> 
     code, out, err = run("restore", tmp_path / "in", "-o", tmp_path / "out")
     assert code == 3
     lines = err.splitlines()
-    assert lines[-1] == (
-        "unmask: 3 of 5 pictures failed: 1 without a face, 1 without a face mask, 1 for other reasons"
-    )
+    assert lines[-1] == ("unmask: 3 of 5 pictures failed: 1 without a face, 1 without a face mask, 1 for other reasons")
     assert [word in err for word in ("bare.png: no face mask", "nobody.png: no face", "broken.jpg: ")] == [True] * 3
     written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     assert written == ["deep/good.jpg", "good.png", "manifest.jsonl"]
@@ -186,7 +184,7 @@ def test_stdin_to_a_file_and_stdin_of_nonsense(
 
 
 def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unmask.restore import Restorer
+    from unmask.restore.restorer import Restorer
 
     def interrupt(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
@@ -199,7 +197,7 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_odd_failure_does_not_cost_the_others(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unmask.restore import Restorer
+    from unmask.restore.restorer import Restorer
 
     for step in ("begin", "guess", "finish"):
         real = getattr(Restorer, step)
@@ -244,7 +242,7 @@ def test_a_blocked_folder(run: Run, make: Make, tmp_path: Path) -> None:
 def test_samples_need_a_fill_that_has_codes(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from unmask import guesses
+    from unmask.restore import sampling
 
     photo = make("a.png")
     code, _, err = run("restore", photo, "--samples", "3")
@@ -253,7 +251,7 @@ def test_samples_need_a_fill_that_has_codes(run: Run, make: Make, monkeypatch: p
     def several(fill: Any, x: torch.Tensor, region: torch.Tensor, guess: Any, count: int, seed: int) -> torch.Tensor:
         return torch.linspace(0, 1, count).view(-1, 1, 1, 1, 1).expand(count, *x.shape)
 
-    monkeypatch.setattr(guesses, "several", several)
+    monkeypatch.setattr(sampling, "several", several)
     code, _, err = run("restore", photo, "--samples", "3")
     assert (code, err) == (0, "")
     pictures = [images.read(photo.with_name(f"a.unmasked.sample-0{k}.png")) for k in (1, 2, 3)]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 def clip(tmp_path: Path) -> Path:
     """A clip of five frames."""
     pytest.importorskip("av", reason="clips need PyAV (the extra `video`)")
-    spec = importlib.util.spec_from_file_location("clips", Path(__file__).parents[1] / "many" / "clips.py")
+    spec = importlib.util.spec_from_file_location("clips", Path(__file__).parents[1] / "video" / "clips.py")
     assert spec and spec.loader
     clips = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(clips)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from unmask.restore import Restorer
+from unmask.restore.restorer import Restorer
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]

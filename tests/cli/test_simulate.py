@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("stand_ins")
 
 def test_a_face_mask_is_put_on(run: Run, make: Make) -> None:
     photo = make("a.png", (200, 150, 130))
-    code, out, err = run("simulate", photo, "--kind", "surgical", "--colour", "#1060c0", "--save-region")
+    code, out, err = run("simulate", photo, "--kind", "surgical", "--color", "#1060c0", "--save-region")
     target = photo.with_name("a.masked.png")
     assert (code, err) == (0, "") and out == f"{photo} -> {target}  (surgical)\n"
     before, after = images.read(photo).pixels, images.read(target).pixels
@@ -44,7 +44,7 @@ def test_the_seed_and_the_name_decide(run: Run, make: Make, tmp_path: Path) -> N
 
 def test_bad_requests(run: Run, make: Make) -> None:
     photo = make("a.png")
-    for flags in (["--kind", "scarf"], ["--colour", "blue"], ["--colour", "1,2"], ["--colour", "0,0,300"]):
+    for flags in (["--kind", "scarf"], ["--color", "blue"], ["--color", "1,2"], ["--color", "0,0,300"]):
         assert run("simulate", photo, *flags)[0] == 2
     assert run("simulate", photo, "--overwrite", "--skip-existing")[0] == 2
     code, _, err = run("simulate", make("nobody.png", 0))

@@ -101,9 +101,9 @@ def test_troubleshooting_quotes_real_messages() -> None:
         assert all(fragment in source or fragment in elsewhere for fragment in fragments), title
 
 
-def test_the_recogniser_of_the_docs_is_one() -> None:
+def test_the_recognizer_of_the_docs_is_one() -> None:
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    block = re.search(r"<!-- test: recogniser -->\n```python\n(.*?)```", page, re.S)
+    block = re.search(r"<!-- test: recognizer -->\n```python\n(.*?)```", page, re.S)
     assert block is not None
     space: dict[str, Any] = {}
     exec(block[1], space)

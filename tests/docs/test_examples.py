@@ -18,7 +18,7 @@ from unmask import images, models, recognition, weights
 from unmask.faces import align
 from unmask.faces.detect import load_detector
 from unmask.faces.segment import Segmenter
-from unmask.restore import Restorer
+from unmask.restore.restorer import Restorer
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -82,24 +82,24 @@ def test_unmasker(face: np.ndarray) -> None:
     assert np.array_equal(made[:, :, :70], face[:, :, :70])
 
 
-def test_recogniser() -> None:
+def test_recognizer() -> None:
     from crop import ARCFACE, crop
-    from onnx_recogniser import embed
+    from onnx_recognizer import embed
 
     points = load_detector().detect(images.read(BARE).pixels)[0].kps
     face = crop(Image.open(BARE), points, ARCFACE, 112)
     wanted = recognition.load().embed(torch.from_numpy(face)).numpy()[0]
     assert embed(face) @ wanted > 0.999
-    masked_face_recogniser = recognition.load("from").embed(torch.from_numpy(face)).numpy()[0]
-    assert embed(face, "from") @ masked_face_recogniser > 0.999
+    masked_face_recognizer = recognition.load("from").embed(torch.from_numpy(face)).numpy()[0]
+    assert embed(face, "from") @ masked_face_recognizer > 0.999
 
 
 @pytest.mark.parametrize("name, arguments, words", [
     ("onnx_detector.py", [MASKED], "["),
     ("onnx_segmenter.py", [MASKED, "region.png"], "a face mask is worn: 1.00"),
     ("onnx_unmasker.py", [MASKED, "face.png"], ""),
-    ("onnx_recogniser.py", [BARE, BARE], "similarity 1.000"),
-    ("onnx_recogniser.py", [BARE, BARE, "from"], "similarity 1.000"),
+    ("onnx_recognizer.py", [BARE, BARE], "similarity 1.000"),
+    ("onnx_recognizer.py", [BARE, BARE, "from"], "similarity 1.000"),
 ])  # fmt: skip
 def test_scripts_run(name: str, arguments: list[Any], words: str, tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
@@ -113,7 +113,7 @@ def test_scripts_run(name: str, arguments: list[Any], words: str, tmp_path: Path
 
 def test_every_embedded_onnx_file_has_an_example_without_torch() -> None:
     have = {path.stem.removeprefix("onnx_") for path in EXAMPLES.glob("onnx_*.py")}
-    have |= {"from", "g2d"}  # names that onnx_recogniser.py takes
+    have |= {"from", "g2d"}  # names that onnx_recognizer.py takes
     assert {row.name for row in weights.rows() if row.onnx} <= have
     for path in EXAMPLES.glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.evaluation import standins
-from unmask import data
+from unmask.data import face_sets
 from unmask.faces import align
 
 PEOPLE = 40
@@ -24,7 +24,7 @@ def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     points = align.template("ffhq", 128)
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["file", "identity", *(f"{name}_{axis}" for name in data.POINT_NAMES for axis in "xy")])
+        writer.writerow(["file", "identity", *(f"{name}_{axis}" for name in face_sets.POINT_NAMES for axis in "xy")])
         for person in range(PEOPLE):
             for picture in range(2):
                 name = f"{person:03d}_{picture}.png"

@@ -1,4 +1,4 @@
-"""Small stand-ins: a recogniser that is a fixed projection, a detector that knows where the face is, drawn
+"""Small stand-ins: a recognizer that is a fixed projection, a detector that knows where the face is, drawn
 faces.
 """
 
@@ -47,7 +47,7 @@ class Fixed:
 
 
 def face(person: int, picture: int = 0, size: int = 128) -> np.ndarray:
-    """A drawn face: skin, hair, eyes and mouth whose colours and places belong to the person."""
+    """A drawn face: skin, hair, eyes and mouth whose colors and places belong to the person."""
     rng = np.random.default_rng(person)
     image = np.full((size, size, 3), rng.integers(40, 220, 3), np.uint8)
     skin = tuple(int(c) for c in (rng.integers(170, 235), rng.integers(130, 180), rng.integers(100, 150)))

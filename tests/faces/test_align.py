@@ -68,9 +68,7 @@ def test_similarity_never_mirrors() -> None:
     assert np.linalg.det(align.similarity(src, flipped)[:, :2]) > 0
 
 
-@pytest.mark.parametrize(
-    "src", [np.ones((5, 2)), np.full((5, 2), np.nan), np.zeros((1, 2)), np.zeros((5, 3))], ids=str
-)
+@pytest.mark.parametrize("src", [np.ones((5, 2)), np.full((5, 2), np.nan), np.zeros((1, 2)), np.zeros((5, 3))], ids=str)
 def test_similarity_refuses_points_that_fix_nothing(src: np.ndarray) -> None:
     with pytest.raises(ValueError):
         align.similarity(src, align.template("ffhq", 128)[: len(src)])
@@ -87,8 +85,8 @@ def test_identity_warp_is_exact(rng: np.random.Generator) -> None:
     for filter in ("nearest", "linear", "cubic"):
         assert np.array_equal(align.warp(image, eye, (20, 30), filter=filter), image)
     assert np.array_equal(align.warp(image, [[1, 0, -3], [0, 1, -2]], (5, 6)), image[2:7, 3:9])
-    grey = image[:, :, 0]
-    assert align.warp(grey, eye, (20, 30)).shape == (20, 30)
+    gray = image[:, :, 0]
+    assert align.warp(gray, eye, (20, 30)).shape == (20, 30)
     assert align.warp(image[:, :, :1], eye, (20, 30)).shape == (20, 30, 1)
 
 

@@ -33,10 +33,10 @@ def _toy_scrfd(path: Path, size: tuple[int, int] | None = None, points: bool = T
         constants[name] = numpy_helper.from_array(value, name)
         return name
 
-    nodes.append(helper.make_node("ReduceMean", ["x"], ["grey"], axes=[1], keepdims=1))
+    nodes.append(helper.make_node("ReduceMean", ["x"], ["gray"], axes=[1], keepdims=1))
     for stride in (8, 16, 32):
         cell = f"cell{stride}"
-        nodes.append(helper.make_node("AveragePool", ["grey"], [cell], kernel_shape=[stride] * 2, strides=[stride] * 2))
+        nodes.append(helper.make_node("AveragePool", ["gray"], [cell], kernel_shape=[stride] * 2, strides=[stride] * 2))
         factor = constant(f"factor{stride}", np.array(1.0 if stride == 16 else 0.0, np.float32))
         nodes.append(helper.make_node("Mul", [cell, factor], [f"first{stride}"]))
         nodes.append(

@@ -1,4 +1,4 @@
-"""Tone: offsets find tints and nothing else, colourless photos stay so."""
+"""Tone: offsets find tints and nothing else, colorless photos stay so."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _skin(size: int = S) -> np.ndarray:
 def test_a_tint_is_found_at_every_size(tint: tuple[float, float, float], size: int) -> None:
     seen, region = _skin(size), _region(size)
     seen[region > 0.5] = (60, 120, 200)
-    offset = tone.colour_offset(seen, _skin(size) - np.array(tint, np.float32), region)
+    offset = tone.color_offset(seen, _skin(size) - np.array(tint, np.float32), region)
     assert np.abs(offset[region > 0.5].mean(0) - tint).max() < 0.12 * np.abs(tint).max() + 0.5
 
 
@@ -41,22 +41,22 @@ def test_hair_and_remains_are_not_taken_for_tint() -> None:
     seen[region > 0.5] = (60, 120, 200)
     seen[70:100, 97:112] = 10  # hair that the model did not see coming
     seen[112:120, 40:70] = (60, 120, 200)  # remains of the face mask
-    seen[60:66, 50:80] = 0.6 * seen[60:66, 50:80] + 0.4 * np.array([60, 120, 200])  # and its colour, blurred
-    offset = tone.colour_offset(seen, crop, region)
+    seen[60:66, 50:80] = 0.6 * seen[60:66, 50:80] + 0.4 * np.array([60, 120, 200])  # and its color, blurred
+    offset = tone.color_offset(seen, crop, region)
     assert np.abs(offset[80:105, 45:85].mean((0, 1)) - tint).max() < 3
 
 
-def test_a_garment_of_the_colour_of_skin_hides_no_tint() -> None:
+def test_a_garment_of_the_color_of_skin_hides_no_tint() -> None:
     seen, crop = _skin(), _skin() - 30
-    offset = tone.colour_offset(seen, crop, _region())
+    offset = tone.color_offset(seen, crop, _region())
     assert offset[80:100, 50:80].mean() == pytest.approx(30, abs=4)
 
 
 def test_nothing_to_compare_gives_no_offset() -> None:
     crop = _skin()
-    assert not tone.colour_offset(crop + 9, crop, np.ones((S, S), np.float32)).any()
-    assert not tone.colour_offset(crop + 9, crop, np.zeros((S, S), np.float32)).any()
-    assert not tone.colour_offset(crop + 9, crop, _region(), np.zeros((S, S), bool)).any()
+    assert not tone.color_offset(crop + 9, crop, np.ones((S, S), np.float32)).any()
+    assert not tone.color_offset(crop + 9, crop, np.zeros((S, S), np.float32)).any()
+    assert not tone.color_offset(crop + 9, crop, _region(), np.zeros((S, S), bool)).any()
 
 
 def test_the_share_of_the_garment_is_that_of_the_mixture() -> None:
@@ -68,19 +68,19 @@ def test_the_share_of_the_garment_is_that_of_the_mixture() -> None:
     assert np.abs(share[51:54, 40:88] - 0.3).max() < 0.03 and left[51:54, 40:88].max() < 5
     assert np.abs(share[:40]).max() < 1e-3
     same, _ = tone.garment_share(skin + 3, skin, region)
-    assert not same.any()  # a garment of the colour of the face
+    assert not same.any()  # a garment of the color of the face
 
 
-def test_as_colourful_as_the_photo() -> None:
-    grey = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+def test_as_colorful_as_the_photo() -> None:
+    gray = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
     face = torch.rand(1, 3, 64, 64) * 2 - 1
-    out = tone.as_colourful(grey, face)
+    out = tone.as_colorful(gray, face)
     assert (out.amax(1) - out.amin(1)).max() < 1e-6
     luma = (face * torch.tensor(tone.LUMA).view(1, 3, 1, 1)).sum(1)
     assert torch.allclose(out[:, 0], luma, atol=1e-6)
-    assert torch.allclose(tone.as_colourful(torch.rand(1, 3, 64, 64) * 2 - 1, face), face, atol=1e-6)
+    assert torch.allclose(tone.as_colorful(torch.rand(1, 3, 64, 64) * 2 - 1, face), face, atol=1e-6)
 
 
-def test_opponent_colours_separate_light_from_tint() -> None:
-    grey = np.full(3, 77.0) @ tone.OPPONENT.T
-    assert grey[0] == pytest.approx(77) and np.abs(grey[1:]).max() < 1e-5
+def test_opponent_colors_separate_light_from_tint() -> None:
+    gray = np.full(3, 77.0) @ tone.OPPONENT.T
+    assert gray[0] == pytest.approx(77) and np.abs(gray[1:]).max() < 1e-5

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from unmask import training, weights
-from unmask.data import POINT_NAMES
+from unmask.data.face_sets import POINT_NAMES
 from unmask.errors import UsageError
 from unmask.training import TASKS, read_config
 
@@ -25,7 +25,7 @@ FACES = 24
 POINTS = np.array([[48, 60], [80, 60], [64, 78], [50, 93], [78, 93]], float)
 # What is turned down so that a step takes seconds: sizes of pools and batches, never of networks.
 SMALL = {
-    "batch_size": 2, "teacher": "", "hint_layer": "", "recogniser": "", "start": "", "judge": "pixels",
+    "batch_size": 2, "teacher": "", "hint_layer": "", "recognizer": "", "start": "", "judge": "pixels",
     "pool.count": 6, "pool": 6, "val_faces": 4, "val_scenes": 2,
     "threads": 0,
     "scenes.count": 6, "crowds": 2, "worn": "[]", "precision": "fp32",
@@ -33,7 +33,7 @@ SMALL = {
 
 
 def face(rng: np.random.Generator, size: int = 128) -> Image.Image:
-    """A drawn face on the template: an oval, eyes, a nose and a mouth, in random colours."""
+    """A drawn face on the template: an oval, eyes, a nose and a mouth, in random colors."""
     skin = tuple(int(v) for v in rng.integers(90, 230, 3))
     picture = Image.new("RGB", (128, 128), tuple(int(v) for v in rng.integers(0, 255, 3)))
     draw = ImageDraw.Draw(picture)
@@ -62,9 +62,10 @@ def drawn(tmp_path_factory) -> Path:
                 face(rng).save(folder / f"{i:03d}.png")
                 rows.writerow([f"{i:03d}.png", f"person{i % 6}", *POINTS.ravel()])
     (root / "wild").mkdir()
-    with zipfile.ZipFile(root / "wild" / "images.zip", "w") as archive, (root / "wild" / "faces.csv").open(
-        "w", newline=""
-    ) as stream:
+    with (
+        zipfile.ZipFile(root / "wild" / "images.zip", "w") as archive,
+        (root / "wild" / "faces.csv").open("w", newline="") as stream,
+    ):
         rows = csv.writer(stream)
         rows.writerow(["file", "x1", "y1", "x2", "y2", "score", *header[2:]])
         for i in range(FACES):
@@ -81,7 +82,7 @@ def overrides(path: Path, data: Path, out: Path) -> list[str]:
     # g2d cannot do without a teacher
     small = SMALL | ({"teacher": "embedded", "model.embedding": 128} if config.task == "g2d" else {})
     if path.stem.startswith("adapt-"):  # they start from a file
-        small |= {"teacher": str(weights.find("recogniser", "onnx"))}
+        small |= {"teacher": str(weights.find("recognizer", "onnx"))}
     for key, value in small.items():
         holder, _, last = key.rpartition(".")
         place = getattr(config, holder, None) if holder else config
@@ -101,7 +102,7 @@ def test_configs_come_in_two_sizes():
 def test_config_trains(path, drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
     config = read_config(str(path), overrides(path, drawn, tmp_path / "run"))
-    module = importlib.import_module(f"unmask.training.{TASKS[config.task]}")
+    module = importlib.import_module(f"unmask.{TASKS[config.task]}")
     task = module.build(config, torch.device("cpu"))
     assert all(sum(p.numel() for p in m.parameters()) for m in task.modules.values())
     task.batch(np.random.default_rng(0), 0)

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from tests.images.pictures import NOTE, edited, is_edited, picture, saved
 from unmask import images
-from unmask.images import colour, containers
+from unmask.images import color, containers
 
 LOSSLESS = ("PNG", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000")
 
@@ -72,11 +72,11 @@ def test_sixteen_bits_are_scaled_and_kept(channels: int, extension: str) -> None
         order = {1: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
         assert np.array_equal(back if channels == 1 else back[:, :, order], deep)
     if channels == 2 and extension == "tiff":
-        pytest.skip("OpenCV reads no 16-bit TIFF of grey and alpha; the error says so")
+        pytest.skip("OpenCV reads no 16-bit TIFF of gray and alpha; the error says so")
     photo = images.read(data)
     assert np.array_equal(photo.samples, deep)
-    grey = deep if channels == 1 else deep[..., 0]
-    assert np.array_equal(photo.pixels[..., 0], np.rint(grey / 257).astype(np.uint8))
+    gray = deep if channels == 1 else deep[..., 0]
+    assert np.array_equal(photo.pixels[..., 0], np.rint(gray / 257).astype(np.uint8))
     pixels = edited(photo)
     again = images.read(images.encode(photo, pixels, NOTE))
     outside = ~is_edited(pixels)
@@ -121,7 +121,7 @@ def test_orientation_of_a_sixteen_bit_tiff() -> None:
     deep = picture(40, 56, dtype=np.uint16)
     for orientation in range(1, 9):
         photo = images.Photo(
-            colour.to_rgb(deep, "RGB", None, None), "x", "bytes", "TIFF", "RGB", deep, orientation,
+            color.to_rgb(deep, "RGB", None, None), "x", "bytes", "TIFF", "RGB", deep, orientation,
             extras={"tags": {}, "compress": True},
         )  # fmt: skip
         again = images.read(images.encode(photo, photo.pixels))
@@ -132,7 +132,7 @@ def test_orientation_of_a_sixteen_bit_tiff() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_unorient_undoes_orient(orientation: int) -> None:
     array = np.arange(24).reshape(3, 4, 2)
-    assert np.array_equal(colour.unorient(colour.orient(array, orientation), orientation), array)
+    assert np.array_equal(color.unorient(color.orient(array, orientation), orientation), array)
 
 
 def _cmyk_profile() -> bytes | None:

@@ -38,15 +38,15 @@ def test_tensors_and_arrays() -> None:
 
 
 def test_sheet_places_pictures_and_labels() -> None:
-    red, grey, region = np.zeros((20, 30, 3), np.uint8), np.full((10, 10), 7, np.uint8), np.ones((20, 30), np.float32)
+    red, gray, region = np.zeros((20, 30, 3), np.uint8), np.full((10, 10), 7, np.uint8), np.ones((20, 30), np.float32)
     red[..., 0] = 255
-    plain = images.sheet([[red, grey], [region]], pad=2)
+    plain = images.sheet([[red, gray], [region]], pad=2)
     assert plain.shape == (20 + 20 + 8, 30 + 10 + 8, 3)
     assert (plain[2:22, 2:32] == (255, 0, 0)).all() and (plain[2:12, 36:46] == 7).all()
-    headed = images.sheet([[red, grey], [region]], labels=["one", "two"])
+    headed = images.sheet([[red, gray], [region]], labels=["one", "two"])
     assert headed.shape[0] > plain.shape[0] and headed.shape[1] == plain.shape[1]
     assert (headed[: headed.shape[0] - plain.shape[0]] < 128).any()
-    below = images.sheet([[red, grey], [region]], labels=[["one", "two"], ["three"]])
+    below = images.sheet([[red, gray], [region]], labels=[["one", "two"], ["three"]])
     assert below.shape[0] > headed.shape[0]
     with pytest.raises(ValueError, match="at least one"):
         images.sheet([[]])

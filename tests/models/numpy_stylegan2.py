@@ -23,7 +23,7 @@ def lrelu(x):
 
 
 def dense(x, weight, bias, lr=1.0):
-    """Equalised fully connected layer: the weight is scaled by lr / sqrt(inputs) when it is used."""
+    """Equalized fully connected layer: the weight is scaled by lr / sqrt(inputs) when it is used."""
     return x @ (weight * lr / np.sqrt(weight.shape[1])).T + bias * lr
 
 
@@ -76,14 +76,14 @@ def modulated(x, w, kernel, affine, demodulate, up):
     return low_pass(full, 1, 1)
 
 
-def synthesis(ws, net, equalised):
-    """``ws [num_ws, W]`` to one picture. ``equalised``: 3x3 kernels too are scaled by 1 / sqrt(fan in)."""
+def synthesis(ws, net, equalized):
+    """``ws [num_ws, W]`` to one picture. ``equalized``: 3x3 kernels too are scaled by 1 / sqrt(fan in)."""
     x, image, index = net["const"], None, 0
     for r in CHANNELS:
         for name in ("conv0", "conv1"):
             if (layer := net.get((r, name))) is None:
                 continue
-            kernel = layer["weight"] / (np.sqrt(layer["weight"][0].size) if equalised else 1)
+            kernel = layer["weight"] / (np.sqrt(layer["weight"][0].size) if equalized else 1)
             x = modulated(x, ws[index], kernel, layer["affine"], True, name == "conv0")
             x = lrelu(x + layer["noise_strength"] * layer["noise"] + layer["bias"][:, None, None])
             index += 1
@@ -169,10 +169,10 @@ def main():
         net = random_net(np.random.default_rng(seed))
         z = np.random.default_rng(seed + 100).normal(size=(2, Z))
         w = mapping(z, net["mapping"])
-        num_ws, equalised = 2 * len(CHANNELS), layout == "rosinality"
-        images = np.stack([synthesis(np.repeat(row[None], num_ws, 0), net, equalised) for row in w])
+        num_ws, equalized = 2 * len(CHANNELS), layout == "rosinality"
+        images = np.stack([synthesis(np.repeat(row[None], num_ws, 0), net, equalized) for row in w])
         cut = net["w_avg"] + 0.7 * (w - net["w_avg"])
-        truncated = np.stack([synthesis(np.repeat(row[None], num_ws, 0), net, equalised) for row in cut])
+        truncated = np.stack([synthesis(np.repeat(row[None], num_ws, 0), net, equalized) for row in cut])
         state = {f"state/{key}": np.asarray(value, np.float64) for key, value in names(net).items()}
         np.savez_compressed(GOLDEN / f"{layout}.npz", z=z, w=w, images=images, truncated=truncated, **state)
 

@@ -47,6 +47,6 @@ def test_linear_scales_by_fan_in_and_rate() -> None:
     np.testing.assert_allclose(layer(x).detach().numpy(), x.numpy() @ weight.T + 1.0, rtol=1e-4, atol=1e-5)
 
 
-def test_normalised_rows_have_mean_square_one() -> None:
+def test_normalized_rows_have_mean_square_one() -> None:
     y = layers.normalize_2nd_moment(torch.randn(4, 33) * 7)
     torch.testing.assert_close(y.square().mean(1), torch.ones(4))

@@ -1,4 +1,4 @@
-"""The detector and the segmenter: shapes, sizes, folding of normalisation, and what their outputs mean."""
+"""The detector and the segmenter: shapes, sizes, folding of normalization, and what their outputs mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from unmask.models.detector import ANCHORS, SIZES, STRIDES, Detector, ScrfdLayout, centres, decode
+from unmask.models.detector import ANCHORS, SIZES, STRIDES, Detector, ScrfdLayout, centers, decode
 from unmask.models.segmenter import Segmenter
 from unmask.models.small import fuse
 
@@ -32,7 +32,7 @@ def test_detector_has_one_prediction_per_anchor_and_stride() -> None:
 def test_an_untrained_detector_guesses_boxes_of_its_anchors_sizes_and_low_scores() -> None:
     scores, boxes, points = Detector().eval()(torch.zeros(1, 3, 64, 64))
     for level, (stride, sizes) in enumerate(zip(STRIDES, SIZES, strict=True)):
-        box, _ = decode(boxes[level], points[level], centres(64, 64)[level], stride)
+        box, _ = decode(boxes[level], points[level], centers(64, 64)[level], stride)
         sides = (box[0, :, 2] - box[0, :, 0]).reshape(-1, ANCHORS).mean(0)
         assert torch.allclose(sides, torch.tensor(sizes), rtol=0.1)
         assert scores[level].sigmoid().max() < 0.05
@@ -55,14 +55,14 @@ def test_the_detectors_pieces_stay_small() -> None:
     assert sum(p.numel() for p in Segmenter().parameters()) < 0.6e6
 
 
-def test_centres_and_decode_follow_insightface() -> None:
+def test_centers_and_decode_follow_insightface() -> None:
     scrfd = pytest.importorskip("insightface.model_zoo.scrfd")
     rng = np.random.default_rng(0)
     height, width = 64, 96
     for level, stride in enumerate(STRIDES):
         xy = np.stack(np.mgrid[: height // stride, : width // stride][::-1], -1).astype(np.float32) * stride
         xy = np.stack([xy.reshape(-1, 2)] * 2, 1).reshape(-1, 2)
-        assert np.array_equal(centres(height, width)[level].numpy(), xy)
+        assert np.array_equal(centers(height, width)[level].numpy(), xy)
         distances, points = rng.normal(size=(len(xy), 4)), rng.normal(size=(len(xy), 10))
         box, five = decode(torch.tensor(distances), torch.tensor(points), torch.tensor(xy), stride)
         np.testing.assert_allclose(box, scrfd.distance2bbox(xy, distances * stride), rtol=1e-6, atol=1e-4)
@@ -89,7 +89,7 @@ def test_segmenter_refuses_widths_that_do_not_match() -> None:
 
 
 @pytest.mark.parametrize("model", [Segmenter(), Detector()], ids=["segmenter", "detector"])
-def test_folding_the_normalisation_changes_nothing(model: nn.Module) -> None:
+def test_folding_the_normalization_changes_nothing(model: nn.Module) -> None:
     model = _stir(model)
     folded = fuse(model)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
@@ -110,10 +110,10 @@ def test_a_segmenter_can_learn_one_picture() -> None:
     truth[:, :, 16:, 8:24] = 1
     x = x + truth
     model = Segmenter(widths=(16, 16), depths=(1, 0), ups=(16,))
-    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(60):
         loss = nn.functional.binary_cross_entropy_with_logits(model(x)[0], truth)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert float(loss) < 0.1

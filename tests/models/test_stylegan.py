@@ -83,7 +83,7 @@ def test_wrong_sizes_are_refused() -> None:
         Discriminator(64, (1, 2))
 
 
-def test_regularisers_have_second_derivatives() -> None:
+def test_regularizers_have_second_derivatives() -> None:
     net, judge = generator(), Discriminator(64, SMALL)
     x = torch.randn(4, 3, 64, 64, requires_grad=True)
     adversarial.r1(x, judge(x)).backward()

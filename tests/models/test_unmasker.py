@@ -61,14 +61,14 @@ def test_unknown_skip_and_kind_are_refused() -> None:
         models.build("unmasker", wings=2)
 
 
-def test_literature_size_of_the_recogniser() -> None:
+def test_literature_size_of_the_recognizer() -> None:
     net = IResNet((64, 64, 128, 256, 512), (3, 4, 14, 3), 512, (112, 96))
     counted = sum(p.numel() for p in net.parameters())
     assert counted == pytest.approx(41.8e6, rel=0.02)  # LResNet50E-IR with its head at 112x96
 
 
 @pytest.mark.parametrize("head", ["fc", "gdc"])
-def test_recogniser_embeds_at_unit_length(head: str) -> None:
+def test_recognizer_embeds_at_unit_length(head: str) -> None:
     net = IResNet((4, 6, 8), (1, 1), 5, (24, 20), head=head, stem_stride=2).eval()
     found = net.embed(torch.rand(3, 3, 24, 20))
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))

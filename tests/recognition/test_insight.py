@@ -1,4 +1,4 @@
-"""ONNX recognisers: a tiny graph made here, and the given MobileFaceNet where the data folder has it."""
+"""ONNX recognizers: a tiny graph made here, and the given MobileFaceNet where the data folder has it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unmask.recognition import insight
 
 
 def tiny(path: Path, fixed_reshape: str = "constant") -> np.ndarray:
-    """Write a recogniser that averages 16-pixel squares and multiplies by a matrix, for a batch of one;
+    """Write a recognizer that averages 16-pixel squares and multiplies by a matrix, for a batch of one;
     return it.
     """
     weight = np.random.default_rng(1).normal(size=(3 * 49, 8)).astype(np.float32)
@@ -25,19 +25,19 @@ def tiny(path: Path, fixed_reshape: str = "constant") -> np.ndarray:
         helper.make_node("Reshape", ["pooled", "flat_shape"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weight"], ["output"]),
     ]
-    initialisers = [numpy_helper.from_array(weight, "weight")]
+    initializers = [numpy_helper.from_array(weight, "weight")]
     if fixed_reshape == "constant":
-        initialisers.append(numpy_helper.from_array(np.array([1, 147], np.int64), "flat_shape"))
+        initializers.append(numpy_helper.from_array(np.array([1, 147], np.int64), "flat_shape"))
     else:  # a shape computed in the graph cannot be rewritten
         parts = [np.array([1], np.int64), np.array([147], np.int64)]
-        initialisers += [numpy_helper.from_array(part, f"part{i}") for i, part in enumerate(parts)]
+        initializers += [numpy_helper.from_array(part, f"part{i}") for i, part in enumerate(parts)]
         nodes.insert(0, helper.make_node("Concat", ["part0", "part1"], ["flat_shape"], axis=0))
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 112, 112])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 8])],
-        initialisers,
+        initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
@@ -87,7 +87,7 @@ def test_pack_is_found_and_never_downloaded(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_bad_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such recogniser"):
+    with pytest.raises(UsageError, match="no such recognizer"):
         recognition.load("nobody")
     with pytest.raises(UnmaskError, match="no such file"):
         recognition.load(tmp_path / "missing.onnx")
@@ -117,14 +117,14 @@ def test_given_mobilefacenet(data_dir: Path) -> None:
 def test_embedded_takes_the_onnx_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from unmask import weights
 
-    weight = tiny(tmp_path / "recogniser.onnx")
-    weights.save(tmp_path / "recogniser.safetensors", "iresnet", {}, {"w": torch.zeros(1)})
+    weight = tiny(tmp_path / "recognizer.onnx")
+    weights.save(tmp_path / "recognizer.safetensors", "iresnet", {}, {"w": torch.zeros(1)})
     weights.register(
-        "recogniser",
-        tmp_path / "recogniser.safetensors",
-        licence="none",
+        "recognizer",
+        tmp_path / "recognizer.safetensors",
+        license="none",
         source="drawn",
-        onnx=tmp_path / "recogniser.onnx",
+        onnx=tmp_path / "recognizer.onnx",
         folder=tmp_path,
     )
     monkeypatch.setenv("UNMASK_WEIGHTS", str(tmp_path))

@@ -20,7 +20,7 @@ def test_equals_least_squares_on_padded_rows(rng: np.random.Generator) -> None:
 
 
 class Made:
-    """A recogniser whose embeddings are the first pixels of a face."""
+    """A recognizer whose embeddings are the first pixels of a face."""
 
     name, fingerprint, template, size, differentiable = "made", "made", "arcface", (8, 8), False
 

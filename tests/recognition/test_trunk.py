@@ -1,4 +1,4 @@
-"""A recogniser's ONNX graph as a trunk: against ONNX Runtime and the torch network that it came from."""
+"""A recognizer's ONNX graph as a trunk: against ONNX Runtime and the torch network that it came from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from unmask import recognition
 from unmask.errors import UsageError
-from unmask.models import onnx_export
-from unmask.models.from_net import FromNet
+from unmask.export import to_onnx
+from unmask.from_net.network import FromNet
 from unmask.models.iresnet import IResNet
 from unmask.models.onnx_trunk import OnnxTrunk
 from unmask.recognition.trunk import read
@@ -67,7 +67,7 @@ def mobile(path: Path, bend: str = "Clip") -> Path:
 @pytest.mark.parametrize("half", [False, True])
 def test_a_trunk_gives_the_numbers_of_the_network_it_came_from(tmp_path: Path, extra: dict, half: bool) -> None:
     model = network(**extra)
-    path = onnx_export.recogniser_onnx(model, tmp_path / "net.onnx", half=half)
+    path = to_onnx.recognizer_onnx(model, tmp_path / "net.onnx", half=half)
     graph, state = read(path)
     trunk = OnnxTrunk(json.loads(json.dumps(graph))).eval()  # as it comes back from a checkpoint
     trunk.load_state_dict(state)
@@ -94,11 +94,11 @@ def test_a_graph_with_a_batch_of_one_and_constants_in_nodes(tmp_path: Path) -> N
 
 
 def test_statistics_move_in_training_alone(tmp_path: Path) -> None:
-    graph, state = read(onnx_export.recogniser_onnx(network(head="fc"), tmp_path / "net.onnx", half=False))
+    graph, state = read(to_onnx.recognizer_onnx(network(head="fc"), tmp_path / "net.onnx", half=False))
     trunk = OnnxTrunk(graph)
     trunk.load_state_dict(state)
     before = {name: buffer.clone() for name, buffer in trunk.named_buffers()}
-    assert before  # a normalisation that no convolution could take in
+    assert before  # a normalization that no convolution could take in
     trunk.eval()(torch.rand(4, 3, 112, 112))
     assert all(torch.equal(before[name], buffer) for name, buffer in trunk.named_buffers())
     trunk.train()(torch.rand(4, 3, 112, 112))
@@ -107,7 +107,7 @@ def test_statistics_move_in_training_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["3d", "none"])
 def test_from_on_a_given_trunk_that_stays_as_it_is(tmp_path: Path, kind: str) -> None:
-    graph, state = read(onnx_export.recogniser_onnx(network(head="fc"), tmp_path / "net.onnx", half=False))
+    graph, state = read(to_onnx.recognizer_onnx(network(head="fc"), tmp_path / "net.onnx", half=False))
     net = FromNet({"graph": graph}, kind, grid=3, pyramid=6, mask_bias=3.0, frozen=True)
     net.trunk.load_state_dict(state)
     net.train()

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from unmask import data
+from unmask.data import face_sets, segmentation
 from unmask.faces import align
-from unmask.training import segmentation_data
 
 
 def folder(root: Path, source: str = "drawn", people: int = 6, pictures: int = 10, size: int = 64) -> Path:
@@ -21,7 +20,7 @@ def folder(root: Path, source: str = "drawn", people: int = 6, pictures: int = 1
     points = align.template("ffhq", size)
     with (place / "index.csv").open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream)
-        rows.writerow(["file", "identity", *(f"{p}_{axis}" for p in data.POINT_NAMES for axis in "xy")])
+        rows.writerow(["file", "identity", *(f"{p}_{axis}" for p in face_sets.POINT_NAMES for axis in "xy")])
         own = rng.integers(60, 220, (people, 4, 4, 3))
         for i in range(people * pictures):
             person = i // pictures if i % 10 else (i // 10) % 2  # the held-out pictures are of two people
@@ -31,12 +30,12 @@ def folder(root: Path, source: str = "drawn", people: int = 6, pictures: int = 1
     return root
 
 
-def pool_of_squares(side: int = 64) -> segmentation_data.Pool:
+def pool_of_squares(side: int = 64) -> segmentation.Pool:
     """Dark faces with a bright square garment, bare, and behind something."""
     rng = np.random.default_rng(0)
     images = rng.integers(20, 60, (9, side, side, 3), dtype=np.uint8)
     regions = np.zeros((9, side, side), np.uint8)
-    kinds = np.array([segmentation_data.GARMENT, segmentation_data.PLAIN, segmentation_data.OCCLUDED] * 3, np.uint8)
-    regions[kinds == segmentation_data.GARMENT, 36:56, 16:48] = 255
+    kinds = np.array([segmentation.GARMENT, segmentation.PLAIN, segmentation.OCCLUDED] * 3, np.uint8)
+    regions[kinds == segmentation.GARMENT, 36:56, 16:48] = 255
     images[regions > 0] = 230
-    return segmentation_data.Pool(images, regions, kinds)
+    return segmentation.Pool(images, regions, kinds)

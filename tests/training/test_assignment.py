@@ -16,7 +16,7 @@ GRID = task.anchors(128, 160)
 def test_anchors_stand_in_the_order_of_the_outputs() -> None:
     scores, _, _ = Detector().eval()(torch.zeros(1, 3, 128, 160))
     assert GRID.counts == tuple(s.shape[1] for s in scores)
-    assert len(GRID.centre) == len(GRID.size) == len(GRID.stride) == sum(GRID.counts)
+    assert len(GRID.center) == len(GRID.size) == len(GRID.stride) == sum(GRID.counts)
     assert GRID.stride[0] == STRIDES[0] and GRID.stride[-1] == STRIDES[-1]
 
 
@@ -43,8 +43,8 @@ def test_ignored_boxes_do_not_count_but_faces_in_them_do() -> None:
     face = torch.tensor([[40.0, 40.0, 72.0, 72.0]])
     owner, counts = task.assign(GRID, face, torch.tensor([[30.0, 30.0, 100.0, 100.0]]))
     assert counts[owner >= 0].all()
-    inside = ((GRID.centre > 31) & (GRID.centre < 99)).all(1)
-    assert not counts[inside & (owner < 0)].any() and counts[~((GRID.centre > 29) & (GRID.centre < 101)).all(1)].all()
+    inside = ((GRID.center > 31) & (GRID.center < 99)).all(1)
+    assert not counts[inside & (owner < 0)].any() and counts[~((GRID.center > 29) & (GRID.center < 101)).all(1)].all()
 
 
 def test_iou_and_diou_by_hand() -> None:
@@ -65,9 +65,9 @@ def test_quality_focal_is_zero_where_the_score_is_right_and_is_largest_where_it_
 def _outputs(boxes: torch.Tensor, points: torch.Tensor, owner: torch.Tensor, score: float) -> tuple:
     """Outputs that say exactly these faces at the anchors that own them."""
     face = owner.clamp(min=0)
-    near, far = GRID.centre - boxes[face, :2], boxes[face, 2:] - GRID.centre
+    near, far = GRID.center - boxes[face, :2], boxes[face, 2:] - GRID.center
     distance = torch.cat([near, far], 1) / GRID.stride[:, None]
-    off = (points[face] - GRID.centre[:, None]).flatten(1) / GRID.stride[:, None]
+    off = (points[face] - GRID.center[:, None]).flatten(1) / GRID.stride[:, None]
     logits = torch.where(owner >= 0, score, -score)[:, None]
     return tuple([t[None] for t in part.split(GRID.counts)] for part in (logits, distance, off))
 

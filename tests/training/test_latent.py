@@ -32,10 +32,10 @@ def test_moments_see_correlations() -> None:
 def test_the_judge_learns_to_tell_codes_apart() -> None:
     torch.manual_seed(0)
     network = latent.LatentJudge(4, width=16)
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         latent.judge(network, torch.randn(64, 4) + 1, torch.randn(64, 4) - 1).backward()
-        optimiser.step()
+        optimizer.step()
     with torch.no_grad():
         assert float(network(torch.ones(8, 4)).mean()) > float(network(-torch.ones(8, 4)).mean()) + 0.5

@@ -16,21 +16,21 @@ from unmask.training import checkpoint, loop
 def task(log: list[float] | None = None) -> loop.Task:
     torch.manual_seed(3)
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))
-    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
 
     def batch(rng: np.random.Generator, step: int) -> torch.Tensor:
         return torch.from_numpy(rng.standard_normal((6, 4))).float()
 
     def step(x: torch.Tensor, at: int) -> dict[str, torch.Tensor]:
         loss = (net(x) - x.sum(1, keepdim=True)).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         if log is not None:
             log.append(float(loss))
         return {"loss": loss.detach()}
 
-    return loop.Task({"net": net}, {"all": optimiser}, batch, step)
+    return loop.Task({"net": net}, {"all": optimizer}, batch, step)
 
 
 def config(folder: Path, steps: int) -> loop.RunConfig:

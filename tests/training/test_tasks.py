@@ -12,15 +12,18 @@ import torch
 from PIL import Image
 
 from tests.training import interrupted
-from unmask import data, images, weights
+from unmask import images, weights
 from unmask.config import plain
+from unmask.data import augment, face_sets, masked, pose
 from unmask.errors import UsageError
-from unmask.faces import align, shape3d
+from unmask.faces import align
+from unmask.from_net.network import FromNet
 from unmask.losses import perceptual
-from unmask.models.from_net import FromNet
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
-from unmask.training import ada, augment, ema, generator, loop, masked, pose, recogniser, unmasker
+from unmask.simulation import shape3d
+from unmask.training import ada, ema, loop
+from unmask.training.tasks import generator, recognizer, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -28,19 +31,21 @@ CHANNELS = (6, 6, 6, 4, 4)  # 4 to 64 px
 
 
 @pytest.fixture
-def faces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> data.FaceSet:
+def faces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> face_sets.FaceSet:
     """Smooth random pictures in place of ``data.load``."""
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
 
-    def drawn(root: Path, sources: object, size: int, template: str = "ffhq", split: str = "train") -> data.FaceSet:
+    def drawn(
+        root: Path, sources: object, size: int, template: str = "ffhq", split: str = "train"
+    ) -> face_sets.FaceSet:
         coarse = np.random.default_rng(len(split)).integers(60, 220, (FACES, 4, 4, 3)).astype(np.uint8)
         large = [Image.fromarray(c).resize((size, size), Image.Resampling.BICUBIC) for c in coarse]
         pictures = np.stack([np.asarray(picture) for picture in large])
         points = np.repeat(align.template(template, size)[None], FACES, 0).astype(np.float32)
         who = np.arange(FACES) % 3
-        return data.FaceSet(pictures, points, who, np.full(FACES, "s"), np.array([str(i) for i in who]), template)
+        return face_sets.FaceSet(pictures, points, who, np.full(FACES, "s"), np.array([str(i) for i in who]), template)
 
-    monkeypatch.setattr(data, "load", drawn)
+    monkeypatch.setattr(face_sets, "load", drawn)
     return drawn(tmp_path, (), 64)
 
 
@@ -58,7 +63,7 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def test_unmasker_resumes_exactly(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_unmasker_resumes_exactly(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     cpu = torch.device("cpu")
     whole = unmasker.build(unmasker_config(tmp_path / "a", max_steps=4), cpu)
     loop.run(whole, unmasker_config(tmp_path / "a", max_steps=4))
@@ -69,7 +74,7 @@ def test_unmasker_resumes_exactly(faces: data.FaceSet, tmp_path: Path) -> None:
     assert (tmp_path / "a" / "sheet-0000004.png").is_file()
 
 
-def test_unmasker_learns_and_a_frozen_generator_stays(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_unmasker_learns_and_a_frozen_generator_stays(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     config = unmasker_config(tmp_path, max_steps=40, tune="frozen", warmup_steps=1, lr=3e-3)
     task = unmasker.build(config, torch.device("cpu"))
     before = [p.clone() for p in task.modules["network"].synthesis.parameters()]
@@ -80,7 +85,7 @@ def test_unmasker_learns_and_a_frozen_generator_stays(faces: data.FaceSet, tmp_p
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_only_the_styles_layers_of_the_generator_learn(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_only_the_styles_layers_of_the_generator_learn(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     task = unmasker.build(unmasker_config(tmp_path, tune="affine", warmup_steps=1), torch.device("cpu"))
     network = task.modules["network"]
     before = {name: p.clone() for name, p in network.synthesis.named_parameters()}
@@ -89,7 +94,7 @@ def test_only_the_styles_layers_of_the_generator_learn(faces: data.FaceSet, tmp_
     assert moved and all(".affine." in name for name in moved)
 
 
-def test_unmasker_starts_from_a_generator(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_unmasker_starts_from_a_generator(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     arch = {"z_dim": 8, "w_dim": 8, "img_resolution": 64, "channels": CHANNELS, "mapping_layers": 1}
     net = Generator(**arch)
     net.w_avg.normal_()
@@ -99,7 +104,7 @@ def test_unmasker_starts_from_a_generator(faces: data.FaceSet, tmp_path: Path) -
     assert torch.equal(task.modules["network"].w_avg, net.w_avg)
 
 
-def test_unmasker_goes_on_from_weights(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_unmasker_goes_on_from_weights(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
     first.step(first.batch(np.random.default_rng(0), 0), 0)
     net = first.modules["network"]
@@ -109,12 +114,12 @@ def test_unmasker_goes_on_from_weights(faces: data.FaceSet, tmp_path: Path) -> N
     assert same(again.modules["network"], net)
 
 
-def tiny_recogniser(folder: Path) -> Path:
+def tiny_recognizer(folder: Path) -> Path:
     arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
     return weights.save(folder / "r.safetensors", "iresnet", arch, IResNet(**arch).state_dict(), half=False)
 
 
-def test_generator_starts_from_an_unmasker(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_generator_starts_from_an_unmasker(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     net = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu")).modules["network"]
     arch = plain(unmasker_config(tmp_path / "a"))["model"]
     path = weights.save(tmp_path / "u.safetensors", "unmasker", arch, net.state_dict(), half=False)
@@ -127,16 +132,16 @@ def test_generator_starts_from_an_unmasker(faces: data.FaceSet, tmp_path: Path) 
     assert same(task.modules["encoder"].trunk, net.encoder.trunk)
 
 
-def test_judges_on_features_without_a_recogniser_are_refused(faces: data.FaceSet, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="recogniser"):
+def test_judges_on_features_without_a_recognizer_are_refused(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="recognizer"):
         generator.build(generator.Config("generator", out=tmp_path, judge="features"), torch.device("cpu"))
 
 
-def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
     net = IResNet(**arch)
     path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, net.state_dict(), half=False)
-    config = unmasker_config(tmp_path / "run", recogniser=str(path), identity_weight=0.5, pixel_steps=1)
+    config = unmasker_config(tmp_path / "run", recognizer=str(path), identity_weight=0.5, pixel_steps=1)
     task = unmasker.build(config, torch.device("cpu"))
     trunk = task.modules["network"].encoder.trunk
     assert torch.equal(trunk.stem[0].weight[:, :3], net.stem[0].weight)
@@ -149,8 +154,8 @@ def test_unmasker_starts_from_a_recogniser_and_learns_through_it(faces: data.Fac
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
-def test_unmasker_losses_through_several_recognisers_squares_and_lpips(
-    faces: data.FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unmasker_losses_through_several_recognizers_squares_and_lpips(
+    faces: face_sets.FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
     torch.manual_seed(0)
@@ -162,7 +167,7 @@ def test_unmasker_losses_through_several_recognisers_squares_and_lpips(
     found = {}
     for name, more in (("one", {}), ("two", {"also": (paths[1],)}), ("l2", {"pixel": "l2"}),
                        ("lpips", {"perceptual": "lpips"})):  # fmt: skip
-        config = unmasker_config(tmp_path / name, recogniser=paths[0], identity_weight=1.0, **more)
+        config = unmasker_config(tmp_path / name, recognizer=paths[0], identity_weight=1.0, **more)
         task = unmasker.build(config, torch.device("cpu"))
         torch.manual_seed(1)
         found[name] = task.step(task.batch(np.random.default_rng(0), 0), 0)
@@ -175,7 +180,7 @@ def test_unmasker_losses_through_several_recognisers_squares_and_lpips(
     narrow = {"trunk": {**arch, "size": (112, 96)}, "mask_kind": "none"}
     path = weights.save(tmp_path / "n.safetensors", "from_net", narrow, FromNet(**narrow).state_dict(), half=False)
     with pytest.raises(UsageError, match="aligned to 'from'"):
-        unmasker.build(unmasker_config(tmp_path / "y", recogniser=paths[0], also=(str(path),)), torch.device("cpu"))
+        unmasker.build(unmasker_config(tmp_path / "y", recognizer=paths[0], also=(str(path),)), torch.device("cpu"))
 
 
 class Apart(torch.nn.Module):
@@ -189,9 +194,9 @@ class Apart(torch.nn.Module):
     {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
     {"judge": "features"}, {"judge": "both"},
 ])  # fmt: skip
-def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
+def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
     if "judge" in arms:
-        arms["recogniser"] = str(tiny_recogniser(tmp_path))
+        arms["recognizer"] = str(tiny_recognizer(tmp_path))
     config = generator.Config(
         "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS[:4],
         window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
@@ -209,18 +214,18 @@ def test_generator_arms_train_and_draw(faces: data.FaceSet, tmp_path: Path, arms
     assert task.sheet().dtype == np.uint8
 
 
-def test_recogniser_learns_identities(faces: data.FaceSet, tmp_path: Path) -> None:
-    model = recogniser.Network((4, 6, 8), (1, 1), 8, (32, 32))
-    config = recogniser.Config("recogniser", out=tmp_path, model=model, label_weight=1.0, batch_size=12,
+def test_recognizer_learns_identities(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    model = recognizer.Network((4, 6, 8), (1, 1), 8, (32, 32))
+    config = recognizer.Config("recognizer", out=tmp_path, model=model, label_weight=1.0, batch_size=12,
                                precision="fp32", warmup_steps=1, max_steps=60, lr=1e-2)  # fmt: skip
-    task = recogniser.build(config, torch.device("cpu"))
+    task = recognizer.build(config, torch.device("cpu"))
     losses = [float(task.step(task.batch(np.random.default_rng(i % 4), i), i)["label"]) for i in range(30)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
     assert task.validate is not None
     assert set(task.validate()) >= {"same", "different"}
 
 
-def test_bank_is_drawn_once_and_rows_match(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_bank_is_drawn_once_and_rows_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     bank = masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
     rows, kinds = np.array([3, 0, 11]), np.array([0, 1, 1])
     drawn, regions = bank.rows(kinds, rows)
@@ -235,7 +240,7 @@ def test_bank_is_drawn_once_and_rows_match(faces: data.FaceSet, tmp_path: Path) 
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")} == stamp
 
 
-def test_drawn_batches_mirror_picture_and_region_together(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_drawn_batches_mirror_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
     batch = drawer.draw(np.random.default_rng(0), 16, grow=0.0)
     outside = (batch.region == 0).expand_as(batch.x)
@@ -246,7 +251,7 @@ def test_drawn_batches_mirror_picture_and_region_together(faces: data.FaceSet, t
     assert float(grown.region.sum()) > float(batch.region.sum())
 
 
-def test_jitter_moves_picture_and_region_together(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_jitter_moves_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
     still, moved = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
     assert float((still.y - moved.y).abs().mean()) > 0.01
@@ -256,7 +261,7 @@ def test_jitter_moves_picture_and_region_together(faces: data.FaceSet, tmp_path:
     assert float(moved.region.max()) <= 1
 
 
-def test_turned_faces_are_drawn_by_their_share(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_turned_faces_are_drawn_by_their_share(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     yaws = np.linspace(-60, 60, len(faces))
     turns = shape3d.rotation(np.radians(yaws), np.zeros(len(faces)))
     points = 32 + 12 * (shape3d.POINTS @ turns.transpose(0, 2, 1))[..., :2]
@@ -273,7 +278,7 @@ def test_turned_faces_are_drawn_by_their_share(faces: data.FaceSet, tmp_path: Pa
     np.testing.assert_allclose(pose.turned(ahead.points), 1 / len(faces))
 
 
-def test_other_light_falls_on_both_pictures_alike(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_other_light_falls_on_both_pictures_alike(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
     plain, lit = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
     outside = (lit.region == 0).expand_as(lit.x)
@@ -282,7 +287,7 @@ def test_other_light_falls_on_both_pictures_alike(faces: data.FaceSet, tmp_path:
     assert float((lit.x - lit.y)[outside].abs().mean()) < 0.04
 
 
-def test_equipped_face_masks_hide_more_and_only_in_their_region(faces: data.FaceSet, tmp_path: Path) -> None:
+def test_equipped_face_masks_hide_more_and_only_in_their_region(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
     plain, more = (drawer.draw(np.random.default_rng(1), 12, grow=0.0, equipped=share) for share in (0.0, 1.0))
     assert float(more.region.mean()) > 1.05 * float(plain.region.mean())

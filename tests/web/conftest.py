@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from tests.cli.conftest import SIZE, Detector, Segmenter
-from unmask.restore import Restorer
+from unmask.restore.restorer import Restorer
 
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 pytest.importorskip("python_multipart", reason="the extra 'web' is not installed")

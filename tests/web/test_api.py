@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.web.conftest import encoded
 from unmask import __version__, images
-from unmask.restore import STATEMENT, Restorer
+from unmask.restore.restorer import STATEMENT, Restorer
 
 Serve = Callable[..., Any]
 
@@ -24,7 +24,7 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def grey(data: str) -> np.ndarray:
+def gray(data: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
 
@@ -50,7 +50,7 @@ def test_faces_and_the_region_of_each(serve: Serve) -> None:
     assert found["size"] == found["view"] == [120, 90]
     face = found["faces"][0]
     assert face["status"] == "masked" and face["bbox"] == [24, 9, 96, 81]
-    region = grey(face["region"])
+    region = gray(face["region"])
     assert region.shape == (90, 120)
     assert region[60, 60] == 255 and region[20, 60] == 0 and region[60, 2] == 0  # the lower half of the crop
 
@@ -60,9 +60,9 @@ def test_regions_have_the_size_that_is_shown(serve: Serve, monkeypatch: pytest.M
     client = serve()
     found = client.post("/api/faces", files={"image": encoded()}).json()
     assert (found["size"], found["view"]) == ([120, 90], [60, 45])
-    small = grey(found["faces"][0]["region"]).astype(float)
+    small = gray(found["faces"][0]["region"]).astype(float)
     monkeypatch.undo()
-    large = grey(client.post("/api/faces", files={"image": encoded()}).json()["faces"][0]["region"])
+    large = gray(client.post("/api/faces", files={"image": encoded()}).json()["faces"][0]["region"])
     halved = np.asarray(Image.fromarray(large).resize((60, 45), Image.Resampling.BOX), float)
     assert np.abs(small - halved).mean() < 3
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.cli.conftest import SIZE, Detector, Segmenter
 from tests.web.conftest import encoded
-from unmask.restore import Restorer
+from unmask.restore.restorer import Restorer
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 

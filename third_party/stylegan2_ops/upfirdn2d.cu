@@ -1,7 +1,7 @@
 // upfirdn2d on CUDA. Three kernels:
 //  - tile: [N, C, H, W], separable with at most four taps, up or down by two at most: a tile of the input goes to
 //    shared memory, every thread filters rows of one column and slides the vertical filter over them;
-//  - strip: the same for channels last, where a warp reads neighbouring channels and needs no shared memory;
+//  - strip: the same for channels last, where a warp reads neighboring channels and needs no shared memory;
 //  - any: every other case, one output to a thread.
 
 #include "cuda_kernels.h"

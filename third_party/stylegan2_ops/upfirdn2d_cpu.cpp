@@ -120,7 +120,7 @@ void along_any(D* dst, const Line<A>& line, const Axis& x, const A* taps, int64_
   }
 }
 
-// Filter a line along: one channel, neighbours in memory are neighbours in the image.
+// Filter a line along: one channel, neighbors in memory are neighbors in the image.
 template <typename D, typename A>
 void along(D* dst, Line<A>& line, const Axis& x, const A* taps, bool add) {
   if (x.up == 1 && x.down == 1) return combine_all(dst, line.at(-x.before), 1, taps, 1, x.taps, x.out, add);
@@ -158,7 +158,7 @@ void along(D* dst, Line<A>& line, const Axis& x, const A* taps, bool add) {
   along_any(dst, line, x, taps, 0, add);
 }
 
-// Every `out_step`-th position of dst from K neighbouring positions of src, which moves on by `in_step`.
+// Every `out_step`-th position of dst from K neighboring positions of src, which moves on by `in_step`.
 template <int K, typename D, typename A>
 void along_phase(D* dst, const A* src, const A* taps, int64_t step, int64_t n, int64_t c, int64_t in_step,
                  int64_t out_step, bool add) {
@@ -179,7 +179,7 @@ void along_phase(D* dst, const A* src, const A* taps, int64_t step, int64_t n, i
   add ? pass(std::true_type{}) : pass(std::false_type{});
 }
 
-// The same as `along` where the channels of a position are neighbours in memory.
+// The same as `along` where the channels of a position are neighbors in memory.
 template <typename D, typename A>
 void along_channels(D* dst, const Line<A>& line, const Axis& x, const A* taps, bool add) {
   const int64_t c = line.channels;

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import click
 
+from ..batch.jobs import Job
 from ..errors import NoFaceError, NoMaskError, UnmaskError
-from ..many.jobs import Job
 
 KINDS = ("without a face", "without a face mask", "for other reasons")
 PARTLY = 3  # exit code: some inputs failed and the rest were done

@@ -15,7 +15,7 @@ import click
 @click.option("--detector", default="embedded", show_default=True, metavar="NAME", help="For --unaligned.")
 def convert_faces(source: Path, out: Path, unaligned: bool, detector: str) -> None:
     """Write images.zip and index.csv into OUT from SOURCE: train.rec, an LMDB, or a folder of people's folders."""
-    from ..data_convert import convert
+    from ..data.conversion import convert
 
     found = convert(source, out, _finder(detector) if unaligned else None)
     left = f", {found.without_face} without a face left out" if found.without_face else ""

@@ -86,7 +86,7 @@ def _weights(folder: Path | None) -> str:
     where = folder or weights.default_folder()
     found = weights.verify(folder)
     bad = [f"{name} {state}" for name, state in found if state != "ok"]
-    missing = {"detector", "segmenter", "recogniser", "unmasker"} - {row.name for row in weights.rows(folder)}
+    missing = {"detector", "segmenter", "recognizer", "unmasker"} - {row.name for row in weights.rows(folder)}
     if bad or missing:
         raise UnmaskError(
             f"{where}: {', '.join(bad + [f'no {name}' for name in sorted(missing)])}; restore the release"
@@ -99,7 +99,7 @@ def _restoration(folder: Path | None) -> str:
     import numpy as np
     import torch
 
-    from ..restore import Restorer
+    from ..restore.restorer import Restorer
 
     start = time.perf_counter()
     restorer = Restorer.from_pretrained(folder)

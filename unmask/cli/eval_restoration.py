@@ -15,7 +15,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..evaluation.restoration import Distance, Results, Segment
+    from ..evaluation.restoration.measure import Distance, Results, Segment
 
 RESTORERS = "mask,opencv,mean,linear,unmask"
 
@@ -31,7 +31,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     help="Baselines, 'unmask' (the embedded one), or weights by name or path.",
 )
 @click.option(
-    "--recogniser",
+    "--recognizer",
     default="embedded",
     show_default=True,
     metavar="NAME",
@@ -64,15 +64,16 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     help="spread, worst (by the last restorer's region PSNR), or a group as in the tables: 'coverage: high'.",
 )
 def eval_restoration(
-    root: str | None, sources: str | None, restorers: str, recogniser: str, region: str, misaligned: bool, lpips: bool,
+    root: str | None, sources: str | None, restorers: str, recognizer: str, region: str, misaligned: bool, lpips: bool,
     limit: int | None, seed: int, device: str, labels: str | None, json_file: str | None, markdown_file: str | None,
     sheet: str | None, sheet_count: int, sheet_of: str,
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
     from .. import recognition
-    from ..evaluation import baselines, linear, restoration, summary
-    from ..evaluation.picking import SPREAD, WORST, Picker
-    from ..restore import pick_device
+    from ..evaluation import baselines, linear
+    from ..evaluation.restoration import measure, summary
+    from ..evaluation.restoration.picking import SPREAD, WORST, Picker
+    from ..restore.restorer import pick_device
 
     if root is None:
         raise UsageError("eval-restoration needs faces; give their folder with --data or UNMASK_DATA")
@@ -80,17 +81,17 @@ def eval_restoration(
         raise UsageError(f"--sheet-of {sheet_of}: give spread, worst, or a group such as 'kind: cloth'")
     where = str(pick_device(device))
     distance, measured = _lpips(where) if lpips else (None, {})
-    judge = recognition.load(recogniser)
+    judge = recognition.load(recognizer)
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
-    faces = restoration.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
-    faces = restoration.misaligned(faces, seed) if misaligned else faces
+    faces = measure.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
+    faces = measure.misaligned(faces, seed) if misaligned else faces
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
-        results = restoration.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels, distance)
+        results = measure.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels, distance)
     found = summary.summary(results)
     facts = {
-        "recogniser": {"name": judge.name, "fingerprint": judge.fingerprint},
+        "recognizer": {"name": judge.name, "fingerprint": judge.fingerprint},
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
         "region": region,
@@ -123,7 +124,8 @@ def _lpips(device: str) -> tuple[Distance, dict[str, Any]]:
 
 
 def _print(found: dict[str, Any], judge: str) -> None:
-    from ..evaluation import summary, tables
+    from ..evaluation import tables
+    from ..evaluation.restoration import summary
 
     click.echo(_caption(found["all"], judge))
     click.echo(tables.plain(*summary.rows(found["all"])))
@@ -146,10 +148,11 @@ def _write(
     sheet: str | None,
 ) -> None:
     from .. import images
-    from ..evaluation import summary, tables
+    from ..evaluation import tables
+    from ..evaluation.restoration import summary
     from ..images.write import replace_file
 
-    judge = facts["recogniser"]["name"]
+    judge = facts["recognizer"]["name"]
     if json_file:
         whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds}
         whole |= {"worst_groups": summary.worst_groups(found), "groups": found}

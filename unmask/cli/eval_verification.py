@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..evaluation.baselines import FaceRestorer
-    from ..evaluation.benchmark import Judged
-    from ..evaluation.embedding import Embedded
-    from ..evaluation.pairlist import PairList
-    from ..evaluation.pictures import Pictures
-    from ..evaluation.restoration import Segment
-    from ..evaluation.views import Studio
+    from ..evaluation.pairs.pairlist import PairList
+    from ..evaluation.pairs.pictures import Pictures
+    from ..evaluation.restoration.measure import Segment
+    from ..evaluation.verification.benchmark import Judged
+    from ..evaluation.verification.embedding import Embedded
+    from ..evaluation.verification.views import Studio
     from ..recognition import Recognizer
 
 
@@ -38,7 +38,7 @@ class _Plan:
 
     pairs: PairList
     studio: Studio
-    recognisers: list[Recognizer]
+    recognizers: list[Recognizer]
     restorers: list[FaceRestorer]
     fingerprints: dict[str, str]
 
@@ -55,8 +55,8 @@ class _Plan:
 )
 @click.option("--masked-images", metavar="PATH", help="Folder or zip of masked pictures of the same names, instead.")
 @click.option(
-    "--recogniser",
-    "recognisers",
+    "--recognizer",
+    "recognizers",
     multiple=True,
     default=("embedded",),
     show_default=True,
@@ -78,7 +78,7 @@ class _Plan:
     default=("embedded",),
     show_default=True,
     metavar="NAME",
-    help="Recognisers that were part of a restorer's loss: they never give the headline.",
+    help="Recognizers that were part of a restorer's loss: they never give the headline.",
 )
 @click.option("--data", metavar="DIR", envvar="UNMASK_DATA", help="Faces to fit baselines on ($UNMASK_DATA).")
 @click.option("--detector", default="embedded", show_default=True, metavar="NAME", help="Face detector, name or path.")
@@ -106,20 +106,20 @@ class _Plan:
 @click.option("--html", "html_file", metavar="FILE", help="Write a self-contained report.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables as Markdown.")
 def eval_verification(**options: Any) -> None:
-    """Verify pairs of faces clean, masked and restored, by every recogniser, with intervals that hold."""
-    from ..evaluation import benchmark, embedding
+    """Verify pairs of faces clean, masked and restored, by every recognizer, with intervals that hold."""
+    from ..evaluation.verification import benchmark, embedding
 
     plan = _plan(options)
     keys = plan.pairs.pictures
     names = [r.name for r in plan.restorers]
     with click.progressbar(length=len(keys), label="pictures", file=sys.stderr) as bar:
-        embedded = embedding.embed(plan.studio, keys, plan.recognisers, plan.fingerprints, progress=bar.update)
-    steps = len(plan.recognisers) * (3 + 2 * len(names))
+        embedded = embedding.embed(plan.studio, keys, plan.recognizers, plan.fingerprints, progress=bar.update)
+    steps = len(plan.recognizers) * (3 + 2 * len(names))
     with click.progressbar(length=steps, label="figures", file=sys.stderr) as bar:
         judged = benchmark.judge(
-            plan.pairs, embedded, plan.recognisers, names, options["seed"], options["resamples"], bar.update
+            plan.pairs, embedded, plan.recognizers, names, options["seed"], options["resamples"], bar.update
         )
-    results = {one.recogniser.name: benchmark.summary(one, embedded, names) for one in judged}
+    results = {one.recognizer.name: benchmark.summary(one, embedded, names) for one in judged}
     facts = _facts(plan, options, embedded, results)
     _print(facts, results, names)
     _write(plan, options, facts, results, judged, embedded)
@@ -127,13 +127,15 @@ def eval_verification(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> _Plan:
     from .. import recognition
-    from ..evaluation import baselines, linear_map, pairlist, pairs, pictures
-    from ..evaluation.views import Studio
-    from ..restore import pick_device
+    from ..evaluation import baselines
+    from ..evaluation.pairs import pairlist, pictures, readers
+    from ..evaluation.verification import linear_map
+    from ..evaluation.verification.views import Studio
+    from ..restore.restorer import pick_device
 
     device = str(pick_device(options["device"]))
     source: Pictures | None = pictures.open_pictures(options["image_path"]) if options["image_path"] else None
-    listed = pairs.read(options["pair_file"], source)
+    listed = readers.read(options["pair_file"], source)
     if listed.embedded:
         source = pictures.InMemory(listed.name, listed.embedded)
     assert source is not None
@@ -145,12 +147,12 @@ def _plan(options: dict[str, Any]) -> _Plan:
         raise UsageError("--region true: the true region of --masked-images is not known; use --region auto")
     names = [name for name in options["restorers"] if name != "mask"]  # the masked condition is always there
     restorers = baselines.load(names, options["data"], device)
-    recognisers = [
+    recognizers = [
         linear_map.load(name, options["data"]) if name.partition(":")[0] == linear_map.NAME else recognition.load(name)
-        for name in dict.fromkeys(options["recognisers"])
+        for name in dict.fromkeys(options["recognizers"])
     ]
-    if len({r.name for r in recognisers}) < len(recognisers):
-        raise UsageError("--recogniser: two of them have one name; give each file another name")
+    if len({r.name for r in recognizers}) < len(recognizers):
+        raise UsageError("--recognizer: two of them have one name; give each file another name")
     fingerprints: dict[str, str] = {}
     segment = _segmenter(device, fingerprints) if options["region"] == "auto" and restorers else None
     detector = None
@@ -163,13 +165,13 @@ def _plan(options: dict[str, Any]) -> _Plan:
     studio = Studio(
         source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segment
     )
-    return _Plan(listed, studio, recognisers, restorers, fingerprints)
+    return _Plan(listed, studio, recognizers, restorers, fingerprints)
 
 
 def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from .. import weights
-    from ..draft import MIN_GARMENT
     from ..faces.segment import Segmenter
+    from ..restore.draft import MIN_GARMENT
 
     fingerprints["segmenter"] = weights.file_sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)
@@ -185,7 +187,8 @@ def _facts(
     plan: _Plan, options: dict[str, Any], embedded: Embedded, results: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """What was run, on what, by what: enough to repeat it."""
-    from ..evaluation import linear_map, report, tables
+    from ..evaluation import tables
+    from ..evaluation.verification import linear_map, report
 
     trained = [
         Path(name).stem if name.endswith((".onnx", ".safetensors")) else name for name in options["trained_with"]
@@ -196,13 +199,13 @@ def _facts(
             if r.name.removeprefix(f"{linear_map.NAME}:") in trained
             else "Not part of any restorer's loss."
         )
-        for r in plan.recognisers
+        for r in plan.recognizers
     }
-    fair = next((r.name for r in plan.recognisers if r.name.removeprefix(f"{linear_map.NAME}:") not in trained), None)
+    fair = next((r.name for r in plan.recognizers if r.name.removeprefix(f"{linear_map.NAME}:") not in trained), None)
     people = len(set(plan.pairs.identity.values()))
     return {
         "headline": report.headline(fair, results, [r.name for r in plan.restorers]),
-        "headline_recogniser": fair,
+        "headline_recognizer": fair,
         "relations": relations,
         "pairs": {
             "name": plan.pairs.name,
@@ -212,7 +215,7 @@ def _facts(
             "people": people if plan.pairs.people_known else None,
             "pictures_sha256": embedded.sha256,
         },
-        "recognisers": {r.name: r.fingerprint for r in plan.recognisers},
+        "recognizers": {r.name: r.fingerprint for r in plan.recognizers},
         "restorers": {r.name: r.fingerprint for r in plan.restorers},
         **plan.fingerprints,
         "options": {key: value for key, value in options.items() if not key.endswith("_file") or key == "pair_file"},
@@ -222,7 +225,8 @@ def _facts(
 
 
 def _print(facts: dict[str, Any], results: dict[str, Any], restorers: list[str]) -> None:
-    from ..evaluation import report, tables
+    from ..evaluation import tables
+    from ..evaluation.verification import report
 
     click.echo(facts["headline"])
     for name, result in results.items():
@@ -244,7 +248,8 @@ def _write(
     judged: list[Judged],
     embedded: Embedded,
 ) -> None:
-    from ..evaluation import benchmark, page, report, tables
+    from ..evaluation import tables
+    from ..evaluation.verification import benchmark, page, report
     from ..images.write import replace_file
 
     names = [r.name for r in plan.restorers]
@@ -264,7 +269,7 @@ def _write(
             parts.append(tables.markdown(*report.group_table(result, names)))
         replace_file(Path(options["markdown_file"]), "\n".join(parts).encode())
     if options["html_file"]:
-        chosen = next((one for one in judged if one.recogniser.name == facts["headline_recogniser"]), judged[0])
+        chosen = next((one for one in judged if one.recognizer.name == facts["headline_recognizer"]), judged[0])
         pictured = page.notable(chosen, plan.studio, names[0]) if names else {}
         whole = page.html(facts, results, judged, names, pictured)
         replace_file(Path(options["html_file"]), whole.encode())

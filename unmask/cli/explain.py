@@ -13,27 +13,27 @@ from ..errors import NoFaceError, UnmaskError
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="By default NAME.explain.png.")
 @click.option(
-    "--recogniser", "--recognizer", "recogniser", default="from", show_default=True, metavar="NAME",
+    "--recognizer", "--recognizer", "recognizer", default="from", show_default=True, metavar="NAME",
     help="from, or a safetensors checkpoint of kind from_net.",
 )  # fmt: skip
 @click.option("--detector", default="embedded", show_default=True, metavar="NAME", help="Face detector, name or path.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
-def explain(photo: Path, out: Path | None, recogniser: str, detector: str, overwrite: bool) -> None:
+def explain(photo: Path, out: Path | None, recognizer: str, detector: str, overwrite: bool) -> None:
     """Draw the feature mask and the predicted occlusion pattern over each face of PHOTO."""
     import numpy as np
 
     from .. import images
-    from ..evaluation import explain as explaining
+    from ..batch import jobs
     from ..faces import align
     from ..faces.detect import load_detector
-    from ..many import jobs
-    from ..recognition import from_net
+    from ..from_net import explain as explaining
+    from ..from_net import recognizer
 
     target = out or photo.with_name(f"{photo.stem}.explain.png")
     if target.suffix.lower() != ".png":
         raise UnmaskError(f"{target}: the drawing is a PNG; give -o NAME.png")
     jobs.refuse_existing([target], overwrite)
-    network = from_net.load(recogniser)
+    network = recognizer.load(recognizer)
     pixels = images.read(photo).pixels
     faces = load_detector(detector).detect(pixels)
     if not faces:

@@ -22,8 +22,8 @@ def models() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def list_(weights: Path | None, as_json: bool) -> None:
     """List the weights of the table and the packs that can be installed."""
-    from .. import packs
     from .. import weights as table
+    from ..weights import packs
 
     rows = table.rows(weights)
     known = [{**asdict(pack), "installed": (packs.folder() / pack.name).is_dir()} for pack in packs.PACKS.values()]
@@ -34,13 +34,13 @@ def list_(weights: Path | None, as_json: bool) -> None:
     for row in rows:
         size = (row.bytes + (row.onnx_bytes or 0)) / 1e6
         click.echo(f"  {row.name:12} {row.kind:12} {size:6.1f} MB  {row.file}{f', {row.onnx}' if row.onnx else ''}")
-        click.echo(f"  {'':12} {row.licence}; {row.source}; sha256 {row.sha256[:16]}")
+        click.echo(f"  {'':12} {row.license}; {row.source}; sha256 {row.sha256[:16]}")
     if not rows:
         click.echo("  none")
     click.echo("packs of others ('unmask models install NAME')")
     for pack in known:
         state = "installed" if pack["installed"] else "not installed"
-        click.echo(f"  {pack['name']:12} {pack['bytes'] / 1e6:6.1f} MB  {state}; {pack['licence']}")
+        click.echo(f"  {pack['name']:12} {pack['bytes'] / 1e6:6.1f} MB  {state}; {pack['license']}")
 
 
 @models.command()
@@ -62,7 +62,7 @@ def verify(weights: Path | None) -> None:
 
 @models.command()
 @click.argument("name")
-@click.option("--accept-licence", is_flag=True, help="You have read and accept the terms of the pack.")
+@click.option("--accept-license", is_flag=True, help="You have read and accept the terms of the pack.")
 @click.option(
     "--from",
     "archive",
@@ -73,15 +73,15 @@ def verify(weights: Path | None) -> None:
 @click.option("--url", metavar="URL", help="Where a pack that is not in the table lies.")
 @click.option("--sha256", metavar="HEX", help="What that pack must hash to, as its publisher states it.")
 def install(
-    name: str, accept_licence: bool, archive: Path | None, url: str | None, sha256: str | None
+    name: str, accept_license: bool, archive: Path | None, url: str | None, sha256: str | None
 ) -> None:  # fmt: skip
     """Install a model pack of others, such as buffalo_l of insightface, where insightface looks for it."""
     from tqdm import tqdm
 
-    from .. import packs
+    from ..weights import packs
 
-    if accept_licence and name in packs.PACKS:
-        click.echo(packs.PACKS[name].licence, err=True)
+    if accept_license and name in packs.PACKS:
+        click.echo(packs.PACKS[name].license, err=True)
     with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, desc=name) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -89,6 +89,6 @@ def install(
             bar.update(done - bar.n)
 
         target = packs.install(
-            name, accepted=accept_licence, archive=archive, url=url, sha256=sha256, progress=progress
+            name, accepted=accept_license, archive=archive, url=url, sha256=sha256, progress=progress
         )
     click.echo(f"{name}: installed in {target}")

@@ -47,9 +47,9 @@ def prepare(folder: Path, out: str, detector: str | None, keep_masked: bool, **f
     jobs = files.plan([str(folder)], f"{place}/", "aligned")
     from tqdm import tqdm
 
+    from ..batch import prepare as work
     from ..faces.detect import load_detector
     from ..faces.segment import Segmenter
-    from ..many import prepare as work
 
     def bar(found: Iterable[work.Candidate]) -> Iterator[work.Candidate]:
         return iter(tqdm(found, total=len(jobs), unit="photo", file=sys.stderr, disable=None))

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..batch import jobs as many_jobs
+from ..batch.jobs import Job, Wanted
 from ..errors import UsageError
-from ..many import jobs as many_jobs
-from ..many.jobs import Job, Wanted
 from . import batch, files
 
 if TYPE_CHECKING:
-    from ..many.manifest import Manifest
-    from ..many.step import Done
-    from ..restore import Restorer
+    from ..batch.manifest import Manifest
+    from ..batch.step import Done
+    from ..restore.restorer import Restorer
 
 MARK = "unmasked"
 CLIPS = many_jobs.CLIPS
@@ -51,7 +51,7 @@ class Models:
 
     def load(self) -> Restorer:
         """The restorer of them."""
-        from ..restore import Restorer
+        from ..restore.restorer import Restorer
 
         return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector, refine=self.refine)
 
@@ -126,7 +126,7 @@ class FaceChoice(click.ParamType):
     help="Also write this many guesses (NAME.sample-01.png ...), a sheet of them and NAME.spread.png.",
 )
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
-@click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesised.")
+@click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesized.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
@@ -203,12 +203,12 @@ def _run(jobs: list[Job], options: Options, models: Models) -> int:
     todo = batch.pending(jobs, options.wanted.overwrite, options.skip_existing)
     if not todo:
         return 0
-    from ..many import step
+    from ..batch import step
 
     manifest = _manifest(options)
     told = _failed if options.as_json else None
     if options.engine == "ray":
-        from ..many import ray_engine
+        from ..batch import ray_engine
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return batch.report((_outcome(done, options) for done in through), len(todo), told)
@@ -225,7 +225,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         return 0
     from tqdm import tqdm
 
-    from ..many import clip, video
+    from ..video import clip, restore
 
     restorer = models.load()
 
@@ -234,7 +234,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
         with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
             how = options.wanted
-            shown = video.restore_clip(
+            shown = restore.restore_clip(
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
@@ -245,7 +245,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
 
 def _manifest(options: Options) -> Manifest | None:
     """The manifest asked for, or the one that the folder of the results gets where there are several."""
-    from ..many import manifest
+    from ..batch import manifest
 
     if options.manifest:
         return manifest.Manifest(options.manifest)

@@ -35,7 +35,7 @@ def serve(
         import uvicorn
     except ImportError as error:
         raise UnmaskError(f"unmask serve: {error.name} is not installed; pip install 'unmask[web]'") from None
-    from ..restore import Restorer
+    from ..restore.restorer import Restorer
     from ..web.app import create_app
     from ..web.guard import LOOPBACK
     from ..web.schemas import Limits
@@ -43,9 +43,7 @@ def serve(
     listener = _listen(host, port)
     try:
         restorer = Restorer.from_pretrained(weights, device=device, detector=detector)
-        limits = Limits(
-            max_bytes=max_mb * 1024**2, max_pixels=max_megapixels * 1_000_000, max_waiting=max_waiting
-        )
+        limits = Limits(max_bytes=max_mb * 1024**2, max_pixels=max_megapixels * 1_000_000, max_waiting=max_waiting)
         app = create_app(restorer, limits, {*LOOPBACK, host} if _is_local(host) else ())
         shown, port = (f"[{host}]" if ":" in host else host), listener.getsockname()[1]
         if not _is_local(host):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from ..batch import jobs as many_jobs
+from ..batch.jobs import Job
 from ..errors import NoFaceError, UsageError
-from ..many import jobs as many_jobs
-from ..many.jobs import Job
 from . import batch, files
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MARK = "masked"
 STATEMENT = "The face mask in this picture was drawn by software; the photo showed a bare face."
 
 
-class Colour(click.ParamType):
+class Color(click.ParamType):
     """``#rrggbb`` or ``r,g,b``."""
 
     name = "#rrggbb"
@@ -39,7 +39,7 @@ class Colour(click.ParamType):
         except ValueError:
             parts = []
         if len(parts) != 3 or not all(0 <= part <= 255 for part in parts) or (text[0] == "#" and text[7:]):
-            self.fail(f"{value!r} is no colour; give it as #87ceeb or 135,206,235", param, ctx)
+            self.fail(f"{value!r} is no color; give it as #87ceeb or 135,206,235", param, ctx)
         return parts[0], parts[1], parts[2]
 
 
@@ -53,7 +53,7 @@ class Colour(click.ParamType):
 )
 @click.option("--kind", type=click.Choice(KINDS), help="Of the face mask; drawn by lot where not given.")
 @click.option("--coverage", type=click.Choice(COVERAGES), help="How far up the nose it goes.")
-@click.option("--colour", type=Colour(), help="Its main colour, as #rrggbb or r,g,b.")
+@click.option("--color", type=Color(), help="Its main color, as #rrggbb or r,g,b.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -67,13 +67,13 @@ class Colour(click.ParamType):
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
 def simulate(
     inputs: tuple[str, ...], out: str | None, kind: str | None, coverage: str | None,
-    colour: tuple[int, int, int] | None, seed: int, save_region: bool, detector: str | None,
+    color: tuple[int, int, int] | None, seed: int, save_region: bool, detector: str | None,
     overwrite: bool, skip_existing: bool,
 ) -> int:  # fmt: skip
     """Put simulated face masks on every face of photos: files, folders, patterns, or - for stdin."""
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
-    fixed = {"kind": kind, "coverage": coverage, "colour": colour}
+    fixed = {"kind": kind, "coverage": coverage, "color": color}
     fixed = {key: value for key, value in fixed.items() if value is not None}
     jobs = files.plan(inputs, out, MARK, ("region",))
     if save_region and any(job.target is None for job in jobs):
@@ -84,9 +84,7 @@ def simulate(
     from ..faces.detect import load_detector
 
     found = load_detector(detector or "embedded")
-    return batch.report(
-        batch.each(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite)), len(todo)
-    )
+    return batch.report(batch.each(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite)), len(todo))
 
 
 def _one(
@@ -96,7 +94,7 @@ def _one(
     import numpy as np
 
     from .. import images
-    from ..faces.simulate import sample_garment, simulate
+    from ..simulation.simulate import sample_garment, simulate
 
     many_jobs.refuse_existing([job.target, *([job.beside("region")] if save_region else [])], overwrite)
     photo = images.read(job.source if job.source is not None else job.read())
@@ -115,6 +113,6 @@ def _one(
     else:
         images.write(photo, pixels, job.target, note)
     if save_region:
-        grey = images.read((region * 255).round().astype(np.uint8))
-        images.write(grey, grey.pixels, job.beside("region"))
+        gray = images.read((region * 255).round().astype(np.uint8))
+        images.write(gray, gray.pixels, job.beside("region"))
     return f"{job.name} -> {job.target}  ({', '.join(kinds)})" if job.target else None

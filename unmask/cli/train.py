@@ -8,8 +8,13 @@ import click
 
 
 @click.command()
-@click.option("--config", "config_name", required=True, metavar="FILE",
-              help="A YAML file, or the name of a shipped config such as mini-unmasker.")
+@click.option(
+    "--config",
+    "config_name",
+    required=True,
+    metavar="FILE",
+    help="A YAML file, or the name of a shipped config such as mini-unmasker.",
+)
 @click.option("--resume", default=None, metavar="auto|FILE", help="Go on from the run's last checkpoint, or from FILE.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")

@@ -2,7 +2,7 @@
 
 A restorer takes aligned crops and the region and gives whole faces back; pasting them under the region is the
 business of whoever calls it, and the same for all. The baselines are the mask left on, OpenCV inpainting, a
-mean face fitted to the visible colours, and linear regression of the hidden pixels from the visible ones.
+mean face fitted to the visible colors, and linear regression of the hidden pixels from the visible ones.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Unmasking:
 
     def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu", refine: int = 0):
         from .. import models, weights
-        from ..refine import Refined
+        from ..restore.refine import Refined
 
         checkpoint = weights.read(name_or_path, "unmasker")
         self.name = name

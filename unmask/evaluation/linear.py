@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import data
+from ..data import face_sets
 from ..errors import UnmaskError
 
 __all__ = ["SOURCES", "LinearFaces", "fit", "principal"]
@@ -26,7 +26,7 @@ SOURCES = ("faces128/celebw", "faces128/meb", "faces128/aaf", "faces128/utk")
 SIDE = 64
 COMPONENTS = 300
 FACES = 8000  # at most so many are used
-# What the components leave is not white (neighbouring pixels err together), so it counts this much more.
+# What the components leave is not white (neighboring pixels err together), so it counts this much more.
 NOISE_FACTOR = 32.0
 _VERSION = 2
 
@@ -58,9 +58,9 @@ class LinearFaces:
 
 
 def principal(rows: Floats, components: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """The leading principal components of centred rows [N,D]: basis [D,K] and variances [K].
+    """The leading principal components of centerd rows [N,D]: basis [D,K] and variances [K].
 
-    By a randomised range finder with two power iterations (Halko et al., 2011).
+    By a randomized range finder with two power iterations (Halko et al., 2011).
     """
     wide = min(components + 16, *rows.shape)
     drawn = np.random.default_rng(seed).standard_normal((rows.shape[1], wide), dtype=np.float32)
@@ -84,14 +84,14 @@ def fit(
     same data.
     """
     names = there(Path(root), sources)
-    packs = [data.pack(Path(root), name, 128, "ffhq", cache)["images"] for name in names]
+    packs = [face_sets.pack(Path(root), name, 128, "ffhq", cache)["images"] for name in names]
     digest = hashlib.sha256(f"{_VERSION}|{SIDE}|{components}|{FACES}|{NOISE_FACTOR}".encode())
     for name, images in zip(names, packs, strict=True):
         digest.update(f"|{name}|{len(images)}|".encode() + images[:: max(1, len(images) // 16)].tobytes())
     fingerprint = digest.hexdigest()
-    path = data.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
+    path = face_sets.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
     if not path.is_file():
-        data.keep(path, _fit(packs, components))
+        face_sets.keep(path, _fit(packs, components))
     with np.load(path) as stored:
         return LinearFaces(
             stored["mean"],
@@ -116,7 +116,7 @@ def _fit(packs: list[np.ndarray], components: int) -> dict[str, np.ndarray]:
     stride = max(1, total // FACES)
     rows = []
     for images in packs:
-        training = [i for i in range(len(images)) if i % data.HELD_OUT_EVERY]
+        training = [i for i in range(len(images)) if i % face_sets.HELD_OUT_EVERY]
         for i in training[::stride]:
             rows.append(cv2.resize(images[i], (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(-1))
     table = np.stack(rows).astype(np.float32) / 127.5 - 1

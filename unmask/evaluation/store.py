@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import data
+from ..data import face_sets
 
 __all__ = ["Store", "content", "source_hash"]
 
@@ -39,7 +39,7 @@ class Store:
     """
 
     def __init__(self, way: str, cache: str | Path | None = None):
-        self.path = data.cache_folder(cache) / f"evaluation-{content(way)[:24]}.npz"
+        self.path = face_sets.cache_folder(cache) / f"evaluation-{content(way)[:24]}.npz"
         self._held: dict[str, tuple[Vector | None, Any]] = {}
         self._fresh = False
         if self.path.is_file():
@@ -75,7 +75,7 @@ class Store:
             if vector is not None:
                 vectors[row] = vector
         notes = json.dumps([note for _, note in self._held.values()])
-        data.keep(self.path, {"keys": np.array(keys), "vectors": vectors, "notes": np.array(notes)})
+        face_sets.keep(self.path, {"keys": np.array(keys), "vectors": vectors, "notes": np.array(notes)})
         self._fresh = False
 
     def _read(self) -> None:

@@ -9,9 +9,9 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["COLOURS", "Axis", "Line", "chart", "steps"]
+__all__ = ["COLORS", "Axis", "Line", "chart", "steps"]
 
-COLOURS = ("#222222", "#c23b22", "#1f77b4", "#2c8c3c", "#9467bd", "#e08b1d", "#17a2a8", "#8c6d4f")
+COLORS = ("#222222", "#c23b22", "#1f77b4", "#2c8c3c", "#9467bd", "#e08b1d", "#17a2a8", "#8c6d4f")
 WIDTH, HEIGHT = 520, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 22, 44
 
@@ -48,12 +48,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: its name, its points, its colour, and whether it is dashed."""
+    """A curve: its name, its points, its color, and whether it is dashed."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: str
+    color: str
     dashed: bool = False
 
 
@@ -74,12 +74,12 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
             f"{_across(x, a):.1f},{_up(y, b):.1f}" for a, b in zip(line.x, line.y, strict=True) if _finite(a, b)
         )
         dash = ' stroke-dasharray="5 3"' if line.dashed else ""
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="1.6"{dash}/>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{line.color}" stroke-width="1.6"{dash}/>')
     for i, line in enumerate(lines):
         left, top = _LEFT + 155 * (i % 3), HEIGHT + 18 * (i // 3) + 4
         dash = ' stroke-dasharray="5 3"' if line.dashed else ""
         parts.append(
-            f'<line x1="{left}" x2="{left + 20}" y1="{top}" y2="{top}" stroke="{line.colour}" '
+            f'<line x1="{left}" x2="{left + 20}" y1="{top}" y2="{top}" stroke="{line.color}" '
             f'stroke-width="2"{dash}/><text x="{left + 25}" y="{top + 4}">{escape(line.name)}</text>'
         )
     return "".join([*parts, "</svg>"])

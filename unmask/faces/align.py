@@ -1,7 +1,7 @@
 """Alignment of faces: five points, named templates, similarity transforms and warps.
 
 A matrix here is always *forward*: float64 ``[2, 3]`` taking a point of the source (x right, y down, pixel
-centres at integer coordinates) to its place in the target,
+centers at integer coordinates) to its place in the target,
 ``target = matrix[:, :2] @ source + matrix[:, 2]``.
 """
 
@@ -68,7 +68,7 @@ def template(name: str, size: int | tuple[int, int] | None = None) -> FloatArray
     """The five points of a named template in a crop of ``size`` (height, width), float64 ``[5, 2]``.
 
     Coordinates scale with the height (``x * size / native``, the convention this field shares); a crop of
-    another shape keeps the face centred from left to right. Without a size, the template's own size.
+    another shape keeps the face centerd from left to right. Without a size, the template's own size.
 
     Raises:
         ValueError: the name is not one of ``TEMPLATES`` or the size is not positive.
@@ -86,7 +86,7 @@ def template(name: str, size: int | tuple[int, int] | None = None) -> FloatArray
 def similarity(src: ArrayLike, dst: ArrayLike) -> FloatArray:
     """The similarity transform that maps points ``src`` onto ``dst`` with least squared error.
 
-    Closed form of Umeyama (1991) in two dimensions. With centred points as complex numbers ``a`` and ``b``,
+    Closed form of Umeyama (1991) in two dimensions. With centerd points as complex numbers ``a`` and ``b``,
     rotation and scale are one complex factor ``sum(conj(a) * b) / sum(|a|^2)``, which cannot mirror.
 
     Args:
@@ -149,9 +149,7 @@ def between(
     return similarity(template(template_a, size_a), template(template_b, size_b))
 
 
-def _window(
-    matrix: FloatArray, size: tuple[int, int], shape: tuple[int, int], margin: float
-) -> tuple[slice, slice]:
+def _window(matrix: FloatArray, size: tuple[int, int], shape: tuple[int, int], margin: float) -> tuple[slice, slice]:
     """The part of a source ``shape`` that a warp to ``size`` reads, reflection at the borders included."""
     height, width = size
     corners = transform_points([(-1, -1), (width, -1), (-1, height), (width, height)], invert(matrix))
@@ -202,7 +200,7 @@ def warp(
         old_h, old_w = source.shape[:2]
         new_h, new_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
         source = cv2.resize(source, (new_w, new_h), interpolation=cv2.INTER_AREA)
-        fx, fy = old_w / new_w, old_h / new_h  # centres of small pixels, seen in the large image
+        fx, fy = old_w / new_w, old_h / new_h  # centers of small pixels, seen in the large image
         m = compose(m, np.array([[fx, 0.0, (fx - 1) / 2], [0.0, fy, (fy - 1) / 2]]))
     crop = cv2.warpAffine(
         source,
@@ -266,8 +264,8 @@ def warp_tensor(
         inverse[:, :, 2] += torch.tensor([(fx - 1) / 2, (fy - 1) / 2], dtype=torch.float64)
     in_h, in_w = x.shape[2:]
     # grid_sample counts from -1 (left edge of the first pixel) to 1 (right edge of the last one)
-    normalise = torch.tensor([[2 / in_w, 0.0], [0.0, 2 / in_h]], dtype=torch.float64)
-    inverse = normalise @ inverse
+    normalize = torch.tensor([[2 / in_w, 0.0], [0.0, 2 / in_h]], dtype=torch.float64)
+    inverse = normalize @ inverse
     inverse[:, :, 2] += torch.tensor([1 / in_w - 1, 1 / in_h - 1], dtype=torch.float64)
     ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).to(torch.float64)  # [h, w, 3]

@@ -25,7 +25,7 @@ Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,
 MARGIN = 1 / 128  # of the crop size: how much wider than what was found the filled region is
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
 _REMAINS = 0.06  # of the crop size: how far from the region remains of the face mask are looked for
-_STAIN = (0.2, 0.5)  # share of the garment's colour in a pixel that makes it a remain
+_STAIN = (0.2, 0.5)  # share of the garment's color in a pixel that makes it a remain
 _SHADE = (12.0, 30.0)  # levels of darkness beside the region that make a pixel shadow of the face mask
 _DARK = (60.0, 90.0)  # so much darkness is no shadow but hair or cloth
 
@@ -35,7 +35,7 @@ class Painted:
     """Restored faces of a batch of crops.
 
     Attributes:
-        whole: ``[N, 3, S, S]`` in [-1, 1], whole faces as the fill sees them, as colourful as the photo.
+        whole: ``[N, 3, S, S]`` in [-1, 1], whole faces as the fill sees them, as colorful as the photo.
         seen: ``[N, 3, S, S]``, them under the region and the crops elsewhere (without what :meth:`onto` adds).
         region: ``[N, 1, S, S]``, what was painted: the region given, a little wider; empty where the fill did nothing.
     """
@@ -57,7 +57,7 @@ class Painted:
 
 
 def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted:
-    """Fill the region of crops: grow it, fill it, and give it no more colour than the photo has.
+    """Fill the region of crops: grow it, fill it, and give it no more color than the photo has.
 
     Args:
         x: ``[N, 3, S, S]`` in [-1, 1], crops with face masks, on the CPU.
@@ -70,7 +70,7 @@ def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted
     whole = fill(x, painted)
     if whole is x:
         return Painted(x, x, painted * 0)
-    whole = tone.as_colourful(x, whole.clamp(-1, 1).float())
+    whole = tone.as_colorful(x, whole.clamp(-1, 1).float())
     return Painted(whole, composite(x, whole, painted), painted)
 
 
@@ -147,12 +147,12 @@ def paste(
     Args:
         photo: uint8 ``[H, W, 3]``; not modified.
         crop: restored crop ``[S, S, 3]``, uint8, or float in levels 0 to 255. It should show the pixels
-            around the region as the model restored them, not as copied from the photo: colours are compared
+            around the region as the model restored them, not as copied from the photo: colors are compared
             there, and the feather blends the two.
         region: ``[S, S]`` in [0, 1], 1 = hidden by the face mask, in crop coordinates.
         matrix: ``[2, 3]``, photo to crop.
         grow: reach of the blend beyond the region, as a share of S.
-        match: bring the crop's colours to those of the photo around the region.
+        match: bring the crop's colors to those of the photo around the region.
         cover: cover what is left of the face mask beside the region (:func:`remains`).
         grain: give a patch smoother than the photo around it some of its grain.
         seed: of the grain.
@@ -170,7 +170,7 @@ def paste(
         seen = align.warp(photo, matrix, crop.shape[:2], border="replicate").astype(np.float32)
         inside = _inside(photo.shape[:2], matrix, crop.shape[:2])
         if match:
-            restored = restored + tone.colour_offset(seen, restored, region, inside)
+            restored = restored + tone.color_offset(seen, restored, region, inside)
         if cover:
             alpha = np.maximum(alpha, remains(seen, restored, region) * inside)
     window = _reach(alpha, matrix, photo.shape[:2], margin=tone.RING * size)
@@ -196,10 +196,10 @@ def paste(
 
 
 def remains(seen: Floats, restored: Floats, region: NDArray[Any]) -> Floats:
-    """What of a face mask is left beside the region, ``[S, S]`` in [0, 1]: rims and loops in its colour, its shadow.
+    """What of a face mask is left beside the region, ``[S, S]`` in [0, 1]: rims and loops in its color, its shadow.
 
     A pixel counts if it is near the region and joined to it, and either a mixture of the restored face with the
-    garment's colour (:func:`tone.garment_share`) or darker than the restored face without another tint.
+    garment's color (:func:`tone.garment_share`) or darker than the restored face without another tint.
 
     Args:
         seen, restored: float32 ``[S, S, 3]``, levels 0 to 255, of one tone.
@@ -237,9 +237,7 @@ def _inside(shape: tuple[int, int], matrix: ArrayLike, size: tuple[int, int]) ->
     return np.asarray(whole > 0)
 
 
-def _reach(
-    alpha: Floats, matrix: ArrayLike, shape: tuple[int, int], margin: float
-) -> tuple[slice, slice] | None:
+def _reach(alpha: Floats, matrix: ArrayLike, shape: tuple[int, int], margin: float) -> tuple[slice, slice] | None:
     """The rectangle of the photo that the blend and the ring around it touch, None where they touch none."""
     ys, xs = np.nonzero(alpha)
     if len(ys) == 0:

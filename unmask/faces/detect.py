@@ -177,7 +177,7 @@ def _locate(name: str) -> Path:
 
         return weights.find("detector", form="onnx")
     if name.startswith("insightface:"):
-        from unmask import packs
+        from unmask.weights import packs
 
         pack = name.partition(":")[2]
         folder = packs.folder() / pack

@@ -14,7 +14,7 @@ from .. import weights
 from ..models.segmenter import Segmenter as Network
 from ..models.small import fuse
 
-MOUTH = (0.5, 0.68)  # where a face mask is centred in the template, in shares of the crop
+MOUTH = (0.5, 0.68)  # where a face mask is centerd in the template, in shares of the crop
 REACH = 0.22  # and how far from there its parts lie
 PART = 0.15  # a piece apart from the main one counts from this share of its weight
 

@@ -1,4 +1,4 @@
-"""Colour and grain of a restored crop brought to those of its photo."""
+"""Color and grain of a restored crop brought to those of its photo."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from torch import Tensor
 
 Floats = NDArray[np.float32]
 
-COLOURLESS = (0.03, 0.12)  # spread of colours in a black-and-white photo, and in the palest of coloured ones
-RING = 0.10  # of the crop size: width of the ring in which colours are compared
+COLORLESS = (0.03, 0.12)  # spread of colors in a black-and-white photo, and in the palest of colored ones
+RING = 0.10  # of the crop size: width of the ring in which colors are compared
 _GAP = 0.02  # of the crop size: how far the ring keeps from the region, where shadow and remains of a mask lie
-_GRID = 32  # the colour offset is smooth, it is found at this size
+_GRID = 32  # the color offset is smooth, it is found at this size
 _SPREADS = (8.0, 4.0, 2.0)  # in cells of that grid, coarse to fine
 _HOLD = 0.5  # how much trust a finer offset needs to be believed over the coarser one
 _LEVELS = 10.0  # differences (in levels of 255) well beyond this count as another object, not another tint
 _SKIN = 40.0  # levels: pixels further than this from what is painted say little about its tint
-_LIMITS = (48.0, 32.0, 32.0)  # of the offset in luma and in the two differences of colour
+_LIMITS = (48.0, 32.0, 32.0)  # of the offset in luma and in the two differences of color
 _GRAIN = 0.35  # share of the missing grain that is added: all of it looks like sand where hair or cloth is near
 _MAX_GRAIN = 1.6
 LUMA = (0.299, 0.587, 0.114)
-# luma and two differences of colour (ITU-R BT.601), in which errors of light and of tint are nearly independent
+# luma and two differences of color (ITU-R BT.601), in which errors of light and of tint are nearly independent
 OPPONENT = np.array([LUMA, (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)], np.float32)
 _BACK = np.linalg.inv(OPPONENT).astype(np.float32)
 
 
-def as_colourful(seen: Tensor, whole: Tensor) -> Tensor:
-    """Restored faces with no more colour than the photo has: none in black-and-white or toned ones.
+def as_colorful(seen: Tensor, whole: Tensor) -> Tensor:
+    """Restored faces with no more color than the photo has: none in black-and-white or toned ones.
 
     Args:
         seen, whole: ``[N, 3, S, S]`` in [-1, 1], the crops of the photo and the restored faces.
     """
     red, green, blue = seen.unbind(1)
     variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
-    low, high = COLOURLESS
+    low, high = COLORLESS
     keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
     luma = (whole * whole.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return luma + keep * (whole - luma)
 
 
 def garment_share(seen: Floats, restored: Floats, region: NDArray[Any]) -> tuple[Floats, Floats]:
-    """How much of the face mask's colour each pixel holds, and how far that explains it.
+    """How much of the face mask's color each pixel holds, and how far that explains it.
 
-    With the garment's colour ``g`` (that seen under the region, spread outwards), a pixel that is a mixture
+    With the garment's color ``g`` (that seen under the region, spread outwards), a pixel that is a mixture
     of bare face and garment obeys ``seen - restored = a (g - restored)``.
 
     Args:
@@ -55,14 +55,14 @@ def garment_share(seen: Floats, restored: Floats, region: NDArray[Any]) -> tuple
 
     Returns:
         ``a`` by least squares and the length of what is left, float32 ``[S, S]`` each, levels of 255 for the second;
-        ``a`` is zero where garment and face have one colour.
+        ``a`` is zero where garment and face have one color.
     """
     hidden = np.asarray(region > 0.5, np.float32)
     weight, worn = _shrunk(hidden), _shrunk(seen * hidden[:, :, None])
     mean = worn.sum((0, 1)) / max(float(weight.sum()), 1e-3)  # where nothing is near
     near = (_blurred(worn, 1.5) + 1e-3 * mean) / (_blurred(weight, 1.5)[:, :, None] + 1e-3)
-    colour = _enlarged(near, region.shape)
-    towards, there = colour - restored, seen - restored
+    color = _enlarged(near, region.shape)
+    towards, there = color - restored, seen - restored
     length = (towards * towards).sum(2)
     share = np.where(length > 900, (there * towards).sum(2) / np.maximum(length, 1), 0)
     left = np.sqrt(np.maximum((there * there).sum(2) - share.clip(0, 1) ** 2 * length, 0))
@@ -75,7 +75,7 @@ def ramp(values: Floats, low: float, high: float) -> Floats:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def colour_offset(
+def color_offset(
     seen: Floats,
     restored: Floats,
     region: NDArray[Any],
@@ -86,7 +86,7 @@ def colour_offset(
 
     Both pictures show the pixels around the region. Their differences there are averaged by ever narrower
     Gaussians, from the whole ring down to its parts, each held to the coarser one where it rests on little. What
-    is no tint has little say: remains of the face mask (:func:`garment_share`), colours unlike those that are
+    is no tint has little say: remains of the face mask (:func:`garment_share`), colors unlike those that are
     painted (hair, cloth, background), and what disagrees with its surroundings.
 
     Args:
@@ -146,11 +146,11 @@ def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _bands(grey: Floats) -> list[Floats]:
+def _bands(gray: Floats) -> list[Floats]:
     """Detail of about one and about two pixels."""
-    fine = cv2.GaussianBlur(grey, (0, 0), 0.8)
-    coarse = cv2.GaussianBlur(grey, (0, 0), 1.6)
-    return [grey - fine, fine - coarse]
+    fine = cv2.GaussianBlur(gray, (0, 0), 0.8)
+    coarse = cv2.GaussianBlur(gray, (0, 0), 1.6)
+    return [gray - fine, fine - coarse]
 
 
 def _power(band: Floats, where: NDArray[np.bool_]) -> float:

@@ -145,13 +145,13 @@ def png_chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def png_encode_16(samples: NDArray[np.uint16]) -> bytes:
-    """A 16-bit PNG of ``[H, W]`` (grey) or ``[H, W, C]`` (grey + alpha, RGB, RGBA): Pillow writes none.
+    """A 16-bit PNG of ``[H, W]`` (gray) or ``[H, W, C]`` (gray + alpha, RGB, RGBA): Pillow writes none.
 
-    Each row takes the filter, out of "left neighbour" and "row above", that leaves the smaller differences.
+    Each row takes the filter, out of "left neighbor" and "row above", that leaves the smaller differences.
     """
     height, width = samples.shape[:2]
     channels = 1 if samples.ndim == 2 else samples.shape[2]
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     rows = samples.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
     left, above = rows.copy(), rows.copy()
     left[:, channels * 2 :] -= rows[:, : -channels * 2]
@@ -160,7 +160,7 @@ def png_encode_16(samples: NDArray[np.uint16]) -> bytes:
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = np.where(cost_left <= cost_above, 1, 2)
     filtered[:, 1:] = np.where((cost_left <= cost_above)[:, None], left, above)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b""))
     return PNG_MAGIC + b"".join(png_chunk(kind, payload) for kind, payload in chunks)
 

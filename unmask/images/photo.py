@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from unmask.errors import UnmaskError
-from unmask.images import colour, containers, tiff
+from unmask.images import color, containers, tiff
 
 MAX_PIXELS = 100_000_000
 READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -43,7 +43,7 @@ class Photo:
         orientation: the EXIF orientation (1 to 8) under which the samples lie in the file.
         palette: ``[256, 3]`` uint8 for mode P.
         icc, exif, xmp: the profile, the EXIF block and the XMP packet, as found.
-        extras: what a format needs to be written alike (quantisation tables, chunks, tags).
+        extras: what a format needs to be written alike (quantization tables, chunks, tags).
     """
 
     pixels: NDArray[np.uint8]
@@ -73,7 +73,7 @@ class Photo:
 def read(source: Any, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a photo from a path, bytes, an open binary file, a PIL image or an array (RGB).
 
-    The EXIF rotation is applied; 16-bit values are scaled, not clipped; grey, palette, alpha and CMYK become
+    The EXIF rotation is applied; 16-bit values are scaled, not clipped; gray, palette, alpha and CMYK become
     RGB. The size is checked before any pixel is decoded.
 
     Raises:
@@ -179,14 +179,14 @@ def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data:
     deep = _depth(image, data) == 16 and image.mode in ("RGB", "RGBA", "LA", "CMYK")
     image.load()
     if deep:
-        samples, mode = _decode_16(data, name, extras.get("colour_type"))
+        samples, mode = _decode_16(data, name, extras.get("color_type"))
         if format == "TIFF" and samples.shape[:2] != (image.height, image.width):
-            samples = colour.orient(samples, orientation)
+            samples = color.orient(samples, orientation)
     else:
         samples, mode = _samples(image, name)
     turned = format == "TIFF" and bool(data)  # Pillow turns TIFF upright by itself
     if not turned:
-        samples = colour.orient(samples, orientation)
+        samples = color.orient(samples, orientation)
     palette = None
     if mode == "P":
         flat = np.frombuffer(bytes(image.getpalette("RGB") or ()), np.uint8).reshape(-1, 3)
@@ -198,7 +198,7 @@ def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data:
     icc = icc if isinstance(icc, bytes) and icc else None
     xmp = extras.pop("xmp", None) or image.info.get("xmp")
     return Photo(
-        pixels=colour.to_rgb(samples, mode, palette, icc),
+        pixels=color.to_rgb(samples, mode, palette, icc),
         name=name,
         source=kind,
         format=format,
@@ -238,7 +238,7 @@ def _extras(image: Image.Image, format: str | None, data: bytes) -> dict[str, An
         chunks = containers.png_chunks(data)
         extras["chunks"] = containers.png_metadata(chunks)
         extras["xmp"] = containers.png_xmp(chunks)
-        extras["colour_type"] = chunks[0][1][9]
+        extras["color_type"] = chunks[0][1][9]
     elif format == "WEBP":
         extras["lossless"] = containers.webp_is_lossless(data)
     elif format == "TIFF":
@@ -257,14 +257,14 @@ def _depth(image: Image.Image, data: bytes) -> int:
     return 8
 
 
-def _decode_16(data: bytes, name: str, colour_type: int | None) -> tuple[NDArray[np.uint16], str]:
-    """Samples of a 16-bit colour PNG or TIFF (Pillow would drop the lower eight bits), in RGB order."""
+def _decode_16(data: bytes, name: str, color_type: int | None) -> tuple[NDArray[np.uint16], str]:
+    """Samples of a 16-bit color PNG or TIFF (Pillow would drop the lower eight bits), in RGB order."""
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
         raise UnmaskError(f"{name}: cannot read this kind of 16 bit; save it as 16-bit RGB or as 8-bit")
-    if colour_type == 4:
+    if color_type == 4:
         return np.ascontiguousarray(decoded[:, :, [0, 3]]), "LA"
-    if colour_type == 2:
+    if color_type == 2:
         decoded = decoded[:, :, :3]
     if decoded.shape[2] == 3:
         return np.ascontiguousarray(decoded[:, :, ::-1]), "RGB"
@@ -299,5 +299,5 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Photo:
     samples = array[:, :, 0] if array.ndim == 3 and shape[2] == 1 else array
     mode = "L" if samples.ndim == 2 else {2: "LA", 3: "RGB", 4: "RGBA"}[shape[2]]
     samples = np.ascontiguousarray(samples)
-    pixels = colour.to_rgb(samples, mode, None, None)
+    pixels = color.to_rgb(samples, mode, None, None)
     return Photo(pixels, "the array", "array", None, mode, samples, extras={"shape": shape})

@@ -1,4 +1,4 @@
-"""TIFF writing with the original's own tags: 8 and 16 bit, grey to CMYK; Pillow covers this only in part."""
+"""TIFF writing with the original's own tags: 8 and 16 bit, gray to CMYK; Pillow covers this only in part."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def encode(
     if differences:
         directory[317] = 2
     if mode in ("LA", "RGBA"):
-        directory[338] = 2  # alpha, not multiplied into the colours
+        directory[338] = 2  # alpha, not multiplied into the colors
     if palette is not None:
         directory[320] = tuple(int(v) * 257 for v in palette.T.reshape(-1))
     if icc:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unmask.errors import UnmaskError
-from unmask.images import colour, containers, tiff, xmp
+from unmask.images import color, containers, tiff, xmp
 from unmask.images.photo import READABLE, Photo
 
 Note = Mapping[str, Any]
@@ -36,8 +36,8 @@ _HOLDS = {
     "JPEG2000": ("L", "LA", "RGB", "RGBA"),
     "AVIF": ("RGB", "RGBA"),
 }
-_COLOURS = ("L", "LA", "RGB", "RGBA")
-_DEEP = {"PNG": _COLOURS, "TIFF": _COLOURS, "PPM": ("L",), "JPEG2000": ("L",)}
+_COLORS = ("L", "LA", "RGB", "RGBA")
+_DEEP = {"PNG": _COLORS, "TIFF": _COLORS, "PPM": ("L",), "JPEG2000": ("L",)}
 
 
 def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, format: str | None = None) -> bytes:
@@ -60,7 +60,7 @@ def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, fo
     samples = _merged(photo, pixels)
     if target == photo.format:
         samples, mode, orientation, exif = samples, photo.mode, photo.orientation, photo.exif
-        samples = colour.unorient(samples, orientation)
+        samples = color.unorient(samples, orientation)
     else:
         samples, mode = _fitted(photo, samples, target)
         orientation, exif = 1, _upright_exif(photo)
@@ -130,7 +130,7 @@ def like_source(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = Non
     if photo.source == "array":
         return samples.reshape(photo.extras["shape"])
     if photo.source == "pil":
-        image = _image(colour.unorient(samples, photo.orientation), photo.mode, photo.palette)
+        image = _image(color.unorient(samples, photo.orientation), photo.mode, photo.palette)
         image.info.update(photo.extras.get("info", {}))
         return image
     return _image(*_plain(samples, photo.mode), photo.palette)
@@ -147,11 +147,11 @@ def _merged(photo: Photo, pixels: NDArray[np.uint8]) -> NDArray[Any]:
             usable[transparent] = False
         elif isinstance(transparent, bytes):
             usable[: len(transparent)] &= np.frombuffer(transparent[:256], np.uint8) == 255
-    return colour.from_rgb(pixels, photo.pixels, photo.samples, photo.mode, photo.palette, photo.icc, usable)
+    return color.from_rgb(pixels, photo.pixels, photo.samples, photo.mode, photo.palette, photo.icc, usable)
 
 
 def _plain(samples: NDArray[Any], mode: str) -> tuple[NDArray[Any], str]:
-    """The same at eight bits where Pillow has no deeper form (it has one for grey)."""
+    """The same at eight bits where Pillow has no deeper form (it has one for gray)."""
     if samples.dtype == np.uint16 and mode != "L":
         return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8), mode
     return samples, mode
@@ -171,7 +171,7 @@ def _image(samples: NDArray[Any], mode: str, palette: NDArray[np.uint8] | None) 
 
 
 def _fitted(photo: Photo, samples: NDArray[Any], target: str) -> tuple[NDArray[Any], str]:
-    """Samples in a layout another format can hold: colour and transparency stay, depth where it fits."""
+    """Samples in a layout another format can hold: color and transparency stay, depth where it fits."""
     mode = photo.mode
     if samples.dtype == np.uint16 and mode not in _DEEP.get(target, ()):
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -186,7 +186,7 @@ def _fitted(photo: Photo, samples: NDArray[Any], target: str) -> tuple[NDArray[A
         return np.asarray(image.convert("RGBA")), "RGBA"
     if mode == "LA":
         return samples[:, :, [0, 0, 0, 1]], "RGBA"
-    rgb = colour.to_rgb(samples, mode, photo.palette, photo.icc)
+    rgb = color.to_rgb(samples, mode, photo.palette, photo.icc)
     if target == "GIF":
         return np.asarray(Image.fromarray(rgb).convert("L")), "L"
     return rgb, "RGB"
@@ -205,7 +205,7 @@ def _upright_exif(photo: Photo) -> bytes | None:
 
 
 def _icc(photo: Photo, mode: str) -> bytes | None:
-    """The profile, unless the samples left the colour space it describes."""
+    """The profile, unless the samples left the color space it describes."""
     return None if photo.mode == "CMYK" and mode != "CMYK" else photo.icc
 
 

@@ -1,4 +1,4 @@
-"""The provenance note: what was synthesised and by what, as an XMP packet (and PNG text) inside the file."""
+"""The provenance note: what was synthesized and by what, as an XMP packet (and PNG text) inside the file."""
 
 from __future__ import annotations
 

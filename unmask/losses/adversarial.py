@@ -26,7 +26,7 @@ def r1(real: Tensor, logits: Tensor) -> Tensor:
 
 
 def path_length(image: Tensor, ws: Tensor, mean: Tensor, decay: float = 0.01) -> tuple[Tensor, Tensor]:
-    """Path length regularisation (Karras et al. 2020, eq. 4).
+    """Path length regularization (Karras et al. 2020, eq. 4).
 
     image [N,3,H,W] was made from ws [N,num_ws,w_dim]; ``mean`` is the running mean length. Returns the penalty
     ``E (|J^T y| - mean)^2`` for random pictures y, and the new mean.

@@ -1,4 +1,4 @@
-"""Perceptual losses: distance of deep features, from a face recogniser or from LPIPS."""
+"""Perceptual losses: distance of deep features, from a face recognizer or from LPIPS."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRUNKS = {"alex": "AlexNet_Weights.IMAGENET1K_V1", "vgg": "VGG16_Weights.IMAGENE
 
 
 class FaceFeatures(nn.Module):
-    """Feature maps and embedding of aligned crops through a frozen recogniser; gradients flow to the crops.
+    """Feature maps and embedding of aligned crops through a frozen recognizer; gradients flow to the crops.
 
     Args:
-        network: the recogniser.
+        network: the recognizer.
         template, size: alignment and side of the crops that will be given.
     """
 
@@ -37,12 +37,11 @@ class FaceFeatures(nn.Module):
     def forward(self, x: Tensor, matrices: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """x [N,3,size,size] in [-1,1] -> feature maps (finest first) and unit-length embeddings [N,D].
 
-        ``matrices`` [N,2,3] take the crops to the recogniser's input instead of :attr:`matrix`, each its own way.
+        ``matrices`` [N,2,3] take the crops to the recognizer's input instead of :attr:`matrix`, each its own way.
         """
         crop = align.warp_tensor(x, self.matrix if matrices is None else matrices, self.network.size)
         maps = self.network.maps(crop.contiguous(memory_format=torch.channels_last))
         return maps, functional.normalize(self.network.head(maps[-1]).float(), dim=1)
-
 
     def jittered(self, n: int, shift: float = 0.02, turn: float = 3.0, zoom: float = 0.03) -> Tensor:
         """``n`` matrices [N,2,3] near :attr:`matrix`, from torch's generator: as a detector's points would vary.
@@ -53,14 +52,14 @@ class FaceFeatures(nn.Module):
         angle, scale = torch.randn(n).double() * math.radians(turn), (torch.randn(n).double() * zoom).exp()
         cos, sin = scale * angle.cos(), scale * angle.sin()
         linear = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)  # [N,2,2]
-        centre = torch.full((2,), (side - 1) / 2, dtype=torch.float64)
-        move = centre - linear @ centre + torch.randn(n, 2).double() * shift * side
+        center = torch.full((2,), (side - 1) / 2, dtype=torch.float64)
+        move = center - linear @ center + torch.randn(n, 2).double() * shift * side
         base = self.matrix.double()
         return torch.cat([linear @ base[:, :2], (linear @ base[:, 2] + move)[:, :, None]], 2)
 
 
 def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
-    """The features of a recogniser (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
+    """The features of a recognizer (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
     checkpoint = weights.read(name_or_path, kind="iresnet")
     network = IResNet(**checkpoint.arch)
     weights.fill(network, checkpoint)
@@ -68,7 +67,7 @@ def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
 
 
 def feature_distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """Mean over levels of the squared distance of channel-normalised maps: LPIPS (Zhang et al. 2018), unit weights."""
+    """Mean over levels of the squared distance of channel-normalized maps: LPIPS (Zhang et al. 2018), unit weights."""
     total = torch.zeros((), device=a[0].device)
     for x, y in zip(a, b, strict=True):
         difference = functional.normalize(x.float(), dim=1) - functional.normalize(y.float(), dim=1)

@@ -31,7 +31,7 @@ def psnr(y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def gradient_energy(x: Tensor, weight: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels under ``weight`` [N,1,H,W], per picture [N]; falls with blur."""
+    """Mean squared difference of neighboring pixels under ``weight`` [N,1,H,W], per picture [N]; falls with blur."""
     dx = (x[..., :, 1:] - x[..., :, :-1]).square().mean(1, keepdim=True)
     dy = (x[..., 1:, :] - x[..., :-1, :]).square().mean(1, keepdim=True)
     wx, wy = weight[..., :, 1:] * weight[..., :, :-1], weight[..., 1:, :] * weight[..., :-1, :]

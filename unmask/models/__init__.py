@@ -10,15 +10,15 @@ from torch import nn
 from ..errors import UnmaskError
 
 BUILDERS: dict[str, str] = {
-    "generator": "generator:Generator",
-    "discriminator": "discriminator:Discriminator",
-    "iresnet": "iresnet:IResNet",
-    "unmasker": "unmasker:Unmasker",
-    "from_net": "from_net:FromNet",
-    "g2d": "g2d:G2D",
-    "ict": "ict:IctUpsampler",
-    "detector": "detector:Detector",
-    "segmenter": "segmenter:Segmenter",
+    "generator": "models.generator:Generator",
+    "discriminator": "models.discriminator:Discriminator",
+    "iresnet": "models.iresnet:IResNet",
+    "unmasker": "models.unmasker:Unmasker",
+    "from_net": "from_net.network:FromNet",
+    "g2d": "g2d.network:G2D",
+    "ict": "g2d.ict:IctUpsampler",
+    "detector": "models.detector:Detector",
+    "segmenter": "models.segmenter:Segmenter",
 }
 
 
@@ -28,7 +28,7 @@ def build(kind: str, **arch: Any) -> nn.Module:
         raise UnmaskError(f"no network of kind {kind!r}; there are {', '.join(BUILDERS)}")
     module, name = BUILDERS[kind].split(":")
     try:
-        network: nn.Module = getattr(importlib.import_module(f"{__name__}.{module}"), name)(**arch)
+        network: nn.Module = getattr(importlib.import_module(f"unmask.{module}"), name)(**arch)
     except TypeError as error:
         raise UnmaskError(f"a {kind} cannot be built from {arch}: {error}") from None
     return network

@@ -79,7 +79,7 @@ class Detector(nn.Module):
         return levels
 
     def shared(self, levels: list[Tensor]) -> list[Tensor]:
-        """The head's layers on all levels. In training their normalisation sees the levels together: one set of running
+        """The head's layers on all levels. In training their normalization sees the levels together: one set of running
         statistics must serve them all afterwards.
         """
         for block in self.head:
@@ -134,7 +134,7 @@ class ScrfdLayout(nn.Module):
         return tuple(t.reshape(-1, width) for group, width in ((scores, 1), (boxes, 4), (points, 10)) for t in group)
 
 
-def centres(height: int, width: int) -> list[Tensor]:
+def centers(height: int, width: int) -> list[Tensor]:
     """Anchor positions in pixels, one [A,2] (x, y) per stride, in the order of the detector's outputs."""
     out = []
     for stride in STRIDES:
@@ -144,8 +144,8 @@ def centres(height: int, width: int) -> list[Tensor]:
     return out
 
 
-def decode(distances: Tensor, points: Tensor, centre: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def decode(distances: Tensor, points: Tensor, center: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Distances [...,A,4], points [...,A,10] in strides -> boxes (x1, y1, x2, y2), points [...,A,5,2] in pixels."""
     lt, rb = distances[..., :2] * stride, distances[..., 2:] * stride
-    boxes = torch.cat([centre - lt, centre + rb], -1)
-    return boxes, points.unflatten(-1, (POINTS, 2)) * stride + centre[..., None, :]
+    boxes = torch.cat([center - lt, center + rb], -1)
+    return boxes, points.unflatten(-1, (POINTS, 2)) * stride + center[..., None, :]

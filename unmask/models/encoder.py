@@ -93,15 +93,17 @@ class Encoder(nn.Module):
         split = (min(3, num_ws), min(2, max(0, num_ws - 3)), max(0, num_ws - 5))  # coarse, middle, fine styles
         self.styles = nn.ModuleList(
             StyleHeads(pyramid, side, 64, narrow, heads, w_dim)
-            for side, heads in zip(reversed(self.levels), split, strict=True) if heads
+            for side, heads in zip(reversed(self.levels), split, strict=True)
+            if heads
         )
         self.skips = nn.ModuleDict()
         for r, channels in (skips or {}).items():
             if r not in sides:
                 raise ValueError(f"no skip features at {r} px; this encoder has {sorted(sides)}")
             inputs = pyramid + fine.get(r, 0)
-            layer = nn.Sequential(nn.Conv2d(inputs, channels, 3, 1, 1), nn.LeakyReLU(0.2),
-                                  nn.Conv2d(channels, channels, 3, 1, 1))
+            layer = nn.Sequential(
+                nn.Conv2d(inputs, channels, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(channels, channels, 3, 1, 1)
+            )
             nn.init.zeros_(layer[2].weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer[2].bias)  # type: ignore[arg-type]
             self.skips[str(r)] = layer

@@ -20,7 +20,7 @@ def channels_at(resolution: int, base: int = 16384, most: int = 512) -> int:
 
 
 class MappingNetwork(nn.Module):
-    """z [N,z_dim] -> w [N,w_dim]: normalised input, fully connected layers with a 100 times smaller learning rate."""
+    """z [N,z_dim] -> w [N,w_dim]: normalized input, fully connected layers with a 100 times smaller learning rate."""
 
     def __init__(self, z_dim: int, w_dim: int, layers: int = 8, lr_mult: float = 0.01) -> None:
         super().__init__()
@@ -144,7 +144,11 @@ class Generator(nn.Module):
     w_avg: Tensor
 
     def __init__(
-        self, z_dim: int = 512, w_dim: int = 512, img_resolution: int = 256, channels: Sequence[int] | None = None,
+        self,
+        z_dim: int = 512,
+        w_dim: int = 512,
+        img_resolution: int = 256,
+        channels: Sequence[int] | None = None,
         mapping_layers: int = 8,
     ) -> None:
         super().__init__()

@@ -54,21 +54,21 @@ class GlobalDepthwise(nn.Module):
 
 
 class IResNet(nn.Module):
-    """IR residual recogniser.
+    """IR residual recognizer.
 
     Args:
         widths: channels of the stem and of each stage (one more than ``depths``).
         depths: residual units per stage.
         embedding: length of the output vector.
         size: (height, width) of the input faces.
-        head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"flat"`` too, but normalises each of its
+        head: ``"fc"`` flattens the last map into a linear layer (ArcFace); ``"flat"`` too, but normalizes each of its
             values apart (FROM); ``"gdc"`` weights its places per channel.
         stem_stride: 1 as in ArcFace, or 2 for a network four times cheaper.
         dropout: before the linear layer of ``"fc"`` and ``"flat"``.
         act, early_stride: see :func:`activation` and :class:`IRBlock`.
         inputs: channels of the input, 3 for RGB.
 
-    ``forward`` maps [N,3,H,W] in [-1,1] to [N,embedding], *not* normalised. Sizes that reproduce the literature:
+    ``forward`` maps [N,3,H,W] in [-1,1] to [N,embedding], *not* normalized. Sizes that reproduce the literature:
     widths (64,64,128,256,512) with depths (3,4,14,3) is LResNet50E-IR.
     """
 
@@ -90,7 +90,8 @@ class IResNet(nn.Module):
             raise ValueError(f"widths has {len(widths)} entries; it takes one more than depths ({len(depths)})")
         self.embedding, self.size, self.widths = embedding, (int(size[0]), int(size[1])), tuple(widths)
         self.stem = nn.Sequential(
-            nn.Conv2d(inputs, widths[0], 3, stem_stride, 1, bias=False), nn.BatchNorm2d(widths[0]),
+            nn.Conv2d(inputs, widths[0], 3, stem_stride, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
             activation(act, widths[0]),
         )
         self.stages = nn.ModuleList()
@@ -104,15 +105,30 @@ class IResNet(nn.Module):
         self.grid = grid
         self.head: nn.Module
         if head == "fc":
-            self.head = nn.Sequential(nn.BatchNorm2d(last), nn.Dropout(dropout), nn.Flatten(),
-                                      nn.Linear(last * grid[0] * grid[1], embedding), nn.BatchNorm1d(embedding))
+            self.head = nn.Sequential(
+                nn.BatchNorm2d(last),
+                nn.Dropout(dropout),
+                nn.Flatten(),
+                nn.Linear(last * grid[0] * grid[1], embedding),
+                nn.BatchNorm1d(embedding),
+            )
         elif head == "flat":
             values = last * grid[0] * grid[1]
-            self.head = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(values), nn.Dropout(dropout),
-                                      nn.Linear(values, embedding), nn.BatchNorm1d(embedding))
+            self.head = nn.Sequential(
+                nn.Flatten(),
+                nn.BatchNorm1d(values),
+                nn.Dropout(dropout),
+                nn.Linear(values, embedding),
+                nn.BatchNorm1d(embedding),
+            )
         elif head == "gdc":
-            self.head = nn.Sequential(nn.BatchNorm2d(last), GlobalDepthwise(last, grid), nn.BatchNorm1d(last),
-                                      nn.Linear(last, embedding, bias=False), nn.BatchNorm1d(embedding))
+            self.head = nn.Sequential(
+                nn.BatchNorm2d(last),
+                GlobalDepthwise(last, grid),
+                nn.BatchNorm1d(last),
+                nn.Linear(last, embedding, bias=False),
+                nn.BatchNorm1d(embedding),
+            )
         else:
             raise ValueError(f"head is {head!r}; it can be 'fc', 'flat' or 'gdc'")
         for module in self.modules():
@@ -131,7 +147,7 @@ class IResNet(nn.Module):
         return found
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,3,H,W] in [-1,1] -> [N,embedding], not normalised."""
+        """[N,3,H,W] in [-1,1] -> [N,embedding], not normalized."""
         found: Tensor = self.head(self.maps(x)[-1])
         return found
 

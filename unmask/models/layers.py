@@ -1,4 +1,4 @@
-"""Layers of StyleGAN2 (Karras et al. 2020), with equalised learning rate and un-fused modulation.
+"""Layers of StyleGAN2 (Karras et al. 2020), with equalized learning rate and un-fused modulation.
 
 Resampling convolutions and their 4-tap low-pass filter are two steps, as published. Folding the filter into the kernel
 is exact too, but quadruples the products: the two steps are 1.2 to 2.5 times as fast (benchmarks/generator.py).
@@ -23,7 +23,7 @@ def normalize_2nd_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
 
 
 class Linear(nn.Module):
-    """Equalised linear layer: weights ~ N(0, 1/lr_mult), scaled at run time; optional fused activation."""
+    """Equalized linear layer: weights ~ N(0, 1/lr_mult), scaled at run time; optional fused activation."""
 
     def __init__(self, inputs: int, outputs: int, act: str = "linear", bias: float = 0.0, lr_mult: float = 1.0) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Linear(nn.Module):
 
 
 class Conv(nn.Module):
-    """Equalised convolution of a discriminator or encoder, optionally downsampling by two with the low-pass filter."""
+    """Equalized convolution of a discriminator or encoder, optionally downsampling by two with the low-pass filter."""
 
     taps: Tensor
 

@@ -1,6 +1,6 @@
-"""A recogniser kept as an ONNX file, as a trunk that gives its inner maps and can be trained on.
+"""A recognizer kept as an ONNX file, as a trunk that gives its inner maps and can be trained on.
 
-Only what recognisers of ArcFace's kind are made of is understood (:data:`OPERATORS`). A trunk is built from a plain
+Only what recognizers of ArcFace's kind are made of is understood (:data:`OPERATORS`). A trunk is built from a plain
 description of the graph, which is kept with a checkpoint; :func:`unmask.recognition.trunk.read` makes it from a file.
 """
 
@@ -47,7 +47,7 @@ class Graph(nn.Module):
 
 
 class Tail(Graph):
-    """What comes behind the last map: [N,C,h,w] to [N,embedding], not normalised."""
+    """What comes behind the last map: [N,C,h,w] to [N,embedding], not normalized."""
 
     def forward(self, last: Tensor) -> Tensor:
         """See the class."""
@@ -78,7 +78,7 @@ class OnnxTrunk(nn.Module):
         return [values[name] for name in self.levels]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,3,H,W] in [-1,1] -> [N,embedding], not normalised."""
+        """[N,3,H,W] in [-1,1] -> [N,embedding], not normalized."""
         found: Tensor = self.head(self.maps(x)[-1])
         return found
 
@@ -95,7 +95,7 @@ def _conv(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
     return functional.conv2d(x, weight, bias, a.get("strides", 1), pads[:2], a.get("dilations", 1), a.get("group", 1))
 
 
-def _normalise(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
+def _normalize(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
     x, weight, bias, mean, var = inputs
     # ONNX keeps so much of the old statistics, torch takes so much of the new ones
     return functional.batch_norm(
@@ -130,7 +130,7 @@ def _clip(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
 
 OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Tensor]] = {
     "Conv": _conv,
-    "BatchNormalization": _normalise,
+    "BatchNormalization": _normalize,
     "Gemm": _gemm,
     "MatMul": lambda i, a: i[0] @ i[1],
     "PRelu": lambda i, a: functional.prelu(i[0], i[1].reshape(-1)),

@@ -1,7 +1,7 @@
 """Building blocks of the two small convolutional networks (face detector and face-mask segmenter).
 
-Dense 3x3 convolutions with batch normalisation: on processors with matrix units they are faster than depthwise ones
-of the same size. ``fuse`` folds the normalisation into the convolutions for inference and export.
+Dense 3x3 convolutions with batch normalization: on processors with matrix units they are faster than depthwise ones
+of the same size. ``fuse`` folds the normalization into the convolutions for inference and export.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Residual(nn.Module):
 
 
 def fuse(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` in eval mode whose batch normalisations are folded into the convolutions before them."""
+    """A copy of ``model`` in eval mode whose batch normalizations are folded into the convolutions before them."""
     model = copy.deepcopy(model).eval()
     for module in model.modules():
         if isinstance(module, ConvBN) and isinstance(module.bn, nn.BatchNorm2d):

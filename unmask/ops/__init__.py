@@ -147,7 +147,7 @@ def setup_filter(
         raise ValueError(f"the gain of a filter must not be negative, got {gain}")
     if normalize:
         if f.sum() == 0:
-            raise ValueError("taps that sum to zero cannot be normalised")
+            raise ValueError("taps that sum to zero cannot be normalized")
         f = f / f.sum()
     f = f * (math.sqrt(gain) if f.ndim == 1 else gain)
     if flip:

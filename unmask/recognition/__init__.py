@@ -1,4 +1,4 @@
-"""Face recognisers behind one interface: aligned faces in, unit-length embeddings out."""
+"""Face recognizers behind one interface: aligned faces in, unit-length embeddings out."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["Recognizer", "load", "load_torch"]
 
 EMBEDDED = "embedded"
 # name -> row of the weights table
-NAMED = {EMBEDDED: "recogniser", "from": "from", "g2d": "g2d"}
-# kind of a checkpoint -> the module here whose `load` reads it
-KINDS = {"iresnet": "arcface", "from_net": "from_net", "g2d": "g2d"}
+NAMED = {EMBEDDED: "recognizer", "from": "from", "g2d": "g2d"}
+# kind of a checkpoint -> the module whose `load` reads it
+KINDS = {"iresnet": "recognition.arcface", "from_net": "from_net.recognizer", "g2d": "g2d.recognizer"}
 INSIGHTFACE = "insightface:"
 
 
 @runtime_checkable
 class Recognizer(Protocol):
-    """What every recogniser offers, whatever runs it.
+    """What every recognizer offers, whatever runs it.
 
     ``name`` is for tables, ``template`` names the alignment of :mod:`unmask.faces.align` it was trained on,
     ``size`` is (height, width) of its input, ``differentiable`` says whether gradients flow through
@@ -49,9 +49,9 @@ class Recognizer(Protocol):
 
 
 def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
-    """Load a recogniser by name or by path.
+    """Load a recognizer by name or by path.
 
-    Names: ``embedded`` (the one in ``weights/``), ``from`` and ``g2d`` (the masked-face recognisers there),
+    Names: ``embedded`` (the one in ``weights/``), ``from`` and ``g2d`` (the masked-face recognizers there),
     ``insightface:PACK`` (the recognition model of an insightface pack on this machine, such as
     ``insightface:buffalo_l``), a path to an ONNX file that insightface can load (a fixed batch of one is
     fine), or a path to a safetensors checkpoint of kind ``iresnet``, ``from_net`` or ``g2d``.
@@ -73,13 +73,13 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     if path.suffix == ".safetensors":
         return _torch(path)
     raise UsageError(
-        f"{text}: no such recogniser; use 'embedded', 'from', 'g2d', 'insightface:PACK', or a path to an "
+        f"{text}: no such recognizer; use 'embedded', 'from', 'g2d', 'insightface:PACK', or a path to an "
         ".onnx or .safetensors file"
     )
 
 
 def _named(name: str) -> Recognizer:
-    """A recogniser of the pack, as ONNX where the pack has one that insightface reads (faster), else through torch."""
+    """A recognizer of the pack, as ONNX where the pack has one that insightface reads (faster), else through torch."""
     from .. import weights
 
     row = next((row for row in weights.rows() if row.name == NAMED[name]), None)
@@ -93,7 +93,7 @@ def _named(name: str) -> Recognizer:
 
 
 def load_torch(name_or_path: str | Path) -> TorchRecognizer:
-    """A recogniser of ours through torch, so that gradients flow to the faces: a name, or a checkpoint's path."""
+    """A recognizer of ours through torch, so that gradients flow to the faces: a name, or a checkpoint's path."""
     from .. import weights
 
     text = str(name_or_path)
@@ -101,23 +101,23 @@ def load_torch(name_or_path: str | Path) -> TorchRecognizer:
 
 
 def _torch(path: Path) -> TorchRecognizer:
-    """A torch recogniser from a checkpoint of ours, whatever its kind."""
+    """A torch recognizer from a checkpoint of ours, whatever its kind."""
     if not path.is_file():
-        raise UnmaskError(f"{path}: no such file; give the path of a recogniser's checkpoint")
+        raise UnmaskError(f"{path}: no such file; give the path of a recognizer's checkpoint")
     from .. import weights
 
     kind = weights.read(path).kind
     if kind not in KINDS:
-        raise UnmaskError(f"{path}: holds a {kind}, not a recogniser; give one of kind {', '.join(KINDS)}")
-    found: TorchRecognizer = importlib.import_module(f"{__name__}.{KINDS[kind]}").load(path)
+        raise UnmaskError(f"{path}: holds a {kind}, not a recognizer; give one of kind {', '.join(KINDS)}")
+    found: TorchRecognizer = importlib.import_module(f"unmask.{KINDS[kind]}").load(path)
     return found
 
 
 def of_pack(folder: str | Path | None = None) -> Recognizer | None:
-    """The recogniser of a weights folder, as ONNX where it has that (faster); None in a folder without."""
+    """The recognizer of a weights folder, as ONNX where it has that (faster); None in a folder without."""
     from .. import weights
 
-    row = next((row for row in weights.rows(folder) if row.name == "recogniser"), None)
+    row = next((row for row in weights.rows(folder) if row.name == "recognizer"), None)
     if row is None:
         return None
-    return load(weights.find("recogniser", "onnx" if row.onnx else "safetensors", folder))
+    return load(weights.find("recognizer", "onnx" if row.onnx else "safetensors", folder))

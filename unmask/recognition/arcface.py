@@ -1,4 +1,4 @@
-"""Recognisers of our own kind (an IR residual network) in torch: differentiable, so they can teach."""
+"""Recognizers of our own kind (an IR residual network) in torch: differentiable, so they can teach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognisers kept as ONNX files, loaded through insightface and run over batches."""
+"""Recognizers kept as ONNX files, loaded through insightface and run over batches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import packs
 from ..errors import UnmaskError
+from ..weights import packs
 
 __all__ = ["InsightRecognizer", "load", "load_pack"]
 
@@ -75,7 +75,7 @@ class InsightRecognizer:
 
 def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
     """Load the ONNX file at ``path`` as insightface would; raises :class:`UnmaskError` if that is not a
-    recogniser.
+    recognizer.
     """
     path = Path(path)
     if not path.is_file():
@@ -145,9 +145,7 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
 
     model = widened(path)
     try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options(), providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options(), providers=["CPUExecutionProvider"])
         drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
         name = session.get_inputs()[0].name
         together = session.run(None, {name: drawn})[0].reshape(3, -1)
@@ -161,7 +159,7 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
 def widened(path: Path) -> Any:
     """The ONNX model at ``path`` with its batch axis made symbolic and its reshapes made to keep the batch.
 
-    Its Constant nodes become initialisers.
+    Its Constant nodes become initializers.
     """
     import onnx
     from onnx import numpy_helper
@@ -184,7 +182,7 @@ def widened(path: Path) -> Any:
 
 
 def _settle(graph: Any) -> None:
-    """Make initialisers of Constant nodes, whatever form their value has (of one number, several, or a tensor)."""
+    """Make initializers of Constant nodes, whatever form their value has (of one number, several, or a tensor)."""
     from onnx import helper, numpy_helper
 
     constants = [node for node in graph.node if node.op_type == "Constant"]

@@ -1,4 +1,4 @@
-"""The simplest rival of a masked-face recogniser: another's embeddings, moved by one linear map where masked."""
+"""The simplest rival of a masked-face recognizer: another's embeddings, moved by one linear map where masked."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def _solve(rows: NDArray[np.floating], wanted: NDArray[np.floating], ridge: floa
     x = np.asarray(rows, np.float64)
     middle, target = x.mean(0), np.asarray(wanted, np.float64)
     offset = target.mean(0)
-    centred = x - middle
+    centerd = x - middle
     # the penalty is relative to the mean variance of an entry
-    penalty = ridge * len(x) * max(float(centred.var()), 1e-12) * np.eye(x.shape[1])
-    weight = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (target - offset))
+    penalty = ridge * len(x) * max(float(centerd.var()), 1e-12) * np.eye(x.shape[1])
+    weight = np.linalg.solve(centerd.T @ centerd + penalty, centerd.T @ (target - offset))
     return np.concatenate([weight, (offset - middle @ weight)[None]])  # the constant last
 
 

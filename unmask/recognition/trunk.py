@@ -1,4 +1,4 @@
-"""From a recogniser's ONNX file to a trunk that can be trained on."""
+"""From a recognizer's ONNX file to a trunk that can be trained on."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["read"]
 
 
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A recogniser's graph as a description (plain enough for JSON), and the state of its
+    """A recognizer's graph as a description (plain enough for JSON), and the state of its
     :class:`unmask.models.onnx_trunk.OnnxTrunk`.
 
     The last map is the last tensor that has more than one place; all behind it is the head. Raises UsageError for a
     graph with other operators than :data:`unmask.models.onnx_trunk.OPERATORS` or without such a cut, and where the
     trunk does not give the numbers of ONNX Runtime.
     """
-    recogniser = insight.load(path)
+    recognizer = insight.load(path)
     model = insight.widened(Path(path))
     steps, tensors, renamed = _plain(model.graph, Path(path))
     entry, output = renamed[model.graph.input[0].name], renamed[model.graph.output[0].name]
@@ -33,12 +33,12 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     whole = onnx_trunk.Graph(steps, shapes, buffers)
     whole.load_state_dict(tensors)
-    height, width = recogniser.size
+    height, width = recognizer.size
     with torch.no_grad():
         values = whole.eval().run({entry: torch.zeros(1, 3, height, width)})
     spread = [i for i, step in enumerate(steps) if values[step[2]].ndim == 4 and values[step[2]].shape[2:].numel() > 1]
     if not spread:
-        raise UsageError(f"{path}: no map [N,C,h,w] inside this graph; give a convolutional recogniser")
+        raise UsageError(f"{path}: no map [N,C,h,w] inside this graph; give a convolutional recognizer")
     cut = spread[-1] + 1
     before = {entry, *(step[2] for step in steps[: cut - 1])}
     if any(i in before for _, inputs, _, _ in steps[cut:] for i in inputs if isinstance(i, str)):
@@ -47,9 +47,9 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     last = {places[i]: steps[i][2] for i in spread}  # the last one of each size wins,
     last |= {places[i]: steps[i][2] for i in spread if steps[i][0] == "Add"}  # the last sum of each size over that,
     last[places[spread[-1]]] = steps[spread[-1]][2]  # and the last map over all
-    levels = sorted(last.values(), key=lambda name: -values[name].shape[2:].numel())[-onnx_trunk.LEVELS:]
+    levels = sorted(last.values(), key=lambda name: -values[name].shape[2:].numel())[-onnx_trunk.LEVELS :]
     graph = {
-        "input": entry, "scale": list(recogniser.scale), "size": [height, width],
+        "input": entry, "scale": list(recognizer.scale), "size": [height, width],
         "embedding": int(values[output].numel()), "levels": levels, "widths": [values[n].shape[1] for n in levels],
         "grid": list(values[levels[-1]].shape[2:]), "body": steps[:cut], "tail": steps[cut:], "shapes": shapes,
         "buffers": buffers,
@@ -59,7 +59,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     trunk.load_state_dict(state)
     drawn = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        apart = float((trunk.embed(drawn) - recogniser.embed(drawn)).abs().max())
+        apart = float((trunk.embed(drawn) - recognizer.embed(drawn)).abs().max())
     if apart > 1e-3:
         raise UsageError(f"{path}: its trunk differs from ONNX Runtime by {apart:.3g}; it cannot be trained on")
     return graph, state

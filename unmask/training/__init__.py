@@ -18,13 +18,13 @@ from ..errors import UsageError
 from .loop import RunConfig
 
 TASKS: dict[str, str] = {
-    "recogniser": "recogniser",
-    "generator": "generator",
-    "unmasker": "unmasker",
-    "detector": "detector",
-    "segmenter": "segmenter",
-    "from": "from_net",
-    "g2d": "g2d",
+    "recognizer": "training.tasks.recognizer",
+    "generator": "training.tasks.generator",
+    "unmasker": "training.tasks.unmasker",
+    "detector": "training.tasks.detector",
+    "segmenter": "training.tasks.segmenter",
+    "from": "from_net.train",
+    "g2d": "g2d.train",
 }
 
 
@@ -80,4 +80,4 @@ def select_device(device: str) -> torch.device:
 
 
 def _module(task: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{TASKS[task]}")
+    return importlib.import_module(f"unmask.{TASKS[task]}")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.detector import ANCHORS, SIZES, STRIDES, centres, decode
+from ..models.detector import ANCHORS, SIZES, STRIDES, centers, decode
 
 NEAREST = 9
 POINT_BETA = 0.02  # of the face's size: below it the loss on points is quadratic
@@ -20,9 +20,9 @@ POINT_BETA = 0.02  # of the face's size: below it the loss on points is quadrati
 
 @dataclass(frozen=True)
 class Anchors:
-    """All anchors of one scene size: ``centre`` [A,2], ``size`` [A], ``stride`` [A], ``counts`` per level."""
+    """All anchors of one scene size: ``center`` [A,2], ``size`` [A], ``stride`` [A], ``counts`` per level."""
 
-    centre: Tensor
+    center: Tensor
     size: Tensor
     stride: Tensor
     counts: tuple[int, ...]
@@ -30,7 +30,7 @@ class Anchors:
 
 def anchors(height: int, width: int) -> Anchors:
     """The anchors of a scene, in the order of the detector's outputs (levels one after another)."""
-    places = centres(height, width)
+    places = centers(height, width)
     sizes = [torch.tensor(pair).repeat(len(xy) // ANCHORS) for pair, xy in zip(SIZES, places, strict=True)]
     strides = [torch.full((len(xy),), float(s)) for s, xy in zip(STRIDES, places, strict=True)]
     return Anchors(torch.cat(places), torch.cat(sizes), torch.cat(strides), tuple(len(xy) for xy in places))
@@ -41,16 +41,16 @@ def assign(grid: Anchors, boxes: Tensor, ignored: Tensor) -> tuple[Tensor, Tenso
 
     ``boxes`` [K,4] and ``ignored`` [J,4] are x1, y1, x2, y2 in pixels.
     """
-    a = len(grid.centre)
+    a = len(grid.center)
     owner = torch.full((a,), -1, dtype=torch.long)
     counts = torch.ones(a, dtype=torch.bool)
     if len(ignored):
-        counts = ~_inside(grid.centre, ignored).any(0)
+        counts = ~_inside(grid.center, ignored).any(0)
     if not len(boxes):
         return owner, counts
     half = grid.size[:, None] / 2
-    overlap = iou(torch.cat([grid.centre - half, grid.centre + half], 1)[None], boxes[:, None])  # [K, A]
-    distance = ((boxes[:, None, :2] + boxes[:, None, 2:]) / 2 - grid.centre[None]).norm(dim=2)
+    overlap = iou(torch.cat([grid.center - half, grid.center + half], 1)[None], boxes[:, None])  # [K, A]
+    distance = ((boxes[:, None, :2] + boxes[:, None, 2:]) / 2 - grid.center[None]).norm(dim=2)
     candidate = torch.zeros_like(overlap, dtype=torch.bool)
     start = 0
     for count in grid.counts:
@@ -60,7 +60,7 @@ def assign(grid: Anchors, boxes: Tensor, ignored: Tensor) -> tuple[Tensor, Tenso
     some = candidate.sum(1).clamp(min=1)
     mean = (overlap * candidate).sum(1) / some
     deviation = (((overlap - mean[:, None]) ** 2 * candidate).sum(1) / some).sqrt()
-    positive = candidate & (overlap >= (mean + deviation)[:, None]) & _inside(grid.centre, boxes)
+    positive = candidate & (overlap >= (mean + deviation)[:, None]) & _inside(grid.center, boxes)
     best = (overlap - distance * 1e-6).argmax(1)  # a face always has one anchor
     positive[torch.arange(len(boxes)), best] |= ~positive.any(1)
     claim, face = torch.where(positive, overlap + 1e-6, overlap.new_zeros(())).max(0)
@@ -68,9 +68,9 @@ def assign(grid: Anchors, boxes: Tensor, ignored: Tensor) -> tuple[Tensor, Tenso
     return owner, counts | (owner >= 0)
 
 
-def _inside(centre: Tensor, boxes: Tensor) -> Tensor:
-    """Whether each centre [A,2] lies in each box [K,4]: [K,A]."""
-    c, b = centre[None], boxes[:, None]
+def _inside(center: Tensor, boxes: Tensor) -> Tensor:
+    """Whether each center [A,2] lies in each box [K,4]: [K,A]."""
+    c, b = center[None], boxes[:, None]
     return ((c > b[..., :2]) & (c < b[..., 2:])).all(-1)
 
 
@@ -83,7 +83,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def diou(a: Tensor, b: Tensor) -> Tensor:
-    """Distance IoU of boxes [N,4]: IoU minus the squared distance of centres over the squared diagonal of the hull."""
+    """Distance IoU of boxes [N,4]: IoU minus the squared distance of centers over the squared diagonal of the hull."""
     hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
     apart = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).square().sum(1)
     return iou(a, b) - apart / hull.square().sum(1).clamp(min=1e-6)
@@ -113,8 +113,8 @@ def losses(
     score = torch.cat(outputs[0], 1)[..., 0]
     found_boxes, found_points, start = [], [], 0
     for level, count in enumerate(grid.counts):
-        centre = grid.centre[start : start + count]
-        b, p = decode(outputs[1][level], outputs[2][level], centre, STRIDES[level])
+        center = grid.center[start : start + count]
+        b, p = decode(outputs[1][level], outputs[2][level], center, STRIDES[level])
         found_boxes.append(b)
         found_points.append(p)
         start += count

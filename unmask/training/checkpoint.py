@@ -1,4 +1,4 @@
-"""Checkpoints that resume exactly: modules, optimisers, step, best figures and the config that made them."""
+"""Checkpoints that resume exactly: modules, optimizers, step, best figures and the config that made them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
         raise UnmaskError(f"{path}: no such checkpoint; train first or name another") from None
     except Exception as error:
         raise UnmaskError(f"{path}: not a readable checkpoint ({type(error).__name__}); start without it") from None
-    if not isinstance(content, dict) or not {"task", "step", "modules", "optimisers"} <= content.keys():
+    if not isinstance(content, dict) or not {"task", "step", "modules", "optimizers"} <= content.keys():
         raise UnmaskError(f"{path}: not a checkpoint of `unmask train`; start without it")
     return content
 

@@ -44,12 +44,12 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step of an optimiser down a loss, by the gradients of all processes; those of before are dropped."""
-    optimiser.zero_grad(set_to_none=True)
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an optimizer down a loss, by the gradients of all processes; those of before are dropped."""
+    optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    average_gradients(p for group in optimiser.param_groups for p in group["params"])
-    optimiser.step()
+    average_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
 
 
 def broadcast(module: nn.Module) -> None:

@@ -53,12 +53,12 @@ class RunConfig:
 class Task:
     """One training task as the loop sees it.
 
-    ``batch(rng, step)`` makes a batch on the CPU; ``step(batch, step)`` runs backward and the optimisers itself and
+    ``batch(rng, step)`` makes a batch on the CPU; ``step(batch, step)`` runs backward and the optimizers itself and
     returns named scalar losses; ``validate()`` returns named figures; ``sheet()`` a uint8 picture [H,W,3].
     """
 
     modules: Mapping[str, nn.Module]
-    optimisers: Mapping[str, torch.optim.Optimizer]
+    optimizers: Mapping[str, torch.optim.Optimizer]
     batch: Callable[[np.random.Generator, int], Batch]
     step: Callable[[Batch, int], Mapping[str, Tensor | float]]
     validate: Callable[[], Mapping[str, float]] | None = None
@@ -74,8 +74,14 @@ def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
     log = Log(folder, first)
     saved = folder / checkpoint.NAME
     deadline = time.monotonic() + 60 * config.max_minutes if config.max_minutes else float("inf")
-    steps = tqdm(range(first, config.max_steps), initial=first, total=config.max_steps, desc=config.task,
-                 disable=not distributed.is_main(), mininterval=5)
+    steps = tqdm(
+        range(first, config.max_steps),
+        initial=first,
+        total=config.max_steps,
+        desc=config.task,
+        disable=not distributed.is_main(),
+        mininterval=5,
+    )
     step = first
     try:
         for step, batch in zip(steps, prefetch(task, config, first), strict=False):
@@ -140,12 +146,17 @@ def _seed(seed: int, step: int) -> int:
 
 
 def _save(path: Path, task: Task, config: RunConfig, step: int) -> None:
-    checkpoint.save(path, {
-        "task": config.task, "step": step, "config": configs.plain(config),
-        "modules": {k: m.state_dict() for k, m in task.modules.items()},
-        "optimisers": {k: o.state_dict() for k, o in task.optimisers.items()},
-        "extra": dict(task.extra),
-    })
+    checkpoint.save(
+        path,
+        {
+            "task": config.task,
+            "step": step,
+            "config": configs.plain(config),
+            "modules": {k: m.state_dict() for k, m in task.modules.items()},
+            "optimizers": {k: o.state_dict() for k, o in task.optimizers.items()},
+            "extra": dict(task.extra),
+        },
+    )
 
 
 def _restore(task: Task, config: RunConfig, path: Path) -> int:
@@ -156,10 +167,11 @@ def _restore(task: Task, config: RunConfig, path: Path) -> int:
         try:
             module.load_state_dict(content["modules"][name])
         except (KeyError, RuntimeError):
-            raise UsageError(f"{path}: its {name} has another shape than the config; resume with its own config") \
-                from None
-    for name, optimiser in task.optimisers.items():
-        optimiser.load_state_dict(content["optimisers"][name])
+            raise UsageError(
+                f"{path}: its {name} has another shape than the config; resume with its own config"
+            ) from None
+    for name, optimizer in task.optimizers.items():
+        optimizer.load_state_dict(content["optimizers"][name])
     task.extra.update(content.get("extra", {}))
     return int(content["step"])
 
@@ -184,8 +196,12 @@ class Log:
         """Append one line: step, kind ("train" or "val"), seconds since the start, and the values."""
         if self.stream is None:
             return
-        line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self.start, 1),
-                **{k: round(v, 6) for k, v in values.items()}}
+        line = {
+            "step": step,
+            "kind": kind,
+            "seconds": round(time.monotonic() - self.start, 1),
+            **{k: round(v, 6) for k, v in values.items()},
+        }
         self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
         if self.board is not None:

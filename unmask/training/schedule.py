@@ -9,7 +9,7 @@ import torch
 
 
 def warm_cosine(
-    optimiser: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, least: float = 0.01
+    optimizer: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, least: float = 0.01
 ) -> None:
     """Linear warm-up to ``lr`` over ``warmup`` steps, then a cosine down to ``least * lr`` at step ``total``."""
     if step < warmup:
@@ -17,17 +17,17 @@ def warm_cosine(
     else:
         along = min(1.0, (step - warmup) / max(1, total - warmup))
         factor = least + (1 - least) * 0.5 * (1 + math.cos(math.pi * along))
-    _set(optimiser, lr * factor)
+    _set(optimizer, lr * factor)
 
 
 def warm_drops(
-    optimiser: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, drops: Sequence[float]
+    optimizer: torch.optim.Optimizer, lr: float, step: int, warmup: int, total: int, drops: Sequence[float]
 ) -> None:
     """Linear warm-up, then ``lr``, a tenth of it after each share of ``total`` in ``drops``; without drops a cosine."""
     if not drops:
-        return warm_cosine(optimiser, lr, step, warmup, total)
+        return warm_cosine(optimizer, lr, step, warmup, total)
     early = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    _set(optimiser, lr * early * 0.1 ** sum(step >= share * total for share in drops))
+    _set(optimizer, lr * early * 0.1 ** sum(step >= share * total for share in drops))
 
 
 def stage(step: int, ends: Sequence[int]) -> tuple[int, int, int]:
@@ -43,6 +43,6 @@ def stage(step: int, ends: Sequence[int]) -> tuple[int, int, int]:
     raise ValueError("a run has at least one stage")
 
 
-def _set(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimiser.param_groups:
+def _set(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)

@@ -1,4 +1,4 @@
-"""What a teacher recogniser makes of a whole face set, computed once and kept in the cache folder."""
+"""What a teacher recognizer makes of a whole face set, computed once and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .. import data
+from ..data import augment, face_sets
 from ..errors import UsageError
 from ..recognition import Recognizer, insight
-from . import augment
 
 BATCH = 64
 
 
-def embeddings(faces: data.FaceSet, teacher: Recognizer, cache: str | Path | None = None) -> np.ndarray:
+def embeddings(faces: face_sets.FaceSet, teacher: Recognizer, cache: str | Path | None = None) -> np.ndarray:
     """Unit-length teacher embeddings float32 [N,D] of faces that are aligned to the teacher's template and size."""
-    path = data.cache_folder(cache) / f"teacher-{_key(faces, teacher)}.npy"
+    path = face_sets.cache_folder(cache) / f"teacher-{_key(faces, teacher)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
     parts = []
@@ -26,18 +25,18 @@ def embeddings(faces: data.FaceSet, teacher: Recognizer, cache: str | Path | Non
         batch = augment.to_float(faces.images[start : start + BATCH])
         parts.append(teacher.embed(batch).numpy().astype(np.float16))
     found = np.concatenate(parts)
-    data.keep(path, found)
+    face_sets.keep(path, found)
     return found.astype(np.float32)
 
 
 def hints(
-    faces: data.FaceSet, teacher: Recognizer, layer: str, cache: str | Path | None = None
+    faces: face_sets.FaceSet, teacher: Recognizer, layer: str, cache: str | Path | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """A teacher's embeddings and inner maps of each face as it is and mirrored, from one pass.
 
     Args:
         faces: aligned to the teacher's template and size.
-        teacher: a recogniser kept as an ONNX file.
+        teacher: a recognizer kept as an ONNX file.
         layer: the name of a tensor [N,C,h,w] inside its graph.
 
     Returns:
@@ -47,15 +46,15 @@ def hints(
     """
     if not isinstance(teacher, insight.InsightRecognizer):
         raise UsageError(f"hint_layer: {teacher.name} is no ONNX file; leave hint_layer empty or name another teacher")
-    stem = data.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
+    stem = face_sets.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
     found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
     if not all(path.is_file() for path in found):
         for path, array in zip(found, _pass(faces, teacher, layer), strict=True):
-            data.keep(path, array)
+            face_sets.keep(path, array)
     return np.load(found[0]), np.load(found[1], mmap_mode="r")
 
 
-def _pass(faces: data.FaceSet, teacher: insight.InsightRecognizer, layer: str) -> tuple[np.ndarray, np.ndarray]:
+def _pass(faces: face_sets.FaceSet, teacher: insight.InsightRecognizer, layer: str) -> tuple[np.ndarray, np.ndarray]:
     import onnx
     import onnxruntime
 
@@ -76,11 +75,13 @@ def _pass(faces: data.FaceSet, teacher: insight.InsightRecognizer, layer: str) -
             vector = out[0].reshape(len(batch), -1)
             vectors[side].append(vector / np.linalg.norm(vector, axis=1, keepdims=True))
             maps[side].append(out[-1].astype(np.float16))
-    return (np.stack([np.concatenate(v) for v in vectors]).astype(np.float32),
-            np.stack([np.concatenate(m) for m in maps]))
+    return (
+        np.stack([np.concatenate(v) for v in vectors]).astype(np.float32),
+        np.stack([np.concatenate(m) for m in maps]),
+    )
 
 
-def _key(faces: data.FaceSet, teacher: Recognizer, layer: str = "") -> str:
+def _key(faces: face_sets.FaceSet, teacher: Recognizer, layer: str = "") -> str:
     digest = hashlib.sha256(f"{teacher.fingerprint}{layer}".encode())
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(faces.source, faces.names, strict=True)).encode())
     digest.update(faces.images[:: max(1, len(faces) // 64)].tobytes())

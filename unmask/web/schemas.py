@@ -47,10 +47,10 @@ class Face(BaseModel):
     garment_score: float | None = Field(default=None, description="how sure the segmenter is that a face mask is worn")
     coverage: float | None = Field(default=None, description="share of the aligned crop that the face mask hides")
     drift: float | None = Field(
-        default=None, description="how far the restoration moved the face for a recogniser; not how true it is"
+        default=None, description="how far the restoration moved the face for a recognizer; not how true it is"
     )
     region: str | None = Field(
-        default=None, description="grey PNG in base64, white under the face mask, of the size that `view` says"
+        default=None, description="gray PNG in base64, white under the face mask, of the size that `view` says"
     )
 
 

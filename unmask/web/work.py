@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images
-from ..draft import MIN_COVERAGE, MIN_GARMENT
 from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align
+from ..restore.draft import MIN_COVERAGE, MIN_GARMENT
 
 if TYPE_CHECKING:
-    from ..restore import Restorer
-    from ..result import RestoredFace
+    from ..restore.restorer import Restorer
+    from ..restore.results import RestoredFace
 
 PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
 RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
@@ -45,7 +45,7 @@ class Found:
         view: (width, height) of ``before`` and of the regions.
         before: the upright photo, small enough to show.
         faces: per face what ``RestoredFace.facts`` says, with ``status`` "masked", "no mask" or "too small", and
-            ``region``: a grey PNG of the size of ``view`` in base64, white under the face mask, or None.
+            ``region``: a gray PNG of the size of ``view`` in base64, white under the face mask, or None.
     """
 
     size: tuple[int, int]
@@ -117,7 +117,7 @@ def restore(
     """Make ``samples`` guesses at a photo, those that agree best with what is visible first.
 
     Args:
-        region: a grey picture of the photo's proportions, white where the face mask is; None to find it.
+        region: a gray picture of the photo's proportions, white where the face mask is; None to find it.
         face: as ``Restorer.restore`` takes it.
 
     Raises:
@@ -154,8 +154,8 @@ def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int])
         if worn and face.region is not None and face.matrix is not None:
             to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
             hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
-            grey = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
-            region = base64.b64encode(images.encode(grey, grey.pixels)).decode("ascii")
+            gray = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
+            region = base64.b64encode(images.encode(gray, gray.pixels)).decode("ascii")
     return {**facts, "region": region}
 
 

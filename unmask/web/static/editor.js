@@ -107,7 +107,7 @@ export class Editor extends EventTarget {
     return true;
   }
 
-  /** The region as a grey picture for the server: white on black. */
+  /** The region as a gray picture for the server: white on black. */
   picture() {
     const out = layer(this.photo.region.width, this.photo.region.height);
     const to = out.getContext("2d");
@@ -150,8 +150,8 @@ export class Editor extends EventTarget {
   }
 
   #line(to, thick, stroke) {
-    for (const [colour, width] of [["#000a", thick * 2], [this.erasing && this.at ? "#ffd23f" : "#fff", thick]]) {
-      to.strokeStyle = colour;
+    for (const [color, width] of [["#000a", thick * 2], [this.erasing && this.at ? "#ffd23f" : "#fff", thick]]) {
+      to.strokeStyle = color;
       to.lineWidth = width;
       stroke();
     }

@@ -1,0 +1,172 @@
+"""Clips: what comes out plays like what went in, the mouth is steady, an interrupted run goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unmask.errors import NoMaskError, UnmaskError
+from unmask.evaluation.restoration.flicker import flicker
+from unmask.restore.results import RestoredFace
+from unmask.video import clip, restore, temporal
+from unmask.video.restore import restore_clip
+
+av = pytest.importorskip("av", reason="clips need PyAV (the extra `video`)")
+spec = importlib.util.spec_from_file_location("clips", Path(__file__).with_name("clips.py"))
+assert spec and spec.loader
+clips = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(clips)
+
+
+def pictures(path: Path) -> np.ndarray:
+    """All frames of a clip, uint8 [T,H,W,3]."""
+    return np.stack([frame.pixels for frame in clip.frames(path)])
+
+
+def sound(path: Path) -> list[bytes]:
+    """The packets of its sound."""
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux() if p.stream.type == "audio" and p.size]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_frames_times_and_sound_are_kept(name: str, tmp_path: Path) -> None:
+    clips.write(tmp_path / name)
+    out = tmp_path / "out" / name
+    shown = restore_clip(clips.restorer(), tmp_path / name, out, part_frames=7)
+    assert shown == restore.Shown(frames=24, restored=24, before=0)
+    before, after = pictures(tmp_path / name), pictures(out)
+    assert after.shape == before.shape
+    assert [float(f.time * f.base) for f in clip.frames(out)] == pytest.approx(
+        [float(f.time * f.base) for f in clip.frames(tmp_path / name)], abs=2e-3
+    )
+    difference = np.abs(after.astype(int) - before).mean(axis=(0, 3))
+    assert difference[:20].mean() < 2.5 and difference[45:58, 40:56].mean() > 15
+    assert sound(out) == sound(tmp_path / name) and sound(out)
+    with av.open(str(out)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    assert "guess" in json.loads(tags["comment"])["statement"]
+    assert [path.name for path in out.parent.iterdir()] == [name]
+
+
+def test_odd_sizes_and_silence(tmp_path: Path) -> None:
+    clips.write(tmp_path / "a.mp4", frames=5, sound=False, size=(63, 95))
+    restore_clip(clips.restorer(), tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert pictures(tmp_path / "b.mp4").shape == (5, 63, 95, 3) and sound(tmp_path / "b.mp4") == []
+
+
+def test_a_steady_restorer_flickers_less() -> None:
+    """On uncompressed frames, so that the codec has no part in it."""
+    still = clips.still()
+    figures = {}
+    for keep in (0.0, 1.0):
+        one = temporal.Steady(clips.restorer(detector=clips.Detector(shake=0.2)), keep=keep)
+        frames = np.stack([one.frame(still)[0] for _ in range(40)])[8:]
+        region = np.zeros(still.shape[:2])
+        region[44:56, 40:56] = 1
+        figures[keep] = flicker(frames, region)
+    assert figures[0.0] > 4 and figures[1.0] < figures[0.0] / 3, figures
+
+
+def test_a_face_lost_for_a_moment_stays_restored() -> None:
+    still = clips.still()
+    one = temporal.Steady(clips.restorer(detector=clips.Detector(blind=(3, 4, *range(8, 40)))))
+    changed = [bool((one.frame(still)[0] != still).any()) for _ in range(20)]
+    assert changed == [True] * (8 + temporal.HOLD) + [False] * (12 - temporal.HOLD)
+
+
+def test_points_that_move_are_followed_and_points_that_shake_are_not() -> None:
+    one = temporal.Steady(clips.restorer(detector=clips.Detector(shake=0.1)))
+    still = np.full((clips.HEIGHT, clips.WIDTH, 3), 120, np.uint8)
+    places = []
+    for t in range(30):
+        one.frame(np.roll(still, t, axis=1))
+        places.append(one.tracks[0].kps.copy())
+    raw = clips.Detector(shake=0.1)
+    shaken = np.stack([raw.detect(still)[0].kps for _ in range(30)])
+    assert np.diff(np.stack(places)[5:], axis=0).std() < 0.6 * np.diff(shaken[5:], axis=0).std()
+    assert len(one.tracks) == 1
+    track = temporal.Track(places[0], one.tracks[0].box)
+    far = RestoredFace(track.box + 4, places[0] + 4, 0.9)
+    one._move(track, far)
+    assert np.allclose(track.kps, places[0] + 4)
+
+
+def test_an_interrupted_run_goes_on_and_ends_alike(tmp_path: Path) -> None:
+    class Tired(clips.Codes):
+        """Stops after so many frames; its codes follow from what it sees."""
+
+        def __init__(self, left: int) -> None:
+            super().__init__()
+            self.left = left
+
+        def codes(self, x, region):  # type: ignore[no-untyped-def]
+            """Levels of the pictures themselves."""
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            level = x.mean((1, 2, 3)).view(-1, 1, 1)
+            return level, {4: level[..., None].expand(-1, -1, 4, 4)}
+
+    class Fixed(clips.Segmenter):
+        """The lower half."""
+
+        def predict(self, crops):  # type: ignore[no-untyped-def]
+            """No shaking."""
+            self.rng = np.random.default_rng(1)
+            return super().predict(crops)
+
+    def one(left: int):  # type: ignore[no-untyped-def]
+        return clips.restorer(fill=Tired(left), segmenter=Fixed(), detector=clips.Detector(shake=0))
+
+    clips.write(tmp_path / "a.mp4")
+    restore_clip(one(99), tmp_path / "a.mp4", tmp_path / "whole.mp4", part_frames=5)
+    with pytest.raises(KeyboardInterrupt):
+        restore_clip(one(13), tmp_path / "a.mp4", tmp_path / "b.mp4", part_frames=5)
+    assert not (tmp_path / "b.mp4").exists()
+    shown = restore_clip(one(99), tmp_path / "a.mp4", tmp_path / "b.mp4", part_frames=5)
+    assert shown == restore.Shown(24, 24, before=10)
+    assert np.array_equal(pictures(tmp_path / "whole.mp4"), pictures(tmp_path / "b.mp4"))
+    with pytest.raises(KeyboardInterrupt):
+        restore_clip(one(13), tmp_path / "a.mp4", tmp_path / "c.mp4", part_frames=5)
+    assert restore_clip(one(99), tmp_path / "a.mp4", tmp_path / "c.mp4", part_frames=5, seed=1).before == 0
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_few_frames_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips.write(tmp_path / "a.mp4", frames=30, sound=False)
+    read = written = most = 0
+    real_frames, real_add = clip.frames, clip.PartWriter.add
+
+    def frames(path: Path, first: int = 0):  # type: ignore[no-untyped-def]
+        nonlocal read, most
+        for frame in real_frames(path, first):
+            read += 1
+            most = max(most, read - written)
+            yield frame
+
+    def add(self, frame):  # type: ignore[no-untyped-def]
+        nonlocal written
+        real_add(self, frame)
+        written += 1
+
+    monkeypatch.setattr(clip, "frames", frames)
+    monkeypatch.setattr(clip.PartWriter, "add", add)
+    restore_clip(clips.restorer(), tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert (read, written, most) == (30, 30, 1)
+
+
+def test_clips_that_cannot_be_done(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no clip at all")
+    with pytest.raises(UnmaskError, match=r"bad\.mp4: cannot be read as a clip"):
+        restore_clip(clips.restorer(), tmp_path / "bad.mp4", tmp_path / "b.mp4")
+    with pytest.raises(UnmaskError, match=r"none\.mp4: cannot be read"):
+        restore_clip(clips.restorer(), tmp_path / "none.mp4", tmp_path / "b.mp4")
+    clips.write(tmp_path / "a.mp4", frames=4, sound=False)
+    with pytest.raises(NoMaskError, match="any of its 4 frames"):
+        restore_clip(clips.restorer(segmenter=clips.Segmenter(worn=0.0)), tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert not (tmp_path / "b.mp4").exists()

@@ -1,0 +1,1 @@
+"""Folders of thousands: the pipeline, the manifest, and the one step that every engine runs."""

@@ -1,0 +1,1 @@
+"""Faces and photos for training and measuring: sources, conversion, masked pairs, augmentation."""

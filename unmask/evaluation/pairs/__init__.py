@@ -1,0 +1,1 @@
+"""Lists of pairs of pictures and where these are."""

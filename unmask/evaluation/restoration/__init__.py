@@ -1,0 +1,1 @@
+"""How near restored faces come to the true ones."""

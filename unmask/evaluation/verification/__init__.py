@@ -1,0 +1,1 @@
+"""Do faces verify better after unmasking?"""

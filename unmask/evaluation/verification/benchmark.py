@@ -1,0 +1,158 @@
+"""A whole verification run: pictures to views to embeddings to figures, as one plain structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...recognition import Recognizer
+from ..pairs.pairlist import PairList
+from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast
+from .embedding import Embedded
+from .impostors import EDGES
+from .views import CLEAN, MASKED
+
+__all__ = ["Judged", "between", "judge", "summary"]
+
+GROUPINGS = ("kind", "coverage", "color", "pose", "face size")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All conditions under one recognizer."""
+
+    recognizer: Recognizer
+    assessor: Assessor
+    assessments: dict[str, Assessment]  # by the condition's name
+    deployed: float
+
+    def against_clean(self, probe: str) -> Assessment:
+        """The assessment of a view against clean pictures."""
+        return self.assessments[Condition(probe, CLEAN).name]
+
+
+def judge(
+    pairs: PairList,
+    embedded: Embedded,
+    recognizers: Sequence[Recognizer],
+    restorers: Sequence[str],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    progress: Callable[[int], None] | None = None,
+) -> list[Judged]:
+    """Figures of every condition for every recognizer, over the same resamples."""
+    assessor = Assessor(pairs, seed, resamples)
+    found = []
+    for recognizer in recognizers:
+        vectors = {view: embedded.vectors[recognizer.name, view] for view in (CLEAN, MASKED, *restorers)}
+
+        def assess(condition: Condition, vectors: dict[str, Any] = vectors) -> Assessment:
+            return assessor.assess(condition, vectors[condition.probe], vectors[condition.reference])
+
+        every = {}
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for one in pool.map(assess, conditions(restorers)):
+                every[one.condition.name] = one
+                if progress is not None:
+                    progress(1)
+        deployed = assessor.deployed_threshold(every[Condition(CLEAN, CLEAN).name])
+        if np.isfinite(deployed):  # too few pairs set no threshold
+            every = {name: assessor.deploy(one, deployed) for name, one in every.items()}
+        found.append(Judged(recognizer, assessor, every, deployed))
+    return found
+
+
+def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dict[str, Any]:
+    """The figures of one recognizer as plain values for JSON."""
+    pairs = judged.assessor.pairs
+    masked = judged.against_clean(MASKED)
+    restored = [judged.against_clean(name) for name in restorers]
+    words = properties(embedded)
+    return {
+        "score_edges": EDGES.round(6).tolist(),
+        "deployed_threshold": judged.deployed if np.isfinite(judged.deployed) else None,
+        "conditions": {name: _plain(one, pairs) for name, one in judged.assessments.items()},
+        "restored_minus_masked": {
+            name: {
+                "against_clean": contrast(judged.against_clean(name), masked),
+                "against_own_kind": contrast(
+                    judged.assessments[Condition(name, name).name],
+                    judged.assessments[Condition(MASKED, MASKED).name],
+                ),
+            }
+            for name in restorers
+        },
+        "groups": {
+            grouping: judged.assessor.groups(words[grouping], masked, restored)
+            for grouping in GROUPINGS
+            if set(words[grouping]) != {"unknown"}
+        },
+        "faces_not_found": {
+            view: embedded.missing(judged.recognizer.name, view) for view in (CLEAN, MASKED, *restorers)
+        },
+        "pairs": len(pairs.pairs),
+    }
+
+
+def between(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Paired differences of every recognizer and each one before it, condition by condition: ``"second - first"``."""
+    return {
+        f"{second.recognizer.name} - {first.recognizer.name}": {
+            name: contrast(second.assessments[name], first.assessments[name]) for name in second.assessments
+        }
+        for i, second in enumerate(judged)
+        for first in judged[:i]
+    }
+
+
+def _plain(one: Assessment, pairs: PairList) -> dict[str, Any]:
+    lost = [pair for pair, score in zip(pairs.pairs, one.scores, strict=True) if np.isnan(score)]
+    same = np.array([pair.issame for pair in pairs.pairs])
+    scores = {"genuine": _histogram(one.scores[same]), "impostor": _histogram(one.scores[~same])}
+    if one.crossing is not None:
+        scores["cross_identity"] = one.crossing.histogram[1].tolist()
+    return {
+        "figures": {name: estimate.as_dict() for name, estimate in one.figures.items()},
+        "thresholds": {f"{far:g}": value for far, value in one.thresholds.items() if np.isfinite(value)},
+        "list_tar_at_far": {f"{far:g}": value for far, value in one.list_tars.items() if np.isfinite(value)},
+        "impostor_pairs": one.impostors,
+        "pairs_not_scored": [{"line": pair.line, "a": pair.a, "b": pair.b} for pair in lost],
+        "score_counts": scores,
+    }
+
+
+def _histogram(scores: NDArray[np.float64]) -> list[int]:
+    """Counts of scores in the bins of :data:`unmask.evaluation.verification.impostors.EDGES`."""
+    return [int(n) for n in np.histogram(scores[np.isfinite(scores)].clip(-1, 1), EDGES)[0]]
+
+
+def properties(embedded: Embedded) -> dict[str, list[str]]:
+    """A word per picture for every grouping: of its face mask, pose and size."""
+    notes = embedded.notes[MASKED]
+    return {
+        "kind": [str(note.get("kind", "unknown")) for note in notes],
+        "coverage": [str(note.get("coverage", "unknown")) for note in notes],
+        "color": [str(note.get("color", "unknown")) for note in notes],
+        "pose": [_pose(note) for note in notes],
+        "face size": [_size(note) for note in notes],
+    }
+
+
+def _pose(note: dict[str, Any]) -> str:
+    if "yaw" not in note:
+        return "unknown"
+    yaw = abs(float(note["yaw"]))
+    return "0-10 degrees" if yaw < 10 else "10-25 degrees" if yaw < 25 else "over 25 degrees"
+
+
+def _size(note: dict[str, Any]) -> str:
+    if "eyes" not in note:
+        return "unknown"
+    eyes = float(note["eyes"])
+    return "eyes under 30 px apart" if eyes < 30 else "eyes 30-45 px apart" if eyes < 45 else "eyes over 45 px apart"

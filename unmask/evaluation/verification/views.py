@@ -1,0 +1,211 @@
+"""The pictures of a list as they are, with face masks on, and restored: what a recognizer would be shown.
+
+A view is made as a deployed system would make it: the masked and the restored picture go through the detector
+again, and the region is what the segmenter finds, unless the true points or the true region are asked for.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ... import images
+from ...errors import UnmaskError
+from ...faces import align, blend
+from ...faces.detect import Detector
+from ...simulation import patches
+from ...simulation.shape3d import fit_pose
+from ...simulation.simulate import Garment, simulate
+from ..baselines import FaceRestorer
+from ..pairs.pictures import Pictures
+from ..restoration.measure import Segment
+
+__all__ = ["CLEAN", "MASKED", "Look", "Studio", "color_name"]
+
+CLEAN, MASKED = "clean", "masked"
+SIMULATE, OCCLUDE = "simulate", "occlude"  # ways to cover a face, beside the boxes of faces.patches
+MIN_FACE = 10.0  # pixels between the eyes and the mouth; less cannot be aligned
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture in one view; ``kps`` is None where no face was found."""
+
+    pixels: Image
+    kps: NDArray[np.float64] | None
+    note: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Makes every view of a picture.
+
+    ``masks`` are pictures of the same names with face masks on, or None to cover the faces here as ``cover`` says:
+    "simulate" face masks, "occlude" by FROM's protocol, or a name of ``patches.BOXES``. ``aligned`` is the
+    template that all pictures already have, or None where faces have to be found. With ``points`` "clean" the
+    points of the bare face serve for all views. ``segment`` finds the region in crops; where it is None the
+    simulator's own is used.
+    """
+
+    pictures: Pictures
+    detector: Detector | None
+    restorers: Sequence[FaceRestorer]
+    seed: int = 0
+    masks: Pictures | None = None
+    cover: str = SIMULATE
+    aligned: str | None = None
+    points: Literal["detected", "clean"] = "detected"
+    segment: Segment | None = None
+
+    def views(self) -> list[str]:
+        """The names of all views, restored ones being named after their restorer."""
+        return [CLEAN, MASKED, *(r.name for r in self.restorers)]
+
+    def shoot(self, keys: Sequence[str], wanted: Sequence[str]) -> dict[str, list[Look]]:
+        """The wanted views of some pictures, in the order of the keys."""
+        out = {CLEAN: [self._clean(key) for key in keys]}
+        if any(view != CLEAN for view in wanted):
+            covered = [self._masked(key, clean) for key, clean in zip(keys, out[CLEAN], strict=True)]
+            out[MASKED] = [look for look, _ in covered]
+            for restorer in self.restorers:
+                if restorer.name in wanted:
+                    out[restorer.name] = self._restored(restorer, out[CLEAN], covered)
+        return {view: out[view] for view in wanted}
+
+    def _clean(self, key: str) -> Look:
+        pixels = _opened(self.pictures, key)
+        return self._looked_at(pixels, self._find(pixels))
+
+    def _looked_at(self, pixels: Image, kps: NDArray[np.float64] | None) -> Look:
+        if kps is None:
+            return Look(pixels, None)
+        try:
+            pose = fit_pose(kps)
+        except ValueError:
+            return Look(pixels, None)
+        return Look(pixels, kps, {"yaw": round(pose.yaw, 1), "eyes": round(pose.scale, 1)})
+
+    def _find(self, pixels: Image) -> NDArray[np.float64] | None:
+        """The points of the face that the picture is of: large and near the middle."""
+        if self.aligned is not None:
+            return align.template(self.aligned, pixels.shape[:2])
+        assert self.detector is not None
+        faces = self.detector.detect(pixels)
+        if not faces:
+            return None
+        middle = (np.array(pixels.shape[1::-1]) - 1) / 2
+
+        def rank(index: int) -> float:
+            left, top, right, bottom = faces[index].bbox[:4]
+            away = np.square([(left + right) / 2, (top + bottom) / 2] - middle).sum()
+            return float((right - left) * (bottom - top) - 2 * away)
+
+        kps = np.asarray(faces[max(range(len(faces)), key=rank)].kps, np.float64)
+        tall = np.linalg.norm(kps[3:].mean(0) - kps[:2].mean(0))
+        return kps if np.isfinite(kps).all() and tall >= MIN_FACE else None
+
+    def _again(self, pixels: Image, clean: Look) -> NDArray[np.float64] | None:
+        """The points used for a picture made from a clean one."""
+        if self.points == "clean":
+            return clean.kps
+        return self._find(pixels)
+
+    def _masked(self, key: str, clean: Look) -> tuple[Look, NDArray[np.float32] | None]:
+        """The masked picture, and the true region where it is known."""
+        if self.masks is not None:
+            name = self.masks.find(key) or self.masks.find(key.rsplit(".", 1)[0])
+            if name is None:
+                raise UnmaskError(f"{self.masks.name}: no masked picture of {key}; add it under the same name")
+            pixels = _opened(self.masks, name)
+            same = pixels.shape == clean.pixels.shape
+            kps = self._again(pixels, clean) if same else self._find(pixels)
+            return Look(pixels, kps, clean.note), None
+        if clean.kps is None:
+            return Look(clean.pixels, None, clean.note), None
+        rng = np.random.default_rng([self.seed, zlib.crc32(key.encode())])
+        if self.cover == SIMULATE:
+            worn = simulate(clean.pixels, clean.kps, rng)
+        else:
+            box = None if self.cover == OCCLUDE else self.cover
+            worn = patches.cover(clean.pixels, clean.kps, rng, box)
+        note = {**clean.note, **_garment_note(worn.garment)}
+        return Look(worn.image, self._again(worn.image, clean), note), worn.region
+
+    def _restored(
+        self,
+        restorer: FaceRestorer,
+        clean: Sequence[Look],
+        covered: Sequence[tuple[Look, NDArray[np.float32] | None]],
+    ) -> list[Look]:
+        """Align, find the region, fill it, paste it back, and look for the face again."""
+        out = [look for look, _ in covered]
+        found = {i: look.kps for i, look in enumerate(out) if look.kps is not None}
+        there = list(found)
+        if not there:
+            return out
+        target = align.template(restorer.template, restorer.size)
+        matrices = [align.similarity(kps, target) for kps in found.values()]
+        crops = [align.warp(out[i].pixels, m, restorer.size) for i, m in zip(there, matrices, strict=True)]
+        x = images.to_tensor(np.stack(crops))
+        if self.segment is not None:
+            region = self.segment(x).float().cpu()
+        else:
+            whole = [covered[i][1] for i in there]
+            if any(r is None for r in whole):
+                raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
+            flat = [
+                align.warp(r, m, restorer.size, border="constant", filter="linear")
+                for r, m in zip(whole, matrices, strict=True)
+                if r is not None
+            ]
+            region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
+        exact = self.segment is None
+        painted = blend.paint(x, region, restorer, exact=exact)
+        for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
+            pixels = painted.onto(out[i].pixels, row, matrix, exact=exact)
+            out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
+        return out
+
+
+def _opened(pictures: Pictures, key: str) -> Image:
+    content = pictures.read(key)
+    try:
+        return images.read(content).pixels
+    except UnmaskError as error:
+        raise UnmaskError(f"{pictures.name}: {key}: {error}") from error
+
+
+def _garment_note(garment: Garment | None) -> dict[str, Any]:
+    if garment is None:
+        return {}
+    words = {"kind": garment.kind, "coverage": garment.coverage, "color": color_name(garment.color)}
+    return {**words, "rgb": [int(c) for c in garment.color]}
+
+
+def color_name(rgb: Sequence[int]) -> str:
+    """A plain word for a color: white, gray, black, or the nearest hue."""
+    red, green, blue = (float(c) for c in rgb)
+    high, low = max(red, green, blue), min(red, green, blue)
+    if high < 60:
+        return "black"
+    if high - low < 0.16 * high:
+        return "white" if high > 200 else "gray"
+    sector = (high - low) / 60
+    if high == red:
+        hue = ((green - blue) / sector) % 360
+    elif high == green:
+        hue = (blue - red) / sector + 120
+    else:
+        hue = (red - green) / sector + 240
+    for limit, name in ((20, "red"), (70, "yellow"), (165, "green"), (260, "blue"), (350, "pink")):
+        if hue < limit:
+            return name
+    return "red"

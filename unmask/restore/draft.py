@@ -1,0 +1,102 @@
+"""One photo on its way through the restorer: what is known of it between two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import images
+from ..errors import NoMaskError, UnmaskError, UsageError
+from ..faces import align
+from ..faces.blend import Painted
+from .results import RestoredFace
+
+MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
+MIN_GARMENT = 0.5
+
+
+@dataclass
+class Draft:
+    """A photo whose faces are found and cropped, and later filled.
+
+    Attributes:
+        image, target: what was given, and the file to write, if any.
+        photo: the photo as read.
+        faces: every face found, largest first; ``chosen`` are those of them that were asked for and are large enough.
+        x: the crops of the chosen ones, [N,3,S,S] in [-1,1].
+        matrices: from the photo to each crop, float64 [2,3].
+        hidden: their regions [N,1,S,S] in [0,1]; None until segmented.
+        scores: their garment scores [N]; None where the region was given.
+        worn: which of the crops wear a face mask, once :meth:`settle` knows.
+        painted: the restored faces, one row for each of ``worn``.
+        error: why nothing of this photo can be restored.
+    """
+
+    image: Any
+    target: Path | None
+    photo: images.Photo
+    faces: list[RestoredFace]
+    chosen: list[RestoredFace]
+    x: Tensor
+    matrices: list[NDArray[np.float64]]
+    hidden: Tensor | None = None
+    scores: Tensor | None = None
+    worn: Sequence[int] = ()
+    painted: Painted | None = None
+    error: UnmaskError | None = None
+
+    def settle(self) -> None:
+        """See which faces wear a face mask, write down what is known of each, or keep the error if none does."""
+        assert self.hidden is not None
+        crops = images.to_uint8(self.x)
+        for i, one in enumerate(self.chosen):
+            one.status, one.garment_score = "no mask", None if self.scores is None else float(self.scores[i])
+            one.matrix, one.aligned, one.region = self.matrices[i], crops[i], self.hidden[i, 0].numpy()
+        worn = (self.hidden > 0.5).float().mean(dim=(1, 2, 3)) >= MIN_COVERAGE
+        if self.scores is not None:
+            worn &= self.scores >= MIN_GARMENT
+        self.worn = [int(i) for i in worn.nonzero()[:, 0]]
+        if not self.worn and self.scores is None:
+            self.error = NoMaskError(
+                f"{self.photo.name}: the region given covers no face; draw it where the face mask is"
+            )
+        elif not self.worn:
+            self.error = NoMaskError(f"{self.photo.name}: no face mask found; if there is one, say where with a region")
+
+
+def choose(
+    faces: Sequence[RestoredFace], face: str | int, size: tuple[int, int], called: str
+) -> Sequence[RestoredFace]:
+    """The faces asked for (see :meth:`unmask.restore.Restorer.restore`), of all faces from largest to smallest."""
+    if face == "all":
+        return faces
+    if face == "largest":
+        return faces[:1]
+    if face == "center":
+        middle = np.array([size[1] - 1, size[0] - 1]) / 2
+        return [min(faces, key=lambda f: float(np.hypot(*((f.bbox[:2] + f.bbox[2:4]) / 2 - middle))))]
+    if isinstance(face, int) and 0 <= face < len(faces):
+        return [faces[face]]
+    if isinstance(face, int):
+        raise UsageError(f"{called}: has no face {face}; its faces are 0 to {len(faces) - 1}, 0 the largest")
+    raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
+
+
+def given_region(
+    region: NDArray[Any], photo: images.Photo, matrices: Sequence[NDArray[np.float64]], size: int
+) -> Tensor:
+    """A region of the whole photo (bool, uint8 or float in [0,1], [H,W]) as regions [N,1,S,S] of the crops."""
+    shape = photo.pixels.shape[:2]
+    if region.shape != shape:
+        have, want = ("x".join(map(str, reversed(one))) for one in (region.shape, shape))
+        raise UsageError(f"{photo.name}: the region is {have}, the upright photo {want} pixels; give one of its size")
+    levels = region.astype(np.float32) / (255.0 if region.dtype == np.uint8 else 1.0)
+    parts = [align.warp(levels, matrix, size, border="constant", filter="linear") for matrix in matrices]
+    return torch.from_numpy(np.stack(parts)[:, None]).clamp(0, 1)

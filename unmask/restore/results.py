@@ -1,0 +1,180 @@
+"""What a restoration gives back: the photo, its faces, and what was done with each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import images
+from ..errors import UnmaskError, UsageError
+from ..faces import align, blend, tone
+
+WHITE = 64.0  # levels of spread that are drawn white
+
+
+@dataclass
+class RestoredFace:
+    """One face of a photo and what was done with it.
+
+    Attributes:
+        bbox, kps, det_score: as the detector gave them, in pixels of the upright photo.
+        status: "restored", "no mask" (left alone), "too small" or "not chosen".
+        matrix: float64 [2,3] from the photo to the crop; None where the face was not aligned.
+        aligned, restored: the crop before and after, uint8 [S,S,3].
+        region: float32 [S,S] in [0,1] of the crop, 1 = hidden by the face mask.
+        garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
+        drift: one minus the cosine between a recognizer's embeddings of the crop before and after: how far
+            the restoration moved the face from what is seen, not whether the restored face is the true one.
+        samples: uint8 [K,S,S,3], K guesses as ``restored`` (which is among them), those that agree best with what is
+            visible first; None where only one was asked for.
+        spread: float32 [S,S], how far they differ: standard deviation in levels of 255, mean over the colors.
+        whole: uint8 [K,S,S,3], the samples before they were laid under the region.
+    """
+
+    bbox: NDArray[np.float64]
+    kps: NDArray[np.float64]
+    det_score: float
+    status: str = "not chosen"
+    matrix: NDArray[np.float64] | None = None
+    aligned: NDArray[np.uint8] | None = None
+    region: NDArray[np.float32] | None = None
+    restored: NDArray[np.uint8] | None = None
+    garment_score: float | None = None
+    drift: float | None = None
+    samples: NDArray[np.uint8] | None = None
+    spread: NDArray[np.float32] | None = None
+    whole: NDArray[np.uint8] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The face in JSON values, without its pictures."""
+        facts = {
+            "status": self.status,
+            "bbox": [round(float(v), 1) for v in self.bbox[:4]],
+            "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
+            "det_score": self.det_score,
+            "garment_score": self.garment_score,
+            "region": self.region_box(),
+            "coverage": None if self.region is None else float((self.region > 0.5).mean()),
+            "drift": self.drift,
+        }
+        return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+    def region_box(self) -> list[float] | None:
+        """Left, top, right and bottom of the region in the photo's pixels; None where there is none."""
+        ys, xs = np.nonzero(self.region > 0.5) if self.region is not None else ((), ())
+        if self.matrix is None or len(xs) == 0:
+            return None
+        spots = align.transform_points(np.stack([xs, ys], axis=1), align.invert(self.matrix))
+        return [round(float(v), 1) for v in (*spots.min(axis=0), *spots.max(axis=0))]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored photo.
+
+    Attributes:
+        image: the result in the type that was given; for a path, the path of the file written.
+        faces: every face found, largest first.
+        note: the provenance that is written into files.
+        before, pixels: the upright photo before and after, uint8 [H,W,3].
+    """
+
+    image: Any
+    faces: list[RestoredFace]
+    note: dict[str, Any]
+    before: NDArray[np.uint8] = field(repr=False)
+    pixels: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def region(self) -> NDArray[np.float32]:
+        """What was synthesized, float32 [H,W] in [0,1] of the upright photo, before feathering."""
+        return self._on_photo("region").clip(0, 1)
+
+    @property
+    def spread(self) -> NDArray[np.float32]:
+        """How far the samples differ, float32 [H,W] in levels of 255 on the upright photo; 0 where nothing was done."""
+        return self._on_photo("spread")
+
+    @property
+    def spread_levels(self) -> NDArray[np.uint8]:
+        """The spread as a gray picture, uint8 [H,W]: white from :data:`WHITE` levels on."""
+        return (self.spread * (255 / WHITE)).clip(0, 255).round().astype(np.uint8)
+
+    def _on_photo(self, name: str) -> NDArray[np.float32]:
+        """A map [S,S] of every restored face, on the photo [H,W]."""
+        size = self.pixels.shape[:2]
+        out = np.zeros(size, np.float32)
+        for face in self.faces:
+            crop = getattr(face, name)
+            if face.status == "restored" and crop is not None and face.matrix is not None:
+                back = align.invert(face.matrix)
+                out = np.maximum(out, align.warp(crop, back, size, border="constant", filter="linear"))
+        return out
+
+    def sample(self, k: int) -> NDArray[np.uint8]:
+        """The photo with guess ``k`` in every face, uint8 [H,W,3]; UsageError where there is none."""
+        pixels = self.before
+        for face in self.faces:
+            if face.status == "restored" and face.region is not None and face.matrix is not None:
+                if face.whole is None or not 0 <= k < len(face.whole):
+                    raise UsageError(f"there is no sample {k}; ask restore for more samples")
+                painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
+                cover = face.garment_score is not None  # a region that somebody drew is kept to
+                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, cover=cover).pixels
+        return pixels
+
+    def summary(self) -> str:
+        """One short line for people: "2 faces restored, 1 without a face mask"."""
+        words = {"restored": "restored", "no mask": "without a face mask", "too small": "too small"}
+        counts = {status: sum(face.status == status for face in self.faces) for status in words}
+        parts = [f"{count} {words[status]}" for status, count in counts.items() if count]
+        if parts:
+            first = counts["restored"] or next(count for count in counts.values() if count)
+            number, _, rest = parts[0].partition(" ")
+            parts[0] = f"{number} face{'s' if first > 1 else ''} {rest}"
+        return ", ".join(parts)
+
+
+def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | None:
+    """The file to write, if one is; refuses the input itself and, without ``overwrite``, what exists."""
+    given = Path(image) if isinstance(image, str | Path) else None
+    if out is not None:
+        target = Path(out)
+    elif given is not None:
+        target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
+    else:
+        return None
+    if given is not None and target.resolve() == given.resolve():
+        raise UsageError(f"{target}: is the input itself; give another file to write")
+    if target.exists() and not target.is_file():
+        raise UnmaskError(f"{target}: is no file and is not replaced; give a file to write")
+    if target.exists() and not overwrite:
+        raise UnmaskError(f"{target}: exists; say overwrite to replace it")
+    return target
+
+
+def give_back(
+    image: Any, target: Path | None, photo: images.Photo, pixels: NDArray[np.uint8], note: dict[str, Any]
+) -> Any:
+    """The result in the type that was given; where a file is to be written, its path."""
+    if target is None:
+        return images.like_source(photo, pixels, note)
+    images.write(photo, pixels, target, note)
+    return str(target) if isinstance(image, str) else target
+
+
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
+    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    wholes = [tone.as_colorful(x, one) for one in drawn]
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
+    whole = np.stack([images.to_uint8(one) for one in wholes])
+    for k, face in enumerate(faces):
+        face.samples, face.whole = shown[:, k], whole[:, k]
+        face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

@@ -1,0 +1,1 @@
+"""Simulated face masks and other occluders, drawn on photos of bare faces."""

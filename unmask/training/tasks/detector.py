@@ -1,0 +1,251 @@
+"""Training task ``detector``: faces with and without face masks, with five points, in composed scenes.
+
+The boxes and points come from a teacher detector (or a table) on the bare photos and from the index of aligned faces;
+face masks are put on afterwards, so that the points under them are those of the bare face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data import detection, face_sets, photos
+from ...images import sheet
+from ...models.detector import STRIDES, Detector, centers, decode
+from .. import assignment, distributed, loop, schedule
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.detector.Detector`."""
+
+    stem: int = 32
+    widths: tuple[int, ...] = (64, 64, 64)
+    depths: tuple[int, ...] = (1, 2, 2, 1)
+    neck: int = 64
+    head: int = 2
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the detector.
+
+    ``photos`` are folders with ``images.zip`` and ``faces.csv`` (without it ``teacher``, the path of a detector,
+    labels the photos); ``worn`` likewise, of people who wear real face masks: only every second of these is used, the
+    others are for looking at. ``sources`` are aligned faces; ``crowds`` is how many scenes are grids of them.
+    """
+
+    model: Network = Network()
+    photos: tuple[str, ...] = ()
+    worn: tuple[str, ...] = ()
+    worn_repeats: int = 2
+    sources: tuple[str, ...] = ()
+    teacher: str = ""
+    scenes: detection.SceneConfig = detection.SceneConfig()
+    crowds: int = 0
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    box_weight: float = 2.0
+    points_weight: float = 8.0
+    val_scenes: int = 200
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The detector task: labels the photos, composes the scenes (both once, cached) and builds the network."""
+    known, held = gather(config)
+    faces = face_sets.load(config.data, config.sources, split="train") if config.sources else None
+    held_faces = face_sets.load(config.data, config.sources, split="val") if config.sources else None
+    sets = [detection.build_scenes(known, faces, config.scenes)]
+    if config.crowds and faces:
+        crowded = replace(config.scenes, count=config.crowds, crowd=True, seed=config.scenes.seed + 2)
+        sets.append(detection.build_scenes(known, faces, crowded))
+    scenes = detection.joined(sets)
+    held_config = replace(config.scenes, count=config.val_scenes, seed=config.scenes.seed + 1)
+    held_scenes = detection.build_scenes(held, held_faces, held_config)
+    torch.manual_seed(config.seed)
+    model = Detector(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    grid = assignment.anchors(config.scenes.size, config.scenes.size)
+    placed = assignment.Anchors(grid.center.to(device), grid.size.to(device), grid.stride.to(device), grid.counts)
+
+    def batch(rng: np.random.Generator, step: int) -> Batch:
+        return collate(scenes, rng.integers(0, len(scenes), config.batch_size), grid, rng)
+
+    def step(inputs: Batch, at: int) -> Mapping[str, Tensor | float]:
+        model.train()
+        schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
+        there = {k: v.to(device) for k, v in inputs.items()}
+        with loop.autocast(config.precision, device):
+            outputs = model(there.pop("x").contiguous(memory_format=torch.channels_last))
+        losses = assignment.losses(outputs, placed, **there)
+        total = losses["score"]
+        if "box" in losses:
+            total = total + config.box_weight * losses["box"] + config.points_weight * losses["points"]
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        distributed.average_gradients(model.parameters())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        return {k: v.detach() for k, v in losses.items()}
+
+    def validate() -> Mapping[str, float]:
+        return figures(model, held_scenes, device)
+
+    def pictures() -> np.ndarray:
+        return picture(model, held_scenes, device)
+
+    return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
+
+
+def gather(config: Config) -> tuple[list[photos.LabelledPhoto], list[photos.LabelledPhoto]]:
+    """The labeled photos for training and those held out."""
+    from ...faces.detect import load_detector
+
+    teacher = load_detector(config.teacher, min_score=photos.DOUBT) if config.teacher else None
+    known: list[photos.LabelledPhoto] = []
+    held: list[photos.LabelledPhoto] = []
+    for name in config.photos:
+        known += photos.load(Path(config.data) / name, "train", teacher)
+        held += photos.load(Path(config.data) / name, "val", teacher)
+    for name in config.worn:
+        known += photos.load(Path(config.data) / name, "train", teacher, every=2, dressed=True) * config.worn_repeats
+    return known, held
+
+
+def collate(scenes: detection.Scenes, rows: np.ndarray, grid: assignment.Anchors, rng: np.random.Generator) -> Batch:
+    """Scenes as tensors with the anchors' tasks; each is mirrored or not, and its light varied a little."""
+    n, size = len(rows), scenes.images.shape[1]
+    images = np.empty((n, size, size, 3), np.float32)
+    boxes, points = scenes.boxes[rows].copy(), scenes.points[rows].copy()
+    state = scenes.state[rows]
+    owners, counts = [], []
+    for i, row in enumerate(rows):
+        image = scenes.images[row]
+        if rng.random() < 0.5:
+            image = image[:, ::-1]
+            boxes[i] = boxes[i][:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + np.array([size - 1, 0, size - 1, 0])
+            points[i] = points[i][:, [1, 0, 2, 4, 3]] * (-1, 1) + np.array([size - 1, 0])
+        images[i] = image * np.float32(np.exp(rng.normal(0, 0.15))) + np.float32(rng.normal(0, 12))
+        real = torch.from_numpy(boxes[i])
+        there, ignored = torch.from_numpy((state[i] == 1) | (state[i] == 2)), torch.from_numpy(state[i] == 3)
+        owner, count = assignment.assign(grid, real[there], real[ignored])
+        back = torch.nonzero(there)[:, 0]  # numbers among the true faces -> rows of the table
+        owners.append(torch.where(owner >= 0, back[owner.clamp(min=0)] if len(back) else owner, owner))
+        counts.append(count)
+    np.clip(images, 0, 255, out=images)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).sub_(127.5).div_(128.0)
+    return {
+        "x": x,
+        "owner": torch.stack(owners),
+        "counts": torch.stack(counts),
+        "boxes": torch.from_numpy(boxes),
+        "points": torch.from_numpy(points),
+        "trusted": torch.from_numpy(state == 1),
+    }
+
+
+@torch.no_grad()
+def detect(
+    model: torch.nn.Module, x: Tensor, threshold: float = 0.5, overlap: float = 0.4
+) -> list[dict[str, np.ndarray]]:
+    """Faces in each photo of ``x`` [N,3,H,W] by greedy suppression: boxes [K,4], points [K,5,2], scores [K]."""
+    model.eval()
+    scores, boxes, points = model(x)
+    score = torch.cat(scores, 1)[..., 0].sigmoid()
+    decoded = [
+        decode(b, p, c.to(x.device), s)
+        for b, p, c, s in zip(boxes, points, centers(*x.shape[2:]), STRIDES, strict=True)
+    ]
+    box, point = torch.cat([d[0] for d in decoded], 1), torch.cat([d[1] for d in decoded], 1)
+    found = []
+    for i in range(len(x)):
+        rows = torch.nonzero(score[i] >= threshold)[:, 0]
+        rows = rows[score[i, rows].argsort(descending=True)][:400]
+        keep: list[int] = []
+        alive = torch.ones(len(rows), dtype=torch.bool, device=x.device)
+        overlaps = assignment.iou(box[i, rows][:, None], box[i, rows][None])
+        for k in range(len(rows)):
+            if alive[k]:
+                keep.append(k)
+                alive &= overlaps[k] <= overlap
+        chosen = rows[keep]
+        found.append(
+            {
+                "boxes": box[i, chosen].cpu().numpy(),
+                "points": point[i, chosen].cpu().numpy(),
+                "scores": score[i, chosen].cpu().numpy(),
+            }
+        )
+    return found
+
+
+def figures(model: torch.nn.Module, scenes: detection.Scenes, device: torch.device) -> dict[str, float]:
+    """Recall at score 0.5, false faces per scene, average precision, and the points' error over the eye distance."""
+    hits, errors, total, ranked = 0, [], 0, []
+    for i in range(len(scenes)):
+        x = torch.from_numpy(np.array(scenes.images[i])).permute(2, 0, 1)[None].float().sub(127.5).div(128).to(device)
+        found = detect(model, x, threshold=0.05)[0]
+        state, truth = scenes.state[i], scenes.boxes[i]
+        total += int(((state == 1) | (state == 2)).sum())
+        free = set(np.flatnonzero((state == 1) | (state == 2)))
+        for box, points, score in zip(found["boxes"], found["points"], found["scores"], strict=True):
+            overlap = assignment.iou(torch.from_numpy(box)[None], torch.from_numpy(truth)).numpy() * (state > 0)
+            best = int(overlap.argmax())
+            if overlap[best] >= 0.5 and state[best] == 3:
+                continue
+            right = overlap[best] >= 0.5 and best in free
+            ranked.append((float(score), right))
+            if right:
+                free.discard(best)
+                hits += score >= 0.5
+                if score >= 0.5 and state[best] == 1:
+                    errors.append(points_error(points, scenes.points[i][best]))
+    false = sum(1 for score, right in ranked if score >= 0.5 and not right)
+    return {
+        "recall": hits / max(1, total),
+        "false_per_scene": false / max(1, len(scenes)),
+        "ap": average_precision(ranked, total),
+        "points": float(np.mean(errors)) if errors else 1.0,
+    }
+
+
+def points_error(found: np.ndarray, truth: np.ndarray) -> float:
+    """Mean distance of five points [5,2], over that between the eyes (at least a third of the face's height)."""
+    eyes = float(np.linalg.norm(truth[1] - truth[0]))
+    height = float(np.linalg.norm(truth[3:].mean(0) - truth[:2].mean(0)))
+    return float(np.linalg.norm(found - truth, axis=1).mean() / max(eyes, height / 3, 1e-6))
+
+
+def average_precision(ranked: list[tuple[float, bool]], total: int) -> float:
+    """Area under precision over recall of detections (score, right) against ``total`` faces."""
+    right = np.array([r for _, r in sorted(ranked, key=lambda pair: -pair[0])], float)
+    if not len(right) or not total:
+        return 0.0
+    precision = right.cumsum() / np.arange(1, len(right) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((precision * right).sum() / total)
+
+
+def picture(model: torch.nn.Module, scenes: detection.Scenes, device: torch.device) -> np.ndarray:
+    """Held-out scenes with what was found in them."""
+    drawn = []
+    for i in range(min(12, len(scenes))):
+        image = np.array(scenes.images[i])
+        x = torch.from_numpy(image).permute(2, 0, 1)[None].float().sub(127.5).div(128).to(device)
+        found = detect(model, x)[0]
+        for box, points in zip(found["boxes"], found["points"], strict=True):
+            low, high = box[:2].round().astype(int).tolist(), box[2:].round().astype(int).tolist()
+            cv2.rectangle(image, low, high, (0, 255, 0), 1)
+            for x0, y0 in points.round().astype(int).tolist():
+                cv2.circle(image, (x0, y0), 1, (255, 0, 0), -1)
+        drawn.append(image)
+    return sheet([drawn[k : k + 4] for k in range(0, len(drawn), 4)])

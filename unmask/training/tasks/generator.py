@@ -1,0 +1,307 @@
+"""Task ``generator``: StyleGAN2 as an adversarial network, as an autoencoder, or as both together.
+
+With ``adversarial_weight`` alone this is StyleGAN2-ADA: non-saturating logistic loss, lazy R1 and path length, adaptive
+augmentation, moving average. Where compute does not reach that far, ``recon_weight`` trains the synthesis network to
+decode W+ codes that an encoder makes of (partly hidden) faces, and ``latent_weight`` trains the mapping network to draw
+from those codes: a small adversary on code vectors, as in adversarial autoencoders (Makhzani et al. 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ... import images, weights
+from ...data import augment, face_sets, masked
+from ...data.masked import Drawer
+from ...errors import UsageError
+from ...losses import adversarial, perceptual, pixel
+from ...models.discriminator import Discriminator
+from ...models.encoder import Encoder
+from ...models.generator import Generator
+from .. import ada, distributed, ema, latent, loop, schedule
+from ..adversary import Judges, discriminate
+from .unmasker import EncoderShape
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.generator.Generator`."""
+
+    z_dim: int = 256
+    w_dim: int = 256
+    img_resolution: int = 128
+    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
+    mapping_layers: int = 4
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the generator; the three arms are switched by their weights.
+
+    ``start`` (name or path of an unmasker's weights) initializes the synthesis network and the encoder, ``recognizer``
+    the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
+    are those of one window a step, ``window`` px wide, or of the whole picture (0).
+    ``spread_weight`` keeps the styles of one face near their mean (the delta regularizer of e4e, Tov et al. 2021),
+    and a share ``single_share`` of the faces is decoded from that mean alone: a single style vector is what the
+    mapping network makes, and nothing else makes it hold a face. ``mapping_rate`` multiplies the mapping network's
+    learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in ``latent_steps`` steps of its
+    own for each of the others, which cost little.
+    """
+
+    model: Network = Network()
+    encoder: EncoderShape = EncoderShape()
+    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
+    window: int = 0
+    sources: tuple[str, ...] = ()
+    start: str = ""
+    recognizer: str = ""
+    judge: Literal["pixels", "features", "both"] = "pixels"
+    lr: float = 2e-3
+    lr_discriminator: float = 2e-3
+    beta1: float = 0.0
+    mapping_rate: float = 1.0
+    warmup_steps: int = 100
+    recon_weight: float = 0.0
+    feature_weight: float = 0.0
+    spread_weight: float = 0.0
+    single_share: float = 0.0
+    latent_weight: float = 0.0
+    latent_steps: int = 4
+    adversarial_weight: float = 1.0
+    adv_start: int = 0
+    r1_gamma: float = 1.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    ada_target: float = 0.6
+    ada_kimg: float = 500.0
+    ema_kimg: float = 10.0
+    variants: int = 1
+    occluders: float = 0.08
+    hidden_share: float = 0.7
+    grow: float = 0.3
+    workers: int = 2
+
+
+class Trainer:
+    """The networks and optimizers of the task, and one training step."""
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        self.config, self.device = config, device
+        size = config.model.img_resolution
+        self.network = loop.place(Generator(**asdict(config.model)), device)
+        encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder))
+        self.encoder = loop.place(encoder, device)
+        if config.start:
+            _start(self.network, self.encoder, weights.read(config.start, kind="unmasker"))
+        self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
+        self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
+        self.judge = loop.place(_judges(config, self.features), device)
+        self.latent = latent.LatentJudge(config.model.w_dim).to(device)
+        mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
+        both: list[dict[str, Any]] = [
+            {"params": [*self.network.synthesis.parameters()]},
+            {"params": [*self.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
+        ]
+        if not config.latent_weight:
+            both.append(mapping)
+        self.optimizer = torch.optim.Adam(both, config.lr, betas=(config.beta1, 0.99))
+        self.optimizer_m = torch.optim.Adam([mapping], config.lr, betas=(0.0, 0.99))  # for the latent arm
+        self.optimizer_d = torch.optim.Adam(self.judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+        self.optimizer_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
+        self.state = {"p": 0.0, "path_mean": 0.0}
+
+    def step(self, batch: Mapping[str, Tensor], at: int) -> dict[str, Tensor]:
+        """One step of all arms that are switched on."""
+        config = self.config
+        batch = {k: v.to(self.device).contiguous(memory_format=torch.channels_last) for k, v in batch.items()}
+        for optimizer in (self.optimizer, self.optimizer_m):
+            schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps, least=0.2)
+        self.network.train()
+        self.encoder.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses: dict[str, Tensor] = {}
+        if config.recon_weight:
+            losses.update(self._reconstruct(batch))
+        if config.adversarial_weight and at >= config.adv_start:
+            losses.update(self._adversarial(batch["y"], at))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        distributed.average_gradients(parameters)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
+        if config.recon_weight:
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizer.step()
+        ema.update(self.average, self.network, config.batch_size, config.ema_kimg, at)
+        ema.update(self.average_encoder, self.encoder, config.batch_size, config.ema_kimg, at)
+        return {k: v.detach() for k, v in losses.items()}
+
+    def _reconstruct(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        config, region = self.config, batch["region"]
+        with loop.autocast(config.precision, self.device):
+            ws, _ = self.encoder(batch["x"], region)
+            mean = ws.mean(1)
+            alone = torch.rand(len(ws), 1, 1, device=self.device) < config.single_share
+            y_hat = self.network.synthesis(torch.where(alone, mean[:, None], ws), "random").float()
+            losses = {
+                "pixel": config.recon_weight * pixel.region_error(y_hat, batch["y"], region, 0.5, 1.0),
+                "spread": config.spread_weight * (ws - mean[:, None]).square().mean(),
+            }
+            if self.features is not None and config.feature_weight:
+                with torch.no_grad():
+                    wanted, _ = self.features(batch["y"])
+                found, _ = self.features(y_hat)
+                losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
+        sum(losses.values(), torch.zeros((), device=self.device)).backward()
+        if config.latent_weight:
+            losses.update(self._latent(mean.detach()))
+        else:
+            self.network.track(mean)
+        return losses
+
+    def _latent(self, real: Tensor) -> dict[str, Tensor]:
+        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
+        self.latent.remember(real)
+        losses: dict[str, Tensor] = {}
+        for _ in range(self.config.latent_steps):
+            losses = self._latent_step()
+        return losses
+
+    def _latent_step(self) -> dict[str, Tensor]:
+        memory = self.latent.memory
+        count = min(latent.DRAWN, len(memory))
+        w = self.network.mapping(torch.randn(count, self.config.model.z_dim, device=self.device))
+        self.network.track(w)
+        self.latent.requires_grad_(False)
+        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
+        distributed.descend(self.optimizer_m, loss)
+        self.latent.requires_grad_(True)
+        known = memory[torch.randperm(len(memory), device=self.device)[:count]]
+        total = latent.judge(self.latent, known, w.detach())
+        distributed.descend(self.optimizer_l, total)
+        return {"latent": loss.detach(), "latent_judge": total.detach()}
+
+    def _adversarial(self, real: Tensor, at: int) -> dict[str, Tensor]:
+        """The StyleGAN2 arm: generator loss (with lazy path length), then the discriminator (with lazy R1)."""
+        config, n = self.config, len(real)
+        p = self.state["p"]
+        self.judge.requires_grad_(False)
+        z = torch.randn(n, config.model.z_dim, device=self.device)
+        with loop.autocast(config.precision, self.device):
+            w = self.network.mapping(z)
+            if config.latent_weight:
+                w = w.detach()
+            self.network.track(w)
+            fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
+            logits = self.judge(ada.augment(fake, p))
+        found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
+        found["adversarial"].backward()
+        if config.path_weight and at % config.path_every == 0:
+            found["path"] = self._path(max(2, n // 2))
+        good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
+        found.update(
+            discriminate(
+                self.judge,
+                self.judge.r1,
+                self.optimizer_d,
+                good,
+                bad,
+                config.r1_gamma,
+                config.r1_every,
+                at,
+                max(4, n // 2),
+                config.precision,
+            )
+        )
+        signs = float(found.pop("signs"))
+        if config.ada_target:
+            self.state["p"] = ada.adjust(p, signs, n, config.ada_target, config.ada_kimg)
+        found["ada_p"] = torch.tensor(self.state["p"])
+        return found
+
+    def _path(self, n: int) -> Tensor:
+        config = self.config
+        z = torch.randn(n, config.model.z_dim, device=self.device)
+        ws = self.network.mapping(z)[:, None].expand(-1, self.network.num_ws, -1)
+        image = self.network.synthesis(ws, "random")
+        mean = torch.tensor(self.state["path_mean"], device=self.device)
+        penalty, updated = adversarial.path_length(image, ws, mean)
+        (config.path_weight * config.path_every * penalty).backward()
+        self.state["path_mean"] = float(updated)
+        return penalty.detach()
+
+
+def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:
+    """The adversary that the config asks for."""
+    if config.judge != "pixels" and features is None:
+        raise UsageError(f"judge={config.judge} reads the features of a recognizer; name one in recognizer")
+    side = config.window or config.model.img_resolution
+    pixels = None if config.judge == "features" else Discriminator(side, config.discriminator)
+    return Judges(pixels, None if config.judge == "pixels" else features)
+
+
+def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint) -> None:
+    """Copy an unmasker's synthesis network, its mean style, and what of its encoder fits."""
+    parts = {k: v for k, v in checkpoint.tensors.items() if k.startswith("synthesis.")}
+    network.synthesis.load_state_dict({k.removeprefix("synthesis."): v for k, v in parts.items()})
+    network.w_avg.copy_(checkpoint.tensors["w_avg"])
+    own = encoder.state_dict()
+    given = {name: checkpoint.tensors[f"encoder.{name}"] for name in own}
+    own.update({name: v for name, v in given.items() if v.shape == own[name].shape})
+    encoder.load_state_dict(own)
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The generator task on the faces of ``config.sources``."""
+    size = config.model.img_resolution
+    faces = face_sets.load(config.data, config.sources, size=size, split="train")
+    drawer = None
+    if config.recon_weight:
+        drawer = Drawer(faces, masked.bank(faces, config.variants, config.seed, config.occluders, config.workers))
+    held = face_sets.load(config.data, config.sources, size=size, split="val")
+    held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))
+    torch.manual_seed(config.seed)
+    trainer = Trainer(config, device)
+
+    def batch(rng: np.random.Generator, step: int) -> dict[str, Tensor]:
+        if drawer is None:
+            rows = rng.integers(0, len(faces), config.batch_size)
+            flip = rng.random(len(rows)) < 0.5
+            return {"y": augment.to_float(augment.mirror(faces.images[rows], flip))}
+        drawn = drawer.draw(rng, config.batch_size, config.grow)
+        seen = torch.from_numpy(rng.random(config.batch_size) >= config.hidden_share)
+        region = drawn.region.clone()
+        region[seen] = 0
+        return {"x": torch.where(seen[:, None, None, None], drawn.y, drawn.x), "y": drawn.y, "region": region}
+
+    @torch.no_grad()
+    def sheet() -> np.ndarray:
+        drawn = np.random.default_rng(0).standard_normal((24, config.model.z_dim))
+        z = torch.from_numpy(drawn).float().to(device)
+        made = trainer.average(z, truncation_psi=0.7, noise="const").float().cpu()
+        rows = [list(images.to_uint8(made[:12].clamp(-1, 1))), list(images.to_uint8(made[12:].clamp(-1, 1)))]
+        if config.recon_weight:
+            y = augment.to_float(held.images).to(device)
+            codes, _ = trainer.average_encoder.eval()(y, torch.zeros_like(y[:, :1]))
+            again = trainer.average.synthesis(codes).float().cpu()
+            rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
+        return images.sheet(rows)
+
+    modules = {
+        "network": trainer.network,
+        "average": trainer.average,
+        "judge": trainer.judge,
+        "encoder": trainer.encoder,
+        "average_encoder": trainer.average_encoder,
+        "latent": trainer.latent,
+    }
+    optimizers = {"network": trainer.optimizer, "mapping": trainer.optimizer_m, "judge": trainer.optimizer_d,
+                  "latent": trainer.optimizer_l}  # fmt: skip
+    return loop.Task(modules, optimizers, batch, trainer.step, None, sheet, trainer.state)

@@ -1,0 +1,145 @@
+"""Training task ``segmenter``: region and presence of a face mask, on aligned faces with simulated ones.
+
+A pool of faces (with a simulated face mask, without, or behind a hand or another object) is rendered once and kept;
+every step draws from it with a new misalignment, light, camera and, for a share, a new look of the garment. Objects
+that are no face mask have garment 0 and an empty region: they are not to be restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...data import face_sets, segmentation, self_labels
+from ...images import sheet, to_uint8
+from ...models.segmenter import Segmenter
+from .. import distributed, loop, schedule
+
+
+@dataclass(frozen=True)
+class Network:
+    """Arguments of :class:`unmask.models.segmenter.Segmenter`."""
+
+    widths: tuple[int, ...] = (32, 48, 64, 80)
+    depths: tuple[int, ...] = (1, 1, 1, 1)
+    ups: tuple[int, ...] = (64, 48, 32)
+
+
+@dataclass(frozen=True)
+class Config(loop.RunConfig):
+    """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``.
+
+    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every
+    second of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
+    """
+
+    model: Network = Network()
+    sources: tuple[str, ...] = ()
+    size: int = 128
+    pool: segmentation.PoolConfig = segmentation.PoolConfig()
+    augment: segmentation.AugmentConfig = segmentation.AugmentConfig()
+    worn: tuple[str, ...] = ()
+    worn_labels: str = ""
+    worn_repeats: int = 10
+    teacher: str = "embedded"
+    lr: float = 2e-3
+    warmup_steps: int = 100
+    weight_decay: float = 1e-4
+    garment_weight: float = 0.3
+    val_faces: int = 500
+
+
+def build(config: Config, device: torch.device) -> loop.Task:
+    """The training task: builds the pool (once, cached) and the network."""
+    faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
+    pool = segmentation.build_pool(faces, config.pool)
+    if config.worn and config.worn_labels:
+        folders = [config.data / name for name in config.worn]
+        more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
+        pool = segmentation.extended(pool, *more, config.worn_repeats)
+    held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
+    held_config = replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1)
+    held_out = segmentation.build_pool(held, held_config)
+    torch.manual_seed(config.seed)
+    model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+    def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        return segmentation.batch(pool, config.augment, config.batch_size, rng)
+
+    def step(inputs: tuple[Tensor, Tensor, Tensor], at: int) -> Mapping[str, Tensor | float]:
+        model.train()
+        schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
+        x, region, garment = (t.to(device) for t in inputs)
+        with loop.autocast(config.precision, device):
+            logits, score = model(x.contiguous(memory_format=torch.channels_last))
+        losses = region_losses(logits, region)
+        losses["garment"] = F.binary_cross_entropy_with_logits(score, garment)
+        distributed.descend(optimizer, losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"])
+        return {k: v.detach() for k, v in losses.items()}
+
+    def validate() -> Mapping[str, float]:
+        return figures(model, held_out, config.augment, device)
+
+    def pictures() -> np.ndarray:
+        return picture(model, held_out, config.augment, device)
+
+    return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
+
+
+def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:
+    """Cross entropy per pixel and the Dice loss per face, of logits and truth [N,1,S,S] (truth in [0,1])."""
+    probability = logits.sigmoid()
+    overlap = (probability * region).sum((1, 2, 3))
+    total = probability.sum((1, 2, 3)) + region.sum((1, 2, 3))
+    smooth = 0.005 * logits[0].numel()  # an empty region with few false pixels costs little
+    return {
+        "bce": F.binary_cross_entropy_with_logits(logits, region),
+        "dice": (1 - (2 * overlap + smooth) / (total + smooth)).mean(),
+    }
+
+
+@torch.no_grad()
+def figures(
+    model: torch.nn.Module, pool: segmentation.Pool, augment: segmentation.AugmentConfig, device: torch.device
+) -> dict[str, float]:
+    """IoU over faces with a mask, share of faces whose garment score is right, and false pixels without a mask."""
+    model.eval()
+    overlaps, right, false = [], [], []
+    for start in range(0, len(pool), 50):
+        rows = np.arange(start, min(start + 50, len(pool)))
+        x, region, garment = segmentation.batch(pool, augment, len(rows), np.random.default_rng([7, start]), rows)
+        logits, score = model(x.to(device))
+        found, truth = logits.cpu() > 0, region > 0.5
+        iou = (found & truth).sum((1, 2, 3)) / (found | truth).sum((1, 2, 3)).clamp(min=1)
+        overlaps += iou[garment > 0.5].tolist()
+        right += ((score.cpu() > 0) == (garment > 0.5)).float().tolist()
+        false += found.float().mean((1, 2, 3))[garment < 0.5].tolist()
+    return {
+        "iou": float(np.mean(overlaps)),
+        "iou_p10": float(np.quantile(overlaps, 0.1)),
+        "garment_right": float(np.mean(right)),
+        "false_pixels": float(np.mean(false)) if false else 0.0,
+    }
+
+
+@torch.no_grad()
+def picture(
+    model: torch.nn.Module, pool: segmentation.Pool, augment: segmentation.AugmentConfig, device: torch.device
+) -> np.ndarray:
+    """Held-out faces above their found regions (red: found; green: missed truth)."""
+    model.eval()
+    x, region, _ = segmentation.batch(pool, augment, 32, np.random.default_rng(3), np.arange(min(32, len(pool))))
+    found = model(x.to(device))[0].sigmoid().cpu()
+    red = torch.cat([found, region * (1 - found), torch.zeros_like(found)], 1) * 2 - 1
+    over = to_uint8(torch.where(torch.maximum(found, region) > 0.5, 0.5 * x + 0.5 * red, x))
+    plain = to_uint8(x)
+    rows = []
+    for start in range(0, len(plain), 16):
+        rows += [list(plain[start : start + 16]), list(over[start : start + 16])]
+    return sheet(rows)

@@ -1,0 +1,1 @@
+"""Clips: frames in, restored frames out, and a mouth that does not flicker."""

@@ -1,0 +1,134 @@
+"""A clip restored frame by frame in parts, so that an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..batch.jobs import make_room
+from ..errors import NoMaskError, UnmaskError
+from ..restore.restorer import STATEMENT, Restorer
+from . import clip
+from .temporal import Steady, worn
+
+PART_FRAMES = 120
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What came of a clip: its frames, those of them with a restored face, and those an earlier run had done."""
+
+    frames: int
+    restored: int
+    before: int
+
+
+def restore_clip(
+    restorer: Restorer,
+    source: Path,
+    out: Path,
+    *,
+    face: str | int = "all",
+    seed: int = 0,
+    keep: float = 1.0,
+    part_frames: int = PART_FRAMES,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Shown:
+    """Restore the faces in a clip and write it to ``out``, which must not exist or may be replaced.
+
+    Parts of ``part_frames`` frames lie in a hidden folder beside ``out`` until all are there; a later call for the same
+    clip, models and options takes them as they are. At most a few frames are in memory.
+
+    Args:
+        keep: how steady the result is, from 0 (each frame for itself) to 1.
+        progress: told the number of frames done after each.
+
+    Raises:
+        NoMaskError: no frame shows a face with a face mask; nothing is written then.
+        UnmaskError: the clip cannot be read or the result not written.
+    """
+    plan = {
+        "sha256": _sha256(source), "models": restorer.parts, "face": face, "seed": seed, "keep": keep,
+        "part_frames": part_frames, "suffix": out.suffix.lower(), "version": 1,
+    }  # fmt: skip
+    make_room(out)
+    folder = out.with_name(f".{out.name}.parts")
+    begun = _begun(folder, plan)
+    done, restored = sum(one["frames"] for one in begun), sum(one["restored"] for one in begun)
+    before = done
+    steady = Steady(restorer, face, seed, keep)
+    if begun:
+        steady.load(folder / f"{len(begun) - 1:06d}.npz")
+    progress(done)
+    with closing(clip.frames(source, done)) as frames:
+        number = len(begun)
+        while part := _part(steady, frames, folder / f"{number:06d}", out.suffix, part_frames, done, progress):
+            done, restored, number = done + part["frames"], restored + part["restored"], number + 1
+    if not done:
+        raise UnmaskError(f"{source}: holds no frames; give a clip")
+    if not restored:
+        shutil.rmtree(folder)
+        raise NoMaskError(f"{source}: no face mask found in any of its {done} frames")
+    note = {"statement": STATEMENT, "software": f"unmask {__version__}", "weights": restorer.made_by}
+    clip.join([folder / f"{i:06d}{clip.PART}" for i in range(number)], source, out, note)
+    shutil.rmtree(folder)
+    return Shown(done, restored, before)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UnmaskError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return digest.hexdigest()
+
+
+def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
+    """The whole parts of an earlier run with the same plan, in order; a folder of another plan is emptied."""
+    written = folder / "plan.json"
+    try:
+        same = json.loads(written.read_text(encoding="utf-8")) == json.loads(json.dumps(plan))
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        written.write_text(json.dumps(plan), encoding="utf-8")
+    parts: list[dict[str, int]] = []
+    while (fact := folder / f"{len(parts):06d}.json").is_file():  # it is written last
+        parts.append(json.loads(fact.read_text(encoding="utf-8")))
+    return parts
+
+
+def _part(
+    steady: Steady, frames: Iterator[clip.Frame], stem: Path, suffix: str, most: int, done: int,
+    progress: Callable[[int], None],
+) -> dict[str, int] | None:  # fmt: skip
+    """Restore and write the next part, then its state, then its facts; None where no frame is left."""
+    first = next(frames, None)
+    if first is None:
+        return None
+    counts = {"frames": 0, "restored": 0}
+    with closing(clip.PartWriter(stem.with_suffix(clip.PART), suffix)) as writer:
+        for frame in chain([first], islice(frames, most - 1)):
+            pixels, faces = steady.frame(frame.pixels)
+            writer.add(replace(frame, pixels=pixels))
+            counts["frames"] += 1
+            counts["restored"] += worn(faces) > 0
+            progress(done + counts["frames"])
+    steady.save(stem.with_suffix(".npz"))
+    temporary = stem.with_suffix(".tmp")
+    temporary.write_text(json.dumps(counts), encoding="utf-8")
+    temporary.replace(stem.with_suffix(".json"))
+    return counts

@@ -1,0 +1,183 @@
+"""Frames of a clip, each restored in the light of those before it, so that the mouth does not flicker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import images
+from ..errors import NoFaceError, UnmaskError
+from ..faces.blend import Fill
+from ..restore.draft import MIN_GARMENT, Draft
+from ..restore.restorer import Restorer
+from ..restore.results import RestoredFace
+from ..restore.sampling import Inverter, Skips
+
+KEEP = 0.8  # share of the past in codes and features
+KEEP_REGION = 0.6  # and in regions and garment scores
+KEEP_POINTS = 0.7  # and in points that hardly move
+MOVED = 0.06  # of the distance between the eyes: points that move so far in a frame are followed at once
+NEAR = 0.6  # of the face's width: how far a face may go from one frame to the next
+HOLD = 6  # frames for which a face that is not found stays where it was
+
+
+@dataclass
+class Track:
+    """A face over time: ``kps`` [5,2] and ``box`` in the photo, and what is kept of its frames.
+
+    ``hidden`` [1,S,S] and ``score`` are the region and the garment score, ``ws`` [L,D] and ``skips`` {r: [C,r,r]} the
+    codes.
+    """
+
+    kps: NDArray[np.float64]
+    box: NDArray[np.float64]
+    missed: int = 0
+    score: float | None = None
+    hidden: Tensor | None = None
+    ws: Tensor | None = None
+    skips: Skips | None = None
+
+
+class Steady:
+    """Restores frames in order; what it keeps of them (see :class:`Track`) can be saved and loaded.
+
+    Args:
+        restorer: restores single photos; its fill should be an :class:`unmask.restore.sampling.Inverter`, whose codes are kept
+            steady. With another fill only points and regions are.
+        face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
+        keep: scales the shares of the past; 0 restores each frame for itself.
+    """
+
+    def __init__(self, restorer: Restorer, face: str | int = "all", seed: int = 0, keep: float = 1.0) -> None:
+        self.restorer, self.face, self.seed, self.keep = restorer, face, seed, keep
+        self.tracks: list[Track] = []
+
+    def frame(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[RestoredFace]]:
+        """The next frame, uint8 [H,W,3], restored where there is a face mask, and its faces."""
+        try:
+            found = self.restorer.find(pixels, self.face, "the frame")
+        except NoFaceError:
+            found = []
+        chosen = [one for one in found if one.status == "restored"]
+        tracks = self._followed(chosen)
+        if not tracks:
+            return pixels, found
+        faces = [RestoredFace(track.box, track.kps, 0.0, "restored") for track in tracks]
+        x, matrices = self.restorer.aligned(pixels, faces)
+        draft = Draft(pixels, None, images.read(pixels), faces, faces, x, matrices)
+        draft.hidden, draft.scores = self._hidden(tracks, x)
+        self.restorer.guess([draft], self.seed, fill=self._fill(tracks, draft))
+        try:
+            return self.restorer.finish(draft, self.seed).pixels, faces
+        except UnmaskError:
+            return pixels, faces
+
+    def _followed(self, faces: Sequence[RestoredFace]) -> list[Track]:
+        """The tracks to restore in this frame: those of ``faces``, moved, and those that are lost for a moment."""
+        left = list(self.tracks)
+        for one in faces:
+            middle, width = (one.bbox[:2] + one.bbox[2:4]) / 2, float(one.bbox[2] - one.bbox[0])
+            away = [float(np.hypot(*((t.box[:2] + t.box[2:4]) / 2 - middle))) for t in left]
+            nearest = int(np.argmin(away)) if away else -1
+            if nearest < 0 or away[nearest] > NEAR * width:
+                self.tracks.append(Track(one.kps.copy(), one.bbox[:4].copy()))
+            else:
+                self._move(left.pop(nearest), one)
+        for track in left:
+            track.missed += 1
+        self.tracks = [track for track in self.tracks if track.missed <= (HOLD if self.keep else 0)]
+        return self.tracks
+
+    def _move(self, track: Track, one: RestoredFace) -> None:
+        eyes = max(float(np.hypot(*(one.kps[1] - one.kps[0]))), 1.0)
+        moved = float(np.hypot(*(one.kps - track.kps).T).mean()) / eyes
+        keep = self.keep * KEEP_POINTS * max(0.0, 1 - moved / MOVED)
+        track.kps = keep * track.kps + (1 - keep) * one.kps
+        track.box, track.missed = one.bbox[:4].copy(), 0
+
+    def _hidden(self, tracks: Sequence[Track], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Steady regions [N,1,S,S], which hide all that is hidden now, and garment scores [N]."""
+        regions, scores = self.restorer.segment(x)
+        keep = self.keep * KEEP_REGION
+        for track, region, score in zip(tracks, regions, scores.tolist(), strict=True):
+            if track.hidden is None or track.score is None:
+                track.hidden, track.score = region, score
+            else:
+                past = keep * track.hidden + (1 - keep) * region
+                track.hidden = torch.where(region > 0.5, torch.maximum(past, region), past)
+                track.score = keep * track.score + (1 - keep) * score
+        seen = [track.hidden for track in tracks if track.hidden is not None]
+        return torch.stack(seen), torch.tensor([track.score or 0.0 for track in tracks])
+
+    def _fill(self, tracks: Sequence[Track], draft: Draft) -> Fill | None:
+        """A fill whose rows are the worn faces of ``draft``, in order, and whose codes remember."""
+        inverter = self.restorer.fill
+        if not isinstance(inverter, Inverter) or not self.keep:
+            return None
+
+        def rows() -> Iterator[Track]:  # who wears a face mask is known only when the fill is called
+            yield from (tracks[i] for i in draft.worn)
+
+        left = rows()
+
+        def fill(x: Tensor, region: Tensor) -> Tensor:
+            return steadied(inverter, x, region, [next(left) for _ in x], self.keep * KEEP)
+
+        return fill
+
+    def save(self, path: Path) -> None:
+        """Write the tracks to an ``.npz`` file."""
+        arrays: dict[str, Any] = {"count": np.array(len(self.tracks))}
+        for i, track in enumerate(self.tracks):
+            arrays |= {f"{i}.kps": track.kps, f"{i}.box": track.box, f"{i}.missed": np.array(track.missed)}
+            if track.hidden is not None:
+                arrays |= {f"{i}.hidden": track.hidden.numpy(), f"{i}.score": np.array(track.score)}
+            if track.ws is not None and track.skips is not None:
+                arrays |= {f"{i}.ws": track.ws.cpu().numpy()}
+                arrays |= {f"{i}.skip{r}": skip.cpu().numpy() for r, skip in track.skips.items()}
+        with path.open("wb") as stream:
+            np.savez(stream, **arrays)
+
+    def load(self, path: Path) -> None:
+        """Read the tracks that :meth:`save` wrote."""
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        self.tracks, device = [], self.restorer.device
+        for i in range(int(arrays["count"])):
+            track = Track(arrays[f"{i}.kps"], arrays[f"{i}.box"], int(arrays[f"{i}.missed"]))
+            if f"{i}.hidden" in arrays:
+                track.hidden, track.score = torch.from_numpy(arrays[f"{i}.hidden"]), float(arrays[f"{i}.score"])
+            if f"{i}.ws" in arrays:
+                skip = f"{i}.skip"
+                track.ws = torch.from_numpy(arrays[f"{i}.ws"]).to(device)
+                track.skips = {
+                    int(key.removeprefix(skip)): torch.from_numpy(value).to(device)
+                    for key, value in arrays.items() if key.startswith(skip)
+                }  # fmt: skip
+            self.tracks.append(track)
+
+
+def steadied(fill: Inverter, x: Tensor, region: Tensor, tracks: Sequence[Track], keep: float) -> Tensor:
+    """What ``fill`` makes of crops [N,3,S,S] by codes that are ``keep`` parts past and the rest now; [N,3,S,S].
+
+    The codes are written back into ``tracks``, one for each crop; a new one starts with its own.
+    """
+    ws, skips = fill.codes(x, region)
+    for i, track in enumerate(tracks):
+        old_ws, old = track.ws, track.skips
+        track.ws = ws[i] if old_ws is None else keep * old_ws + (1 - keep) * ws[i]
+        track.skips = {r: s[i] if old is None else keep * old[r] + (1 - keep) * s[i] for r, s in skips.items()}
+    kept = {r: torch.stack([track.skips[r] for track in tracks if track.skips is not None]) for r in skips}
+    return fill.synthesis(torch.stack([track.ws for track in tracks if track.ws is not None]), "const", kept)
+
+
+def worn(faces: Sequence[RestoredFace]) -> int:
+    """How many of a frame's faces were restored."""
+    return sum(face.status == "restored" and (face.garment_score or 0) >= MIN_GARMENT for face in faces)
