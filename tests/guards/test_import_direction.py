@@ -9,6 +9,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "config": {"errors"},
+    "devices": {"errors"},
     "images": {"errors", "files"},
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
@@ -19,7 +20,19 @@ ALLOWED: dict[str, set[str]] = {
     "losses": {"errors", "faces", "models", "recognition", "weights"},
     "data": {"errors", "faces", "files", "images", "simulation"},
     "training": {
-        *("config", "data", "errors", "faces", "files", "images", "losses", "models", "recognition", "simulation"),
+        *(
+            "config",
+            "data",
+            "devices",
+            "errors",
+            "faces",
+            "files",
+            "images",
+            "losses",
+            "models",
+            "recognition",
+            "simulation",
+        ),
         "weights",
     },
     "from_net": {
@@ -27,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "g2d": {"data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
-    "restore": {"errors", "faces", "files", "images", "models", "recognition", "weights"},
+    "restore": {"devices", "errors", "faces", "files", "images", "models", "recognition", "weights"},
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
