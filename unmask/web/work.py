@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from .. import images
 from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align
-from ..restore.draft import MIN_COVERAGE, MIN_GARMENT
 
 if TYPE_CHECKING:
     from ..restore.restorer import Restorer
-    from ..restore.results import RestoredFace
+    from ..restore.results import Restored, RestoredFace
 
 PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
 RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
@@ -89,15 +88,9 @@ def find(restorer: Restorer, data: bytes, max_pixels: int) -> Found:
     """The faces of a photo and where their face masks are; raises UnmaskError where the photo cannot be read."""
     photo = images.read(data, max_pixels)
     try:
-        faces = restorer.find(photo.pixels)
+        faces = restorer.locate(photo).faces
     except NoFaceError:
         faces = []
-    chosen = [face for face in faces if face.status == "restored"]
-    if chosen:
-        aligned = [align.crop_face(photo.pixels, one.kps, restorer.template, restorer.size) for one in chosen]
-        regions, scores = restorer.segment(images.to_tensor(np.stack([crop for crop, _ in aligned])))
-        for one, (_, matrix), region, score in zip(chosen, aligned, regions, scores, strict=True):
-            one.matrix, one.region, one.garment_score = matrix, region[0].numpy(), float(score)
     view = _view_size(photo.width, photo.height)
     shown = _resampled(photo.pixels, view)
     return Found((photo.width, photo.height), view, _preview(shown, None), [
@@ -125,37 +118,34 @@ def restore(
     """
     photo = images.read(data, max_pixels)
     hidden = None if region is None else _region(region, photo, max_pixels)
-    done = restorer.restore(data, face=face, region=hidden, seed=seed, samples=samples)
-    files = [(done.image, done.pixels)]
-    if samples > 1:
-        shown = [done.sample(k) for k in range(samples)]
-        files = [(images.encode(photo, pixels, done.note), pixels) for pixels in shown]
+    located = restorer.locate(photo, face, hidden)
+    restorer.fill([located], seed, samples)
+    done = restorer.paste(located)
     size = _view_size(photo.width, photo.height)
-    format = photo.format or "PNG"
-    guesses = [
-        Guess(
-            Picture(file, MIMES[format], SUFFIXES.get(format, format.lower())),
-            _preview(_resampled(pixels, size), done.note),
-        )
-        for file, pixels in files
-    ]
     facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in done.faces]
     before = _preview(_resampled(photo.pixels, size), None)
     spread = _preview(_resampled(done.spread_levels, size), None) if samples > 1 else None
+    guesses = [_guess(done, photo, size, k if samples > 1 else None) for k in range(samples)]
     return Guesses(before, guesses, spread, facts, done.note, done.summary())
+
+
+def _guess(done: Restored, photo: images.Photo, size: tuple[int, int], k: int | None) -> Guess:
+    """The file of guess ``k``, of the only one where that is None, and a view of (width, height) ``size``."""
+    pixels = done.pixels if k is None else done.sample(k)
+    file = done.image if k is None else images.encode(photo, pixels, done.note)
+    format = photo.format or "PNG"
+    mime, suffix = MIMES[format], SUFFIXES.get(format, format.lower())
+    return Guess(Picture(file, mime, suffix), _preview(_resampled(pixels, size), done.note))
 
 
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:
     facts = face.facts()
     region = None
-    if face.status != "too small":
-        worn = facts["coverage"] >= MIN_COVERAGE and facts["garment_score"] >= MIN_GARMENT
-        facts["status"] = "masked" if worn else "no mask"
-        if worn and face.region is not None and face.matrix is not None:
-            to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
-            hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
-            gray = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
-            region = base64.b64encode(images.encode(gray, gray.pixels)).decode("ascii")
+    if face.status == "masked" and face.region is not None and face.matrix is not None:
+        to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
+        hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
+        gray = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
+        region = base64.b64encode(images.encode(gray, gray.pixels)).decode("ascii")
     return {**facts, "region": region}
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.web.conftest import encoded
 from tests.web.page.conftest import Place, choose, restored, sent_region, stroke, upload
 from unmask import images
-from unmask.restore.restorer import STATEMENT
+from unmask.restore import STATEMENT
 
 Visit = Callable[..., Any]
 
