@@ -22,7 +22,7 @@ from .jobs import Job, RefusedError, Wanted
 from .manifest import REFUSED, RESTORED, STARTED, Manifest
 
 if TYPE_CHECKING:
-    from ..restore.draft import Draft
+    from ..restore.located import Located
     from ..restore.restorer import Restorer
     from ..restore.results import Restored, RestoredFace
 
@@ -42,7 +42,7 @@ class Work:
 
     job: Job
     record: dict[str, Any]
-    draft: Draft | None = None
+    located: Located | None = None
     error: Exception | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     before: bool = False
@@ -98,7 +98,7 @@ class Step:
             data = job.read()
             work.record["sha256"] = hashlib.sha256(data).hexdigest()
             if not self._done_before(work):
-                work.draft = self._begin(work, data)
+                work.located = self._locate(work, data)
         except Exception as error:  # one odd file must not cost the others
             work.error = error
         work.seconds["open"] = time.perf_counter() - start
@@ -116,7 +116,7 @@ class Step:
             work.error = OUTCOMES[record["outcome"]](record.get("error", record["outcome"]))
         return True
 
-    def _begin(self, work: Work, data: bytes) -> Draft:
+    def _locate(self, work: Work, data: bytes) -> Located:
         job = work.job
         ours = self.manifest and job.target and self.manifest.replaceable(job.target, work.record)
         overwrite = self.wanted.overwrite or bool(ours)
@@ -127,15 +127,15 @@ class Step:
             image = io.BytesIO(data)
             image.name = job.name
         region = region_of(self.wanted.region)
-        return self.restorer.begin(image, self.wanted.face, region, job.target, overwrite)
+        return self.restorer.locate(image, self.wanted.face, region, job.target, overwrite)
 
     def fill(self, works: Sequence[Work]) -> None:
-        """Find and guess what the face masks hide, in all of the pictures together."""
+        """Fill in what the face masks hide, in all of the pictures together."""
         start = time.perf_counter()
-        ready = [work for work in works if work.draft is not None]
+        ready = [work for work in works if work.located is not None]
         how = self.wanted.seed, self.wanted.samples
         try:
-            self.restorer.guess([work.draft for work in ready if work.draft is not None], *how)
+            self.restorer.fill([work.located for work in ready if work.located is not None], *how)
         except Exception as error:
             if len(works) > 1:
                 raise  # the pipeline asks again, one by one
@@ -152,17 +152,17 @@ class Step:
         try:
             if work.error is not None:
                 raise work.error
-            assert work.draft is not None
-            if self.keep and job.target is not None and work.draft.error is None:
+            assert work.located is not None
+            if self.keep and job.target is not None and work.located.error is None:
                 self.keep(job.target, {**record, "outcome": STARTED})
-            restored = self.restorer.finish(work.draft, self.wanted.seed)
+            restored = self.restorer.paste(work.located)
             self._write_extras(job, restored)
         except Exception as error:
             work.error = error
             record["error"] = str(error) if isinstance(error, UnmaskError) else f"{type(error).__name__}: {error}"
         record["outcome"] = outcome_of(work.error)
-        if work.draft is not None:
-            record["faces"] = [face.facts() for face in work.draft.faces]
+        if work.located is not None:
+            record["faces"] = [face.facts() for face in work.located.faces]
         work.seconds["close"] = time.perf_counter() - start
         record["seconds"] = {stage: round(seconds, 3) for stage, seconds in work.seconds.items()}
         if self.keep and job.target is not None:
