@@ -2,8 +2,8 @@
 
 Run from the top of a checkout, with the Face Research Lab London Set's photos in a ZIP archive under their own names
 (``001_neutral.jpg`` ...; DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666, CC BY 4.0):
-``python docs/make_strip.py images.zip``. The faces were chosen for variety before any was restored, and the seeds
-are the first ones.
+``python docs/make_strip.py images.zip``. The faces were chosen for variety before any of them was
+restored, and the seeds are the first ones.
 """
 
 from __future__ import annotations

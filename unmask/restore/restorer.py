@@ -255,13 +255,11 @@ class Restorer:
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
             a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
-            parts = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, parts.cpu())
-        first = 0
-        for one in located:
-            rows = slice(first, first + len(one.masked))
-            one.painted = blend.Painted(painted.whole[rows], painted.seen[rows], painted.region[rows])
-            one.seed, first = seed, rows.stop
+            several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+        parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
+        for one, part in zip(located, parts, strict=True):
+            one.painted, one.seed = blend.Painted(*part), seed
 
     def paste(self, located: Located) -> Restored:
         """Put what was filled into the photo and write it where it goes; raises the error of a photo without any."""

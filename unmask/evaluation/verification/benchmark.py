@@ -107,7 +107,7 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
 def averaged(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of unit-length embeddings [N,D], of unit length; where one is NaN (no face found) the other alone."""
     parts = np.stack([one, other])
-    there: NDArray[np.bool_] = np.isfinite(parts).all(2, keepdims=True)  # type: ignore[assignment]
+    there = np.isfinite(parts).all(2, keepdims=True)
     total = np.where(there, parts, 0).sum(0)
     mean = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return np.where(there.any(0), mean, np.nan).astype(np.float32)
@@ -125,7 +125,7 @@ def dependence(
     found = {}
     for teacher in teachers:
         both = [embedded.vectors[name, CLEAN] for name in (judge, teacher)]
-        there = np.isfinite(both[0]).all(1) & np.isfinite(both[1]).all(1)
+        there = np.isfinite(np.concatenate(both, 1).sum(1))
         kept = np.flatnonzero((identity[a] != identity[b]) & there[a] & there[b])[:200_000]
         if len(kept) > 2:
             scores = [(one[a[kept]] * one[b[kept]]).sum(1) for one in both]
