@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import files
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,11 +158,10 @@ def _plan(options: dict[str, Any]) -> _Plan:
     segment = _segmenter(device, fingerprints) if options["region"] == "auto" and restorers else None
     detector = None
     if aligned is None:
-        from .. import weights
         from ..faces.detect import load_detector
 
         detector = load_detector(options["detector"])
-        fingerprints["detector"] = weights.file_sha256(Path(detector.name))
+        fingerprints["detector"] = files.sha256(Path(detector.name))
     studio = Studio(
         source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segment
     )
@@ -173,7 +173,7 @@ def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from ..faces.segment import Segmenter
     from ..restore.draft import MIN_GARMENT
 
-    fingerprints["segmenter"] = weights.file_sha256(weights.find("segmenter"))
+    fingerprints["segmenter"] = files.sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)
 
     def segment(crops: Tensor) -> Tensor:
@@ -250,14 +250,13 @@ def _write(
 ) -> None:
     from ..evaluation import tables
     from ..evaluation.verification import benchmark, page, report
-    from ..images.write import replace_file
 
     names = [r.name for r in plan.restorers]
     if options["json_file"]:
         text = json.dumps({**facts, "results": results, "between": benchmark.between(judged)}, indent=1) + "\n"
-        replace_file(Path(options["json_file"]), text.encode())
+        files.write(options["json_file"], text.encode())
     if options["csv_file"]:
-        replace_file(Path(options["csv_file"]), report.scores_csv(judged, embedded).encode())
+        files.write(options["csv_file"], report.scores_csv(judged, embedded).encode())
     if options["markdown_file"]:
         parts = [facts["headline"] + "\n"]
         for name, result in results.items():
@@ -267,9 +266,9 @@ def _write(
             parts.append(tables.markdown(*report.threshold_table(result)))
             parts.append(tables.markdown(*report.difference_table(result)))
             parts.append(tables.markdown(*report.group_table(result, names)))
-        replace_file(Path(options["markdown_file"]), "\n".join(parts).encode())
+        files.write(options["markdown_file"], "\n".join(parts).encode())
     if options["html_file"]:
         chosen = next((one for one in judged if one.recognizer.name == facts["headline_recognizer"]), judged[0])
         pictured = page.notable(chosen, plan.studio, names[0]) if names else {}
         whole = page.html(facts, results, judged, names, pictured)
-        replace_file(Path(options["html_file"]), whole.encode())
+        files.write(options["html_file"], whole.encode())

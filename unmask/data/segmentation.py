@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import files
+from ..config import PoolSize, Seed, Share, Weight
 from ..images import to_tensor
 from ..simulation import simulate
 from . import garment_variation, pose
-from .face_sets import FaceSet, cache_folder, keep
+from .face_sets import FaceSet, keep
 from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
@@ -32,13 +34,13 @@ class PoolConfig:
     share of faces chosen for being turned to a side.
     """
 
-    count: int = 12_000
-    garments: float = 0.66
-    scarves: float = 0.04
-    occluded: float = 0.12
-    handled: float = 0.08
-    turned: float = 0.0
-    seed: int = 0
+    count: PoolSize = 12_000
+    garments: Share = 0.66
+    scarves: Share = 0.04
+    occluded: Share = 0.12
+    handled: Share = 0.08
+    turned: Share = 0.0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ class AugmentConfig:
     ``equipped`` is the share of face masks that get straps, valves or cloth down the neck.
     """
 
-    shift: float = 3.0
-    degrees: float = 4.0
-    scale: float = 0.06
-    restyle: float = 0.35
-    transplant: float = 0.2
-    tight: float = 0.3
-    equipped: float = 0.0
-    strength: float = 1.0
+    shift: Weight = 3.0
+    degrees: Weight = 4.0
+    scale: Weight = 0.06
+    restyle: Share = 0.35
+    transplant: Share = 0.2
+    tight: Share = 0.3
+    equipped: Share = 0.0
+    strength: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Pool:
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
     """Render the pool from aligned faces, or read it back; its key: the config, the faces and the renderer's source."""
     key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
-    path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    path = files.cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)
         keep(path, {"images": images, "regions": regions, "kinds": kinds})

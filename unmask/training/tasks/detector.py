@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...config import Count, Depths, Layers, Number, Rate, Weight, Width, Widths
 from ...data import detection, face_sets, photos
 from ...images import sheet
 from ...models.detector import STRIDES, Detector, centers, decode
@@ -27,11 +28,11 @@ Batch = dict[str, Tensor]
 class Network:
     """Arguments of :class:`unmask.models.detector.Detector`."""
 
-    stem: int = 32
-    widths: tuple[int, ...] = (64, 64, 64)
-    depths: tuple[int, ...] = (1, 2, 2, 1)
-    neck: int = 64
-    head: int = 2
+    stem: Width = 32
+    widths: Widths = (64, 64, 64)
+    depths: Depths = (1, 2, 2, 1)
+    neck: Width = 64
+    head: Layers = 2
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,17 @@ class Config(loop.RunConfig):
     model: Network = Network()
     photos: tuple[str, ...] = ()
     worn: tuple[str, ...] = ()
-    worn_repeats: int = 2
+    worn_repeats: Count = 2
     sources: tuple[str, ...] = ()
     teacher: str = ""
     scenes: detection.SceneConfig = detection.SceneConfig()
-    crowds: int = 0
-    lr: float = 2e-3
-    weight_decay: float = 1e-4
-    warmup_steps: int = 100
-    box_weight: float = 2.0
-    points_weight: float = 8.0
-    val_scenes: int = 200
+    crowds: Number = 0
+    lr: Rate = 2e-3
+    weight_decay: Weight = 1e-4
+    warmup_steps: Number = 100
+    box_weight: Weight = 2.0
+    points_weight: Weight = 8.0
+    val_scenes: Count = 200
 
 
 def build(config: Config, device: torch.device) -> loop.Task:

@@ -17,6 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from ... import images, weights
+from ...config import (
+    Beta,
+    Count,
+    Layers,
+    Number,
+    Positive,
+    Rate,
+    Share,
+    Side,
+    Sign,
+    Variants,
+    Weight,
+    Width,
+    Widths,
+    Workers,
+)
 from ...data import augment, face_sets, masked
 from ...data.masked import Drawer
 from ...errors import UsageError
@@ -26,18 +42,21 @@ from ...models.encoder import Encoder
 from ...models.generator import Generator
 from .. import ada, distributed, ema, latent, loop, schedule
 from ..adversary import Judges, discriminate
-from .unmasker import EncoderShape
+from .unmasker import EncoderShape, levels
 
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.generator.Generator`."""
 
-    z_dim: int = 256
-    w_dim: int = 256
-    img_resolution: int = 128
-    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
-    mapping_layers: int = 4
+    z_dim: Width = 256
+    w_dim: Width = 256
+    img_resolution: Side = 128
+    channels: Widths = (160, 160, 160, 128, 64, 32)
+    mapping_layers: Layers = 4
+
+    def __post_init__(self) -> None:
+        levels("channels", self.channels, self.img_resolution)
 
 
 @dataclass(frozen=True)
@@ -56,37 +75,43 @@ class Config(loop.RunConfig):
 
     model: Network = Network()
     encoder: EncoderShape = EncoderShape()
-    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
-    window: int = 0
+    discriminator: Widths = (160, 160, 128, 96, 64, 32)
+    window: Number = 0
     sources: tuple[str, ...] = ()
     start: str = ""
     recognizer: str = ""
     judge: Literal["pixels", "features", "both"] = "pixels"
-    lr: float = 2e-3
-    lr_discriminator: float = 2e-3
-    beta1: float = 0.0
-    mapping_rate: float = 1.0
-    warmup_steps: int = 100
-    recon_weight: float = 0.0
-    feature_weight: float = 0.0
-    spread_weight: float = 0.0
-    single_share: float = 0.0
-    latent_weight: float = 0.0
-    latent_steps: int = 4
-    adversarial_weight: float = 1.0
-    adv_start: int = 0
-    r1_gamma: float = 1.0
-    r1_every: int = 16
-    path_weight: float = 2.0
-    path_every: int = 4
-    ada_target: float = 0.6
-    ada_kimg: float = 500.0
-    ema_kimg: float = 10.0
-    variants: int = 1
-    occluders: float = 0.08
-    hidden_share: float = 0.7
-    grow: float = 0.3
-    workers: int = 2
+    lr: Rate = 2e-3
+    lr_discriminator: Rate = 2e-3
+    beta1: Beta = 0.0
+    mapping_rate: Rate = 1.0
+    warmup_steps: Number = 100
+    recon_weight: Weight = 0.0
+    feature_weight: Weight = 0.0
+    spread_weight: Weight = 0.0
+    single_share: Share = 0.0
+    latent_weight: Weight = 0.0
+    latent_steps: Count = 4
+    adversarial_weight: Weight = 1.0
+    adv_start: Number = 0
+    r1_gamma: Weight = 1.0
+    r1_every: Count = 16
+    path_weight: Weight = 2.0
+    path_every: Count = 4
+    ada_target: Sign = 0.6
+    ada_kimg: Positive = 500.0
+    ema_kimg: Weight = 10.0
+    variants: Variants = 1
+    occluders: Share = 0.08
+    hidden_share: Share = 0.7
+    grow: Share = 0.3
+    workers: Workers = 2
+
+    def __post_init__(self) -> None:
+        side = self.window or self.model.img_resolution
+        if side > self.model.img_resolution or side < 8 or side & (side - 1):
+            raise ValueError(f"window is {self.window}; it is 0, or a power of two from 8 to model.img_resolution")
+        levels("discriminator", self.discriminator, side)
 
 
 class Trainer:
@@ -163,12 +188,19 @@ class Trainer:
         if config.latent_weight:
             losses.update(self._latent(mean.detach()))
         else:
-            self.network.track(mean)
+            self._track(mean)
         return losses
 
+    def _track(self, w: Tensor) -> None:
+        """Move the network's mean style towards the mean of the styles [N,w_dim] of all processes."""
+        self.network.track(distributed.mean(w.detach().float().mean(0, keepdim=True)))
+
     def _latent(self, real: Tensor) -> dict[str, Tensor]:
-        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
-        self.latent.remember(real)
+        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes.
+
+        All processes remember the codes of all, so that the one that writes the checkpoint has them.
+        """
+        self.latent.remember(distributed.together(real))
         losses: dict[str, Tensor] = {}
         for _ in range(self.config.latent_steps):
             losses = self._latent_step()
@@ -178,7 +210,7 @@ class Trainer:
         memory = self.latent.memory
         count = min(latent.DRAWN, len(memory))
         w = self.network.mapping(torch.randn(count, self.config.model.z_dim, device=self.device))
-        self.network.track(w)
+        self._track(w)
         self.latent.requires_grad_(False)
         loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
         distributed.descend(self.optimizer_m, loss)
@@ -198,7 +230,7 @@ class Trainer:
             w = self.network.mapping(z)
             if config.latent_weight:
                 w = w.detach()
-            self.network.track(w)
+            self._track(w)
             fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
             logits = self.judge(ada.augment(fake, p))
         found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
@@ -220,9 +252,10 @@ class Trainer:
                 config.precision,
             )
         )
-        signs = float(found.pop("signs"))
+        signs = float(distributed.mean(found.pop("signs")))
         if config.ada_target:
-            self.state["p"] = ada.adjust(p, signs, n, config.ada_target, config.ada_kimg)
+            images = n * distributed.count()
+            self.state["p"] = ada.adjust(p, signs, images, config.ada_target, config.ada_kimg)
         found["ada_p"] = torch.tensor(self.state["p"])
         return found
 
@@ -234,7 +267,7 @@ class Trainer:
         mean = torch.tensor(self.state["path_mean"], device=self.device)
         penalty, updated = adversarial.path_length(image, ws, mean)
         (config.path_weight * config.path_every * penalty).backward()
-        self.state["path_mean"] = float(updated)
+        self.state["path_mean"] = float(distributed.mean(updated))
         return penalty.detach()
 
 
