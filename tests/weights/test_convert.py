@@ -133,7 +133,7 @@ def test_official_pickles_are_read_and_not_run(protocol: int, tmp_path: Path, mo
 
 def test_official_clamps_are_honored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32 too: against the clamped NumPy network, far from the free one."""
-    spec = importlib.util.spec_from_file_location("numpy_stylegan2", Path(__file__).with_name("numpy_stylegan2.py"))
+    spec = importlib.util.spec_from_file_location("numpy_stylegan2", GOLDEN.with_name("numpy_stylegan2.py"))
     numpy_net = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(numpy_net)
     state, arrays = golden(convert.ADA)

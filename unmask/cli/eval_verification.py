@@ -128,11 +128,11 @@ def eval_verification(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> _Plan:
     from .. import recognition
+    from ..devices import pick_device
     from ..evaluation import baselines
     from ..evaluation.pairs import pairlist, pictures, readers
     from ..evaluation.verification import linear_map
     from ..evaluation.verification.views import Studio
-    from ..restore.restorer import pick_device
 
     device = str(pick_device(options["device"]))
     source: Pictures | None = pictures.open_pictures(options["image_path"]) if options["image_path"] else None
@@ -171,7 +171,7 @@ def _plan(options: dict[str, Any]) -> _Plan:
 def _segmenter(device: str, fingerprints: dict[str, str]) -> Segment:
     from .. import weights
     from ..faces.segment import Segmenter
-    from ..restore.draft import MIN_GARMENT
+    from ..restore.located import MIN_GARMENT
 
     fingerprints["segmenter"] = files.sha256(weights.find("segmenter"))
     segmenter = Segmenter(device=device)

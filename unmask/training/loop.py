@@ -130,7 +130,7 @@ def _look(task: Task, config: RunConfig, done: int, log: Log) -> None:
 def _check(
     task: Task, losses: Mapping[str, Tensor | float], done: int, saving: bool, kept: int | None, saved: Path
 ) -> None:
-    """Stop all processes where one has a value that is not finite: a loss or a weight; before saving, all of the state."""
+    """Stop all processes where one has a loss or weight that is not finite; before saving, the whole state counts."""
     fault = _not_finite(task, losses, saving)
     if not _any(task, bool(fault)):
         return

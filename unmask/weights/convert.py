@@ -17,13 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import weights
 from ..errors import UnmaskError
-from ..models import torch_file
 from ..models.generator import Generator
 from ..models.layers import TAPS
 from ..ops import setup_filter
-from . import official_pickle
+from . import official_pickle, table, torch_file
 
 MAX_LAYERS = 64
 ADA, ROSINALITY = "stylegan2-ada", "rosinality"
@@ -41,7 +39,7 @@ class Converted:
     def save(self, path: str | Path, source: str) -> Path:
         """Write a checkpoint of kind ``generator``; ``source`` says in it where the weights came from."""
         meta = {"source": source, "layout": self.layout}
-        return weights.save(path, "generator", self.arch, self.tensors, meta, half=False)
+        return table.save(path, "generator", self.arch, self.tensors, meta, half=False)
 
     def build(self) -> Generator:
         """The generator with these weights, on the CPU, in evaluation mode."""

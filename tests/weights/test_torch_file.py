@@ -15,7 +15,7 @@ import torch
 from unmask.errors import UnmaskError
 from unmask.weights import convert
 
-GOLDEN = Path(__file__).parent / "golden" / "rosinality.npz"
+GOLDEN = Path(__file__).parents[1] / "models" / "golden" / "rosinality.npz"
 Tensors = dict[str, torch.Tensor]
 
 
