@@ -191,6 +191,28 @@ def _sync(part: Path) -> None:
         os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def lock(path: str | Path, shared: bool = False) -> Iterator[None]:
+    """Hold the system's lock on a file or folder during the block; it ends with the process, however that ends.
+
+    Where the system has no such locks (some shared storage) the block runs without.
+
+    Raises:
+        UnmaskError: another process has it.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        if _locked(handle, shared) is False:
+            raise UnmaskError(f"{path}: another run is at work here; wait for it to end, or give another place")
+        yield
+    finally:
+        os.close(handle)
+
+
 def _part_name(suffix: str) -> str:
     return f"{PREFIX}{secrets.token_hex(8)}{suffix if len(suffix) < 16 else ''}"
 
@@ -213,7 +235,7 @@ def _drop(entry: os.DirEntry[str]) -> None:
             return
         handle = os.open(entry.path, os.O_RDONLY)
         try:
-            dead = locked(handle)
+            dead = _locked(handle)
         finally:
             os.close(handle)
         if dead and entry.is_dir(follow_symlinks=False):
@@ -225,7 +247,7 @@ def _drop(entry: os.DirEntry[str]) -> None:
 @contextlib.contextmanager
 def _held(handle: int) -> Iterator[None]:
     """Hold the system's lock on a part, which ends with the process, while the block works on it."""
-    held = locked(handle)
+    held = _locked(handle)
     if not held:  # where there is no such lock, files that are open cannot be renamed either
         os.close(handle)
     try:
@@ -235,12 +257,14 @@ def _held(handle: int) -> Iterator[None]:
             os.close(handle)
 
 
-def locked(handle: int, shared: bool = False) -> bool:
-    """Take the system's lock on an open file or folder; False where another has it or there are no such locks."""
+def _locked(handle: int, shared: bool = False) -> bool | None:
+    """Take the system's lock on an open file or folder; False where another has it, None where there are none."""
     try:
         import fcntl
 
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except (ImportError, OSError):
+    except BlockingIOError:
         return False
+    except (ImportError, OSError):
+        return None
     return True

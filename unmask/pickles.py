@@ -221,9 +221,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "DUP": lambda m, _: m.stack.append(m.stack[-1]),
     "LIST": lambda m, _: m.stack.append(m.since_mark()),
     "TUPLE": lambda m, _: m.stack.append(tuple(m.since_mark())),
-    "TUPLE1": lambda m, _: m.several(1),
-    "TUPLE2": lambda m, _: m.several(2),
-    "TUPLE3": lambda m, _: m.several(3),
+    **{f"TUPLE{n}": lambda m, _, n=n: m.several(n) for n in (1, 2, 3)},  # type: ignore[misc]
     "DICT": _dict,
     "FROZENSET": lambda m, _: m.stack.append({_key(v) for v in m.since_mark()}),
     "APPEND": lambda m, _: (lambda item: m.extend([item]))(m.stack.pop()),

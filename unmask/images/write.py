@@ -235,6 +235,8 @@ def _tiff(photo: Photo, samples: NDArray[Any], mode: str, orientation: int, exif
         packet,
         photo.palette if mode == "P" else None,
         bool(photo.extras.get("compress", True)),
+        white_is_zero=same and photo.extras.get("photometric") == 0,
+        alpha=photo.extras.get("alpha", 2) if same else 2,
     )
 
 

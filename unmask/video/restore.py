@@ -61,10 +61,25 @@ def restore_clip(
     }  # fmt: skip
     make_room(out)
     folder = out.with_name(f".{out.name}.parts")
+    _make(folder)
+    with files.lock(folder):
+        return _restore_clip(restorer, source, out, plan, folder, progress)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UnmaskError(f"{folder}: cannot be made ({files.reason(error)}); give another -o") from None
+
+
+def _restore_clip(
+    restorer: Restorer, source: Path, out: Path, plan: Mapping[str, Any], folder: Path, progress: Callable[[int], None]
+) -> Shown:
     begun = _begun(folder, plan)
     done, restored = sum(one["frames"] for one in begun), sum(one["restored"] for one in begun)
     before = done
-    steady = Steady(restorer, face, seed, keep)
+    steady, part_frames = Steady(restorer, plan["face"], plan["seed"], plan["keep"]), plan["part_frames"]
     if begun:
         steady.load(folder / f"{len(begun) - 1:06d}.npz")
     progress(done)
@@ -91,7 +106,8 @@ def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
     except (OSError, ValueError):
         same = False
     if not same:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in folder.iterdir():
+            left.unlink(missing_ok=True)
         files.write(written, json.dumps(plan).encode())
     parts: list[dict[str, int]] = []
     while (fact := folder / f"{len(parts):06d}.json").is_file():  # it is written last

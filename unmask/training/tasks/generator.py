@@ -16,23 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import config as field
 from ... import images, weights
-from ...config import (
-    Beta,
-    Count,
-    Layers,
-    Number,
-    Positive,
-    Rate,
-    Share,
-    Side,
-    Sign,
-    Variants,
-    Weight,
-    Width,
-    Widths,
-    Workers,
-)
 from ...data import augment, face_sets, masked
 from ...data.masked import Drawer
 from ...errors import UsageError
@@ -49,11 +34,11 @@ from .unmasker import EncoderShape, levels
 class Network:
     """Arguments of :class:`unmask.models.generator.Generator`."""
 
-    z_dim: Width = 256
-    w_dim: Width = 256
-    img_resolution: Side = 128
-    channels: Widths = (160, 160, 160, 128, 64, 32)
-    mapping_layers: Layers = 4
+    z_dim: field.Width = 256
+    w_dim: field.Width = 256
+    img_resolution: field.Side = 128
+    channels: field.Widths = (160, 160, 160, 128, 64, 32)
+    mapping_layers: field.Layers = 4
 
     def __post_init__(self) -> None:
         levels("channels", self.channels, self.img_resolution)
@@ -75,37 +60,37 @@ class Config(loop.RunConfig):
 
     model: Network = Network()
     encoder: EncoderShape = EncoderShape()
-    discriminator: Widths = (160, 160, 128, 96, 64, 32)
-    window: Number = 0
+    discriminator: field.Widths = (160, 160, 128, 96, 64, 32)
+    window: field.Number = 0
     sources: tuple[str, ...] = ()
     start: str = ""
     recognizer: str = ""
     judge: Literal["pixels", "features", "both"] = "pixels"
-    lr: Rate = 2e-3
-    lr_discriminator: Rate = 2e-3
-    beta1: Beta = 0.0
-    mapping_rate: Rate = 1.0
-    warmup_steps: Number = 100
-    recon_weight: Weight = 0.0
-    feature_weight: Weight = 0.0
-    spread_weight: Weight = 0.0
-    single_share: Share = 0.0
-    latent_weight: Weight = 0.0
-    latent_steps: Count = 4
-    adversarial_weight: Weight = 1.0
-    adv_start: Number = 0
-    r1_gamma: Weight = 1.0
-    r1_every: Count = 16
-    path_weight: Weight = 2.0
-    path_every: Count = 4
-    ada_target: Sign = 0.6
-    ada_kimg: Positive = 500.0
-    ema_kimg: Weight = 10.0
-    variants: Variants = 1
-    occluders: Share = 0.08
-    hidden_share: Share = 0.7
-    grow: Share = 0.3
-    workers: Workers = 2
+    lr: field.Rate = 2e-3
+    lr_discriminator: field.Rate = 2e-3
+    beta1: field.Beta = 0.0
+    mapping_rate: field.Rate = 1.0
+    warmup_steps: field.Number = 100
+    recon_weight: field.Weight = 0.0
+    feature_weight: field.Weight = 0.0
+    spread_weight: field.Weight = 0.0
+    single_share: field.Share = 0.0
+    latent_weight: field.Weight = 0.0
+    latent_steps: field.Count = 4
+    adversarial_weight: field.Weight = 1.0
+    adv_start: field.Number = 0
+    r1_gamma: field.Weight = 1.0
+    r1_every: field.Count = 16
+    path_weight: field.Weight = 2.0
+    path_every: field.Count = 4
+    ada_target: field.Sign = 0.6
+    ada_kimg: field.Positive = 500.0
+    ema_kimg: field.Weight = 10.0
+    variants: field.Variants = 1
+    occluders: field.Share = 0.08
+    hidden_share: field.Share = 0.7
+    grow: field.Share = 0.3
+    workers: field.Workers = 2
 
     def __post_init__(self) -> None:
         side = self.window or self.model.img_resolution
@@ -196,11 +181,8 @@ class Trainer:
         self.network.track(distributed.mean(w.detach().float().mean(0, keepdim=True)))
 
     def _latent(self, real: Tensor) -> dict[str, Tensor]:
-        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes.
-
-        All processes remember the codes of all, so that the one that writes the checkpoint has them.
-        """
-        self.latent.remember(distributed.together(real))
+        """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
+        self.latent.remember(distributed.together(real))  # of all processes, so that the checkpoint has them
         losses: dict[str, Tensor] = {}
         for _ in range(self.config.latent_steps):
             losses = self._latent_step()
@@ -327,14 +309,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
             rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
         return images.sheet(rows)
 
-    modules = {
-        "network": trainer.network,
-        "average": trainer.average,
-        "judge": trainer.judge,
-        "encoder": trainer.encoder,
-        "average_encoder": trainer.average_encoder,
-        "latent": trainer.latent,
-    }
+    names = ("network", "average", "judge", "encoder", "average_encoder", "latent")
+    modules = {name: getattr(trainer, name) for name in names}
     optimizers = {"network": trainer.optimizer, "mapping": trainer.optimizer_m, "judge": trainer.optimizer_d,
                   "latent": trainer.optimizer_l}  # fmt: skip
     return loop.Task(modules, optimizers, batch, trainer.step, None, sheet, trainer.state)

@@ -15,24 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import config as field
 from ... import images, weights
-from ...config import (
-    Count,
-    Depths,
-    Few,
-    Number,
-    Positive,
-    Rate,
-    Share,
-    Side,
-    Sides,
-    Variants,
-    Weight,
-    Width,
-    Width0,
-    Widths,
-    Workers,
-)
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
@@ -55,24 +39,24 @@ def levels(name: str, channels: Sequence[int], side: int) -> None:
 class EncoderShape:
     """Further arguments of :class:`unmask.models.encoder.Encoder`."""
 
-    widths: Widths = (32, 64, 128, 224)
-    depths: Depths = (2, 3, 2)
-    pyramid: Width = 96
-    narrow: Width0 = 16
+    widths: field.Widths = (32, 64, 128, 224)
+    depths: field.Depths = (2, 3, 2)
+    pyramid: field.Width = 96
+    narrow: field.Width0 = 16
 
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.unmasker.Unmasker`."""
 
-    img_resolution: Side = 128
-    w_dim: Width = 256
-    channels: Widths = (160, 160, 160, 128, 64, 32)
+    img_resolution: field.Side = 128
+    w_dim: field.Width = 256
+    channels: field.Widths = (160, 160, 160, 128, 64, 32)
     encoder: EncoderShape = EncoderShape()
-    skips: Sides = (16, 32, 64)
-    gated: Sides = (64,)
-    margin: Few = 1
-    conv_clamp: Positive | None = None
+    skips: field.Sides = (16, 32, 64)
+    gated: field.Sides = (64,)
+    margin: field.Few = 1
+    conv_clamp: field.Positive | None = None
 
     def __post_init__(self) -> None:
         levels("channels", self.channels, self.img_resolution)
@@ -96,35 +80,35 @@ class Config(loop.RunConfig):
     """
 
     model: Network = Network()
-    discriminator: Widths = (160, 160, 128, 96, 64)
-    window: Side = 64
-    jitter_share: Share = 0.5
-    turned_share: Share = 0.0
-    light_share: Share = 0.0
-    equipped_share: Share = 0.0
+    discriminator: field.Widths = (160, 160, 128, 96, 64)
+    window: field.Side = 64
+    jitter_share: field.Share = 0.5
+    turned_share: field.Share = 0.0
+    light_share: field.Share = 0.0
+    equipped_share: field.Share = 0.0
     sources: tuple[str, ...] = ()
-    variants: Variants = 2
-    occluders: Share = 0.08
-    workers: Workers = 2
+    variants: field.Variants = 2
+    occluders: field.Share = 0.08
+    workers: field.Workers = 2
     start: str = ""
     generator: str = ""
     recognizer: str = ""
     tune: Literal["full", "frozen"] = "full"
-    lr: Rate = 1e-3
-    lr_discriminator: Rate = 1e-3
-    warmup_steps: Number = 100
-    inside_weight: Weight = 1.0
-    outside_weight: Weight = 0.2
-    feature_weight: Weight = 1.0
-    identity_weight: Weight = 0.0
-    adversarial_weight: Weight = 0.0
-    adv_start: Number = 0
-    pixel_steps: Number = 0
-    code_weight: Weight = 1e-4
-    r1_gamma: Weight = 1.0
-    r1_every: Count = 16
-    ema_kimg: Weight = 10.0
-    grow: Share = 0.3
+    lr: field.Rate = 1e-3
+    lr_discriminator: field.Rate = 1e-3
+    warmup_steps: field.Number = 100
+    inside_weight: field.Weight = 1.0
+    outside_weight: field.Weight = 0.2
+    feature_weight: field.Weight = 1.0
+    identity_weight: field.Weight = 0.0
+    adversarial_weight: field.Weight = 0.0
+    adv_start: field.Number = 0
+    pixel_steps: field.Number = 0
+    code_weight: field.Weight = 1e-4
+    r1_gamma: field.Weight = 1.0
+    r1_every: field.Count = 16
+    ema_kimg: field.Weight = 10.0
+    grow: field.Share = 0.3
 
     def __post_init__(self) -> None:
         if self.window > self.model.img_resolution:
