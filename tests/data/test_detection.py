@@ -15,10 +15,10 @@ from unmask.data import detection as task
 from unmask.data.backgrounds import background, load_empty
 from unmask.data.face_sets import FaceSet
 from unmask.data.photos import LabelledPhoto
+from unmask.data.scene import roll
+from unmask.data.shapes import SHAPES, drawn
 from unmask.errors import UnmaskError
 from unmask.faces import align
-from unmask.training.detection_scene import roll
-from unmask.training.shapes import SHAPES, drawn
 
 POINTS = align.template("ffhq", 128)
 BOX = np.array([30.0, 30.0, 98.0, 120.0])

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ..errors import UnmaskError
 from ..faces import align
-from ..training.shapes import drawn, ground
 from .photos import LabelledPhoto
+from .shapes import drawn, ground
 
 HELD_OUT_EVERY = 3
 

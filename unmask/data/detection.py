@@ -14,12 +14,12 @@ import numpy as np
 
 from ..faces import align
 from ..simulation import simulate
-from ..training.detection_scene import MAX_FACES, Scene, Scenes
 from .backgrounds import background, lay
 from .boxes import BoxRule, box_rule, moved_box, placed
 from .face_sets import FaceSet
 from .photometric import degrade, tinted
 from .photos import LabelledPhoto
+from .scene import MAX_FACES, Scene, Scenes
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..data.boxes import FRAME
 from ..faces import align
+from .boxes import FRAME
 
 MAX_FACES = 12
 LEAST_SIZE = 9.0  # smaller faces are neither faces nor background
