@@ -23,7 +23,7 @@ from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
 OCCLUDERS, SHARES = ("hand", "microphone", "cup", "block"), (0.45, 0.2, 0.2, 0.15)
-NOT_RENDERER = ("__init__", "blend", "detect", "patches", "segment", "tone")
+NOT_RENDERER = ("__init__", "blend", "candidates", "detect", "patches", "segment", "tone")
 
 
 @dataclass(frozen=True)
