@@ -7,35 +7,36 @@ import ast
 # room -> rooms it may import. A room is the first name below `unmask`; `unmask` itself is its __init__.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "files": {"errors"},
     "config": {"errors"},
-    "images": {"errors"},
-    "weights": {"errors"},
-    "packs": {"errors", "weights"},
-    "ops": {"errors"},
-    "models": {"errors", "ops", "weights"},
-    "faces": {"errors", "images", "models", "packs", "weights"},
-    "recognition": {"errors", "models", "ops", "packs", "weights"},
-    "losses": {"errors", "faces", "models", "ops", "recognition", "weights"},
-    "data": {"errors", "faces", "images"},
-    "data_convert": {"data", "errors", "faces"},
+    "images": {"errors", "files"},
+    "ops": {"errors", "files"},
+    "models": {"errors", "ops"},
+    "weights": {"errors", "files", "models", "ops"},
+    "faces": {"errors", "images", "models", "weights"},
+    "simulation": {"errors", "faces", "images"},
+    "recognition": {"errors", "files", "models", "weights"},
+    "losses": {"errors", "faces", "models", "recognition", "weights"},
+    "data": {"errors", "faces", "files", "images", "simulation"},
     "training": {
-        "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
+        *("config", "data", "errors", "faces", "files", "images", "losses", "models", "recognition", "simulation"),
+        "weights",
     },
-    "result": {"errors", "faces", "images"},
-    "refine": {"errors", "faces", "guesses"},
-    "guesses": {"errors", "faces"},
-    "draft": {"errors", "faces", "images", "result"},
-    "restore": {
-        "draft", "errors", "faces", "guesses", "images", "models", "recognition", "refine", "result", "weights",
+    "from_net": {
+        *("data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training", "weights"),
     },
-    "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
+    "g2d": {"data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
+    "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
+    "restore": {"errors", "faces", "files", "images", "models", "recognition", "weights"},
+    "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
+    "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        "config", "data", "errors", "faces", "images", "models", "recognition", "refine", "restore", "weights",
+        *("data", "errors", "faces", "files", "images", "models", "recognition", "restore", "simulation", "weights"),
     },
-    "web": {"draft", "errors", "faces", "images", "restore", "result"},
-    "unmask": {"errors", "restore", "result"},
+    "web": {"errors", "faces", "images", "restore"},
+    "unmask": {"errors", "restore"},
     "__main__": {"cli"},
-}  # fmt: skip
+}
 # Within `faces` only these may lean on more than `images` and `errors`.
 FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
 

@@ -211,7 +211,7 @@ def _drop_repeated(candidate: Candidate, seen: list[int]) -> None:
 
 
 class _Writer:
-    """Pictures and rows of a source; a zip holds its pictures in a folder of its name, as ``unmask.data.face_sets`` reads it."""
+    """Pictures and rows of a source; a zip holds its pictures in a folder of its name (see ``data.face_sets``)."""
 
     def __init__(self, stage: Path, out: Path, filters: Filters) -> None:
         self.stage, self.filters, self.count = stage, filters, 0

@@ -49,8 +49,8 @@ class Steady:
     """Restores frames in order; what it keeps of them (see :class:`Track`) can be saved and loaded.
 
     Args:
-        restorer: restores single photos; its fill should be an :class:`unmask.restore.sampling.Inverter`, whose codes are kept
-            steady. With another fill only points and regions are.
+        restorer: restores single photos; its fill should be an :class:`unmask.restore.sampling.Inverter`,
+            whose codes are kept steady. With another fill only points and regions are.
         face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
         keep: scales the shares of the past; 0 restores each frame for itself.
     """
