@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data import face_sets, photos, segmentation
-from ..faces import landmarks
-from ..images import sheet, to_uint8
-from ..models.landmarker import Landmarker, Looks
-from . import distributed, landmark_data, loop, schedule
-from .landmark_data import UNKNOWN
+from ...data import face_sets, photos, segmentation
+from ...data import landmark_material as made_of
+from ...data import landmarks as crops_of
+from ...data.framing import UNKNOWN
+from ...faces import landmarks
+from ...images import sheet, to_uint8
+from ...models.landmarker import Landmarker, Looks
+from .. import distributed, loop, schedule
 
 # the fields that say what crops are made of
 MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "miner_score", "zooms", "variants",
@@ -58,7 +60,7 @@ class Config(loop.RunConfig):
     things: int = 1000
     crops: int = 36_000
     pool: segmentation.PoolConfig = segmentation.PoolConfig()
-    shares: landmark_data.Shares = landmark_data.Shares()
+    shares: made_of.Shares = made_of.Shares()
     lr: float = 3e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-4
@@ -74,15 +76,15 @@ def build(config: Config, device: torch.device) -> loop.Task:
     torch.manual_seed(config.seed)
     model = loop.place(Landmarker(**vars(config.model)), device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    validation = landmark_data.batch(held, np.arange(len(held.face)))
+    validation = crops_of.batch(held, np.arange(len(held.face)))
 
-    def batch(rng: np.random.Generator, step: int) -> landmark_data.Batch:
-        return landmark_data.varied(crops, rng.integers(0, len(crops.face), config.batch_size), rng)
+    def batch(rng: np.random.Generator, step: int) -> crops_of.Batch:
+        return crops_of.varied(crops, rng.integers(0, len(crops.face), config.batch_size), rng)
 
-    def step(inputs: landmark_data.Batch, at: int) -> Mapping[str, Tensor | float]:
+    def step(inputs: crops_of.Batch, at: int) -> Mapping[str, Tensor | float]:
         model.train()
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
-        there = landmark_data.Batch(*(t.to(device) for t in inputs))
+        there = crops_of.Batch(*(t.to(device) for t in inputs))
         with loop.autocast(config.precision, device):
             looks = model(there.x.contiguous(memory_format=torch.channels_last))
         parts = losses(looks, there)
@@ -99,15 +101,15 @@ def build(config: Config, device: torch.device) -> loop.Task:
     return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
 
 
-def rendered(config: Config, split: face_sets.Split) -> landmark_data.Crops:
+def rendered(config: Config, split: face_sets.Split) -> crops_of.Crops:
     """The crops of training or the held-out ones; rendered once and kept."""
     held = split == "val"
     count, seed = config.val_crops if held else config.crops, config.seed + held
     key = repr((split, *(getattr(config, name) for name in MATERIAL)))
-    return landmark_data.render(lambda: gather(config, split), config.shares, config.model.size, count, seed, key)
+    return crops_of.render(lambda: gather(config, split), config.shares, config.model.size, count, seed, key)
 
 
-def gather(config: Config, split: face_sets.Split) -> landmark_data.Material:
+def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     """The material of the training or the held-out crops."""
     held = split == "val"
     faces = face_sets.load(config.data, config.sources, 128, "ffhq", split)
@@ -120,27 +122,27 @@ def gather(config: Config, split: face_sets.Split) -> landmark_data.Material:
     folders = [config.data / name for name in config.scenes]
     bare = [p for folder in folders for p in photos.load(folder, half, None, HELD_PHOTOS, faceless=True)]
     scenes = [
-        landmark_data.dressed(photo, config.shares, np.random.default_rng([config.seed + held, i, k]))
+        made_of.dressed(photo, config.shares, np.random.default_rng([config.seed + held, i, k]))
         for k in range(1 if held else config.variants) for i, photo in enumerate([*known, *bare])
         if k == 0 or len(photo.points)
     ]  # fmt: skip
-    worn: list[landmark_data.Scene] = []
+    worn: list[made_of.Scene] = []
     if config.miner or config.worn:
-        from ..faces.detect import load_detector
+        from ...faces.detect import load_detector
 
         if config.miner:
             miner = load_detector(config.miner, config.miner_score)
-            scenes = landmark_data.with_candidates(scenes, miner, config.zooms, config.seed)
+            scenes = made_of.with_candidates(scenes, miner, config.zooms, config.seed)
         for name in config.worn:
             teacher = load_detector(config.teacher or "embedded")
             found = photos.load(config.data / name, half, teacher, every=2, dressed=True)
-            made = [landmark_data.dressed(p, config.shares, np.random.default_rng(0)) for p in found]
+            made = [made_of.dressed(p, config.shares, np.random.default_rng(0)) for p in found]
             worn += [scene for scene in made if scene.sure.any()]
-    things = landmark_data.things(bare or known, config.things // (10 if held else 1), 128, config.seed + held)
-    return landmark_data.Material(pool, points, scenes, worn, [*known, *bare], things)
+    things = made_of.things(bare or known, config.things // (10 if held else 1), 128, config.seed + held)
+    return made_of.Material(pool, points, scenes, worn, [*known, *bare], things)
 
 
-def losses(looks: Looks, truth: landmark_data.Batch) -> dict[str, Tensor]:
+def losses(looks: Looks, truth: crops_of.Batch) -> dict[str, Tensor]:
     """Cross entropies of face and garment, squared error of the roll, distance of points in shares of the crop."""
     far = (looks.points - truth.points).square().sum(2).add(1e-8).sqrt() / 2  # [N,5]
     return {
@@ -168,7 +170,7 @@ def see(model: torch.nn.Module, x: Tensor, device: torch.device) -> Looks:
     return Looks(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
 
 
-def figures(model: torch.nn.Module, truth: landmark_data.Batch, device: torch.device) -> dict[str, float]:
+def figures(model: torch.nn.Module, truth: crops_of.Batch, device: torch.device) -> dict[str, float]:
     """Area under the ROC curve of face and of garment; median and p90 of the roll's error in degrees, and of the crop's
     shift in pixels of 128 under face masks, all from one look.
     """
@@ -194,7 +196,7 @@ def auc(scores: Tensor, truth: Tensor) -> float:
     return float(torch.searchsorted(no, yes).float().mean() / len(no))
 
 
-def picture(model: torch.nn.Module, truth: landmark_data.Batch, device: torch.device) -> np.ndarray:
+def picture(model: torch.nn.Module, truth: crops_of.Batch, device: torch.device) -> np.ndarray:
     """Held-out crops: green points are true, red ones found; the frame says face (green) or not, wrong ones thick."""
     x, size = truth.x[:72], truth.x.shape[-1]
     looks = see(model, x, device)
