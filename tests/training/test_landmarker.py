@@ -14,6 +14,7 @@ from PIL import Image
 from tests.training import drawn, interrupted
 from unmask.data import landmarks as task
 from unmask.data.segmentation import PoolConfig
+from unmask.faces import align, landmarks
 from unmask.models.landmarker import Looks
 from unmask.training import loop
 from unmask.training.tasks import landmarker
@@ -34,6 +35,17 @@ def test_losses_ask_only_what_is_known() -> None:
     assert float(found["points"]) == pytest.approx(0.5)
     assert float(found["face"]) == pytest.approx(30, rel=1e-3)
     assert float(found["garment"]) < 1e-4
+
+
+def test_the_loss_of_the_shift_is_how_far_aligned_crops_lie_apart() -> None:
+    rng = np.random.default_rng(0)
+    true = align.template("ffhq", 96)[None] + rng.normal(0, 1, (4, 5, 2))
+    found = true + rng.normal(0, 1.5, (4, 5, 2))
+    lost = landmarker.shift(*(torch.tensor(landmarks.from_pixels(p, 96)) for p in (found, true))).numpy() * 96
+    wanted = np.array([landmarks.shift(f, t, 96) for f, t in zip(found, true, strict=True)])
+    np.testing.assert_allclose(lost, wanted, rtol=0.2)  # nine places for all pixels, and the fit the other way round
+    moved = landmarker.shift(torch.tensor(true) + torch.tensor([3.0, 4.0]), torch.tensor(true))
+    np.testing.assert_allclose(moved, 2.5)
 
 
 def test_auc_by_hand() -> None:

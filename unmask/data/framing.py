@@ -33,10 +33,12 @@ def verdict(off: float, grown: float) -> int:
     return 0 if off >= FAR[0] or abs(grown) >= FAR[1] else UNKNOWN
 
 
-def jitter(points: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A matrix [2,3] that takes a face about to the middle: as aligned before, as a detector's, or turned anyhow."""
-    draw = rng.random()
-    turn, off, grow = (5.0, 0.02, 0.05) if draw < 0.45 else (15.0, 0.06, 0.15) if draw < 0.7 else (180.0, 0.06, 0.16)
+def jitter(points: np.ndarray, size: int, rng: np.random.Generator, close: float = 0.45) -> np.ndarray:
+    """A matrix [2,3] that takes a face about to the middle: as aligned before (a share ``close``), else as a detector's
+    or turned anyhow.
+    """
+    draw = (rng.random() - close) / (1 - close)
+    turn, off, grow = (5.0, 0.02, 0.05) if draw < 0 else (15.0, 0.06, 0.15) if draw < 0.45 else (180.0, 0.06, 0.16)
     angle = rng.uniform(-turn, turn) if turn > 90 else rng.normal(0, turn)
     return aimed(points, size, angle, rng.normal(0, off, 2), float(rng.normal(0, grow)))
 

@@ -92,7 +92,7 @@ def _aligned(material: Material, size: int, rng: np.random.Generator) -> Crop:
     image, points, garment = _face(material, rng)
     if rng.random() < TIGHT:
         image, _ = segmentation.tighten(image, np.zeros(image.shape[:2], np.float32), rng)
-    matrix = jitter(points, size, rng)
+    matrix = jitter(points, size, rng, material.close)
     return _seen(_laid(material, image, matrix, size, rng), points, matrix, size, garment)
 
 
@@ -108,19 +108,19 @@ def _piece(material: Material, size: int, rng: np.random.Generator) -> Crop:
 
 
 def _photo(material: Material, size: int, rng: np.random.Generator) -> Crop:
-    return _of_scene(material.photos, size, rng)
+    return _of_scene(material.photos, size, rng, material.close)
 
 
 def _worn(material: Material, size: int, rng: np.random.Generator) -> Crop:
-    return _of_scene(material.worn, size, rng)
+    return _of_scene(material.worn, size, rng, material.close)
 
 
-def _of_scene(scenes: Sequence[Scene], size: int, rng: np.random.Generator) -> Crop:
+def _of_scene(scenes: Sequence[Scene], size: int, rng: np.random.Generator, close: float) -> Crop:
     """A face of a whole photo in about the middle."""
     while not (scene := scenes[int(rng.integers(len(scenes)))]).sure.any():
         pass
     points = scene.points[int(rng.choice(np.flatnonzero(scene.sure)))]
-    matrix = jitter(points, size, rng)
+    matrix = jitter(points, size, rng, close)
     return _judged(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
 
 

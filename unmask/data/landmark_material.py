@@ -23,7 +23,11 @@ LEAST_WORN = 40.0  # pixels, shorter side of the box: smaller ones stand behind 
 
 @dataclass(frozen=True)
 class Shares:
-    """How often each kind of crop is drawn (in proportion), and ``masked`` and ``occluded`` faces in whole photos."""
+    """How often each kind of crop is drawn (in proportion).
+
+    Beside that, shares: of faces in whole photos that are ``masked`` and ``occluded``, of crops that are ``tinted``, and
+    of faces that are ``close`` to where an earlier look would have put them.
+    """
 
     aligned: float = 0.50
     photos: float = 0.10
@@ -36,6 +40,7 @@ class Shares:
     masked: float = 0.6
     occluded: float = 0.1
     tinted: float = 0.12
+    close: float = 0.45
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Scene:
 @dataclass(frozen=True)
 class Material:
     """All that crops are made of: the pool with its points [N,5,2], whole photos, those of people in real face masks,
-    photos to take backgrounds from, and pictures of things uint8 [M,S,S,3].
+    photos to take backgrounds from, pictures of things uint8 [M,S,S,3], and the share of faces ``close`` to their place.
     """
 
     pool: segmentation.Pool
@@ -64,6 +69,7 @@ class Material:
     worn: Sequence[Scene]
     grounds: Sequence[LabelledPhoto]
     things: np.ndarray
+    close: float = 0.45
 
 
 def dressed(photo: LabelledPhoto, shares: Shares, rng: np.random.Generator) -> Scene:

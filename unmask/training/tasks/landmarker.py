@@ -15,7 +15,7 @@ from ...data import face_sets, photos, segmentation
 from ...data import landmark_material as made_of
 from ...data import landmarks as crops_of
 from ...data.framing import UNKNOWN
-from ...faces import landmarks
+from ...faces import align, landmarks
 from ...images import sheet, to_uint8
 from ...models.landmarker import Landmarker, Looks
 from .. import distributed, loop, schedule
@@ -67,6 +67,7 @@ class Config(loop.RunConfig):
     roll_weight: float = 0.5
     points_weight: float = 8.0
     garment_weight: float = 0.5
+    shift_weight: float = 0.0
     val_crops: int = 600
 
 
@@ -89,7 +90,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
             looks = model(there.x.contiguous(memory_format=torch.channels_last))
         parts = losses(looks, there)
         total = parts["face"] + config.roll_weight * parts["roll"] + config.garment_weight * parts["garment"]
-        distributed.descend(optimizer, total + config.points_weight * parts["points"])
+        total = total + config.points_weight * parts["points"] + config.shift_weight * parts["shift"]
+        distributed.descend(optimizer, total)
         return {k: v.detach() for k, v in parts.items()}
 
     def validate() -> Mapping[str, float]:
@@ -139,18 +141,37 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
             made = [made_of.dressed(p, config.shares, np.random.default_rng(0)) for p in found]
             worn += [scene for scene in made if scene.sure.any()]
     things = made_of.things(bare or known, config.things // (10 if held else 1), 128, config.seed + held)
-    return made_of.Material(pool, points, scenes, worn, [*known, *bare], things)
+    return made_of.Material(pool, points, scenes, worn, [*known, *bare], things, config.shares.close)
 
 
 def losses(looks: Looks, truth: crops_of.Batch) -> dict[str, Tensor]:
-    """Cross entropies of face and garment, squared error of the roll, distance of points in shares of the crop."""
+    """Cross entropies of face and garment, squared error of the roll, distance of points and of aligned crops in shares
+    of the wide crop.
+    """
     far = (looks.points - truth.points).square().sum(2).add(1e-8).sqrt() / 2  # [N,5]
     return {
         "face": _asked(looks.face, truth.face),
         "garment": _asked(looks.garment, truth.garment),
         "roll": _mean((looks.roll - truth.roll).square().sum(1), truth.turned),
         "points": _mean(far.mean(1), truth.placed),
+        "shift": _mean(shift(looks.points, truth.points), truth.placed),
     }
+
+
+def shift(found: Tensor, true: Tensor) -> Tensor:
+    """How far the aligned crops [N] of two sets of points [N,5,2] lie apart, in shares of the wide crop: the mean over
+    nine of their places, each crop being the least-squares similarity from the template to the points.
+    """
+    place = torch.view_as_complex(torch.from_numpy(align.template(landmarks.TEMPLATE, 1)).to(found))
+    side = torch.linspace(0.0, 1.0, 3, dtype=found.dtype, device=found.device)
+    spots = torch.complex(*torch.meshgrid(side, side, indexing="ij")).flatten() - place.mean()
+    place = place - place.mean()
+    ends = []
+    for points in (found, true):
+        z = torch.view_as_complex(points.contiguous())
+        turn = (place.conj() * z).sum(1) / place.abs().square().sum()
+        ends.append(z.mean(1)[:, None] + turn[:, None] * spots)
+    return (ends[0] - ends[1]).abs().mean(1) / 2
 
 
 def _asked(logits: Tensor, truth: Tensor) -> Tensor:
