@@ -27,7 +27,7 @@ from .jobs import Job
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector, Face
-    from ..restore.restorer import SegmenterLike
+    from ..restore.located import SegmenterLike
 
 MIN_GARMENT = 0.5  # of the segmenter's score; such a face wears a face mask
 NEAR = 6  # bits of 64 in which the fingerprints of two pictures of the same moment may differ

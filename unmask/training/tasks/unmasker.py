@@ -122,8 +122,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return adversarial.r1(real, judge(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        shares = {"light": config.light_share, "equipped": config.equipped_share}
-        return drawer.draw(rng, config.batch_size, config.grow, config.jitter_share, **shares)
+        n, light, equipped = config.batch_size, config.light_share, config.equipped_share
+        return drawer.draw(rng, n, config.grow, config.jitter_share, light=light, equipped=equipped)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
