@@ -100,7 +100,7 @@ def alignment(options: argparse.Namespace, looker: landmarks.Landmarker) -> tupl
     for name, pairs in found.items():
         print(f"| {name} | {len(pairs)} | {summary([p[0] for p in pairs])} | {summary([p[1] for p in pairs])} |")
     far = np.mean(np.array(rolls) > 20)
-    print(f"\nroll, any angle, degrees: median and p90 {summary(rolls)}; off by more than 20: {far:.3f} of {len(rolls)}")
+    print(f"\nroll, any angle, degrees: median and p90 {summary(rolls)}; beyond 20: {far:.3f} of {len(rolls)}")
     return masked, bare
 
 

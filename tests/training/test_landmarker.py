@@ -42,8 +42,10 @@ def test_the_loss_of_the_shift_is_how_far_aligned_crops_lie_apart() -> None:
     true = align.template("ffhq", 96)[None] + rng.normal(0, 1, (4, 5, 2))
     found = true + rng.normal(0, 1.5, (4, 5, 2))
     lost = landmarker.shift(*(torch.tensor(landmarks.from_pixels(p, 96)) for p in (found, true))).numpy() * 96
-    wanted = np.array([landmarks.shift(f, t, 96) for f, t in zip(found, true, strict=True)])
-    np.testing.assert_allclose(lost, wanted, rtol=0.2)  # nine places for all pixels, and the fit the other way round
+    spots = np.stack(np.meshgrid([0, 0.5, 1], [0, 0.5, 1]), -1).reshape(-1, 2)
+    for got, f, t in zip(lost, found, true, strict=True):
+        a, b = (align.transform_points(spots, align.similarity(align.template("ffhq", 1), p)) for p in (f, t))
+        assert got == pytest.approx(np.linalg.norm(a - b, axis=1).mean(), rel=1e-6)
     moved = landmarker.shift(torch.tensor(true) + torch.tensor([3.0, 4.0]), torch.tensor(true))
     np.testing.assert_allclose(moved, 2.5)
 

@@ -25,8 +25,8 @@ LEAST_WORN = 40.0  # pixels, shorter side of the box: smaller ones stand behind 
 class Shares:
     """How often each kind of crop is drawn (in proportion).
 
-    Beside that, shares: of faces in whole photos that are ``masked`` and ``occluded``, of crops that are ``tinted``, and
-    of faces that are ``close`` to where an earlier look would have put them.
+    Beside that, shares: of faces in whole photos that are ``masked`` and ``occluded``, of crops that are ``tinted``,
+    and of faces that are ``close`` to where an earlier look would have put them.
     """
 
     aligned: float = 0.50
@@ -60,7 +60,7 @@ class Scene:
 @dataclass(frozen=True)
 class Material:
     """All that crops are made of: the pool with its points [N,5,2], whole photos, those of people in real face masks,
-    photos to take backgrounds from, pictures of things uint8 [M,S,S,3], and the share of faces ``close`` to their place.
+    photos to take backgrounds from, things uint8 [M,S,S,3], and the share of faces ``close`` to their place.
     """
 
     pool: segmentation.Pool
