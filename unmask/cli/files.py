@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..batch.jobs import Job
@@ -33,7 +33,7 @@ def plan(inputs: Sequence[str], out: str | None, mark: str, extras: Iterable[str
             raise UsageError("-: stdin is one picture; give it alone")
         return [Job(None, None if out in (None, STREAM) else Path(str(out)))]
     ours = tuple(f".{word}" for word in (mark, *extras))
-    below = None if out in (None, STREAM) else Path(str(out)).resolve()
+    below = None if out in (None, STREAM) else Path(os.path.realpath(str(out)))
     pairs = [
         (path, root)
         for typed in inputs
@@ -50,33 +50,34 @@ def plan(inputs: Sequence[str], out: str | None, mark: str, extras: Iterable[str
     jobs = list(
         dict.fromkeys(Job(path, _target(path, root, out, mark, single), _key(path, root)) for path, root in pairs)
     )
-    _check(jobs)
+    check(jobs, lambda job: ())
     return jobs
 
 
 def _inside(path: Path, below: Path, root: Path) -> bool:
     """Whether a file lies in the folder of results, where that folder lies inside the folder of inputs."""
-    return root.resolve() in below.parents and below in path.resolve().parents
+    real = Path(os.path.realpath(path))
+    return Path(os.path.realpath(root)) in below.parents and below in real.parents
 
 
 def _expand(typed: str, ours: tuple[str, ...]) -> Iterator[tuple[Path, Path | None]]:
     """Pictures of one argument, each with the folder whose tree is mirrored (None for a file)."""
     path = Path(typed)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = [
             file
             for file in sorted(path.rglob("*"))
             if file.suffix.lower() in SUFFIXES
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
             and not file.stem.endswith(ours)
-            and file.is_file()
+            and os.path.isfile(file)
         ]
         if not found:
             raise UsageError(f"{typed}: no pictures in this folder; it takes {', '.join(sorted(SUFFIXES))}")
         yield from ((file, path) for file in found)
-    elif not path.exists() and glob.has_magic(typed):
+    elif not os.path.exists(path) and glob.has_magic(typed):
         matches = [Path(match) for match in sorted(glob.glob(typed, recursive=True))]
-        matches = [match for match in matches if match.is_file() and not match.stem.endswith(ours)]
+        matches = [match for match in matches if os.path.isfile(match) and not match.stem.endswith(ours)]
         if not matches:
             raise UsageError(f"{typed}: no file matches this pattern")
         yield from ((match, None) for match in matches)
@@ -92,27 +93,38 @@ def _target(path: Path, root: Path | None, out: str | None, mark: str, single: b
     if out is None:
         return path.with_name(f"{path.stem}.{mark}{path.suffix}")
     place = Path(out)
-    if single and not out.endswith(os.sep) and place.suffix and not place.is_dir():
+    if single and not out.endswith(os.sep) and place.suffix and not os.path.isdir(place):
         return place
     return place / _key(path, root)
 
 
-def _check(jobs: Sequence[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs if job.source}
-    targets: dict[Path, Job] = {}
+def check(jobs: Sequence[Job], extras: Callable[[Job], Iterable[Path]], reads: Iterable[Path] = ()) -> None:
+    """UsageError where two jobs would write the same file, or one would write what is read.
+
+    Args:
+        extras: the further files that a job writes beside its target.
+        reads: files that the command reads beside the inputs of the jobs.
+    """
+    sources = {os.path.realpath(path) for path in [*(job.source for job in jobs if job.source), *reads]}
+    targets: dict[str, Job] = {}
     for job in jobs:
         if job.target is None:
             continue
-        target = job.target.resolve()
-        if target in sources:
-            raise UsageError(f"{job.target}: is an input too and would be replaced; give another -o")
-        if target in targets:
-            raise UsageError(f"{job.target}: both {targets[target].name} and {job.name} would go there")
-        targets[target] = job
+        for path in [job.target, *extras(job)]:
+            real = os.path.realpath(path)
+            if real in sources:
+                raise UsageError(f"{path}: is read too and would be replaced; give another -o")
+            if real in targets:
+                raise UsageError(
+                    f"{path}: both {targets[real].name} and {job.name} would go there; restore them into two folders"
+                )
+            targets[real] = job
 
 
 def to_stdout(data: bytes) -> None:
     """Write a picture to stdout; UnmaskError where nobody takes it."""
+    if sys.stdout is None:
+        raise UnmaskError("stdout: is closed; give -o FILE")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unmask import files
 from unmask.errors import UnmaskError
 from unmask.images import color, containers, tiff, xmp
 from unmask.images.photo import READABLE, Photo
@@ -89,33 +89,7 @@ def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None 
         return
     path = Path(os.fsdecode(dest))
     data = encode(photo, pixels, note, _SUFFIXES.get(path.suffix.lower()))
-    replace_file(path, data)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` under ``path`` in one step, folder included; UnmaskError where that fails."""
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "there is a folder of this name")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".unmask-", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise UnmaskError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place for the output"
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    files.write(path, data)
 
 
 def like_source(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None) -> Any:
@@ -261,6 +235,8 @@ def _tiff(photo: Photo, samples: NDArray[Any], mode: str, orientation: int, exif
         packet,
         photo.palette if mode == "P" else None,
         bool(photo.extras.get("compress", True)),
+        white_is_zero=same and photo.extras.get("photometric") == 0,
+        alpha=photo.extras.get("alpha", 2) if same else 2,
     )
 
 
