@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -40,15 +41,18 @@ def load_empty(folder: str | Path, split: Literal["train", "val"]) -> list[np.nd
 
 def lay(under: np.ndarray, face: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The face over the scene, cut as a square, a rounded square or an oval, with a soft or a hard edge."""
-    n = face.shape[0]
-    ys, xs = np.mgrid[:n, :n].astype(np.float32) / (n - 1) * 2 - 1
-    power = rng.choice([2.5, 4.0, 20.0])
-    edge = rng.uniform(0.02, 0.25)
-    cover = np.clip((1 - (np.abs(xs) ** power + np.abs(ys) ** power)) / edge, 0, 1)
+    cover = _cover(face.shape[0], float(rng.choice([2.5, 4.0, 20.0])), round(float(rng.uniform(0.02, 0.25)), 2))
     size = under.shape[0]
     over = align.warp(face, matrix, size, border="replicate", filter="linear").astype(np.float32)
-    alpha = align.warp(cover.astype(np.float32), matrix, size, border="constant", filter="linear")[..., None]
+    alpha = align.warp(cover, matrix, size, border="constant", filter="linear")[..., None]
     return np.asarray(under + alpha * (over - under) + 0.5, np.uint8)
+
+
+@lru_cache(maxsize=256)
+def _cover(n: int, power: float, edge: float) -> np.ndarray:
+    """A superellipse that fills a square, float32 [n,n]: 1 inside, falling to 0 at its rim."""
+    ys, xs = np.mgrid[:n, :n].astype(np.float32) / (n - 1) * 2 - 1
+    return np.asarray(np.clip((1 - (np.abs(xs) ** power + np.abs(ys) ** power)) / edge, 0, 1), np.float32)
 
 
 def background(

@@ -47,11 +47,13 @@ def load(
     teacher: Detector | None = None,
     every: int = HELD_OUT_EVERY,
     dressed: bool = False,
+    faceless: bool = False,
 ) -> list[LabelledPhoto]:
     """The photos of ``folder/images.zip``; every ``every``-th (0, ``every``, ...) is held out for validation.
 
     The faces come from ``folder/faces.csv`` where there is one, and from ``teacher``, which is asked once at two
     scales: its answers are cached. Where both know a face, the table has the say.
+    ``faceless`` photos are known to have none.
     """
     folder = Path(folder)
     archive = folder / "images.zip"
@@ -62,7 +64,7 @@ def load(
         chosen = [n for i, n in enumerate(names) if (i % every == 0) == (split == "val")]
         pictures = [np.asarray(Image.open(io.BytesIO(stored.read(n))).convert("RGB")) for n in chosen]
     labels = [np.zeros((0, 15))] * len(chosen)
-    if teacher is None or (folder / "faces.csv").is_file():
+    if not faceless and (teacher is None or (folder / "faces.csv").is_file()):
         known = _table(folder / "faces.csv")
         labels = [known.get(n, rows) for n, rows in zip(chosen, labels, strict=True)]
     if teacher is not None:
