@@ -8,17 +8,18 @@ import ast
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "files"},
+    "pickles": {"errors"},
     "devices": {"errors"},
     "images": {"errors", "files"},
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
-    "weights": {"errors", "files", "models", "ops"},
+    "weights": {"errors", "files", "models", "ops", "pickles"},
     "faces": {"errors", "images", "models", "weights"},
     "simulation": {"errors", "faces", "images"},
     "recognition": {"errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
-    "data": {"errors", "faces", "files", "images", "simulation"},
+    "data": {"config", "errors", "faces", "files", "images", "simulation"},
     "training": {
         *(
             "config",
@@ -36,9 +37,10 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
     },
     "from_net": {
-        *("data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training", "weights"),
+        *("config", "data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training"),
+        "weights",
     },
-    "g2d": {"data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
+    "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
     "restore": {"devices", "errors", "faces", "files", "images", "models", "recognition", "weights"},
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
@@ -52,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
-FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect"}
+FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
 
 
 def room(name: str) -> str:
