@@ -8,7 +8,8 @@ import ast
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
-    "images": {"errors"},
+    "formats": {"errors"},
+    "images": {"errors", "formats"},
     "weights": {"errors"},
     "packs": {"errors", "weights"},
     "ops": {"errors"},
@@ -21,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {
         "config", "data", "errors", "faces", "images", "losses", "models", "ops", "recognition", "weights",
     },
-    "result": {"errors", "faces", "images"},
+    "result": {"errors", "faces", "formats", "images"},
     "refine": {"errors", "faces", "guesses"},
     "guesses": {"errors", "faces"},
     "draft": {"errors", "faces", "images", "result"},
@@ -30,9 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "many": {"data", "draft", "errors", "faces", "guesses", "images", "restore", "result", "weights"},
     "evaluation": {
-        "config", "data", "errors", "faces", "images", "models", "recognition", "refine", "restore", "weights",
+        "config", "data", "errors", "faces", "formats", "images", "models", "recognition", "refine", "restore",
+        "weights",
     },
-    "web": {"draft", "errors", "faces", "images", "restore", "result"},
+    "web": {"draft", "errors", "faces", "formats", "images", "restore", "result"},
     "unmask": {"errors", "restore", "result"},
     "__main__": {"cli"},
 }  # fmt: skip

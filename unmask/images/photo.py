@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from unmask.errors import UnmaskError
-from unmask.images import color, containers, tiff
+from unmask.formats import KINDS
+from unmask.images import color, containers, heif, tiff
 
 MAX_PIXELS = 100_000_000
-READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
-_KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000 or AVIF"
+READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112
 _limit_lock = threading.Lock()
 
@@ -143,7 +143,9 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
                 finally:
                     Image.MAX_IMAGE_PIXELS = before
         except UnidentifiedImageError as error:
-            raise UnmaskError(f"{name}: not an image that can be read; convert it to {_KINDS}") from error
+            if heif.looks_like(data) and not heif.register():
+                raise UnmaskError(f"{name}: HEIC needs pillow-heif; install it: pip install pillow-heif") from error
+            raise UnmaskError(f"{name}: not an image that can be read; convert it to {KINDS}") from error
         with image:
             _check_size(image.size, name, max_pixels)
             frames = getattr(image, "n_frames", 1)
@@ -158,6 +160,7 @@ def _formats() -> tuple[str, ...]:
     for plugin in ("Jpeg", "Mpo", "Png", "WebP", "Tiff", "Bmp", "Gif", "Ppm", "Jpeg2K", "Avif"):
         with contextlib.suppress(ImportError):
             importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    heif.register()
     return tuple(format for format in READABLE if format in Image.OPEN)
 
 
@@ -177,8 +180,11 @@ def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data:
     orientation, exif = _exif(image, format if data else None)
     extras: dict[str, Any] = _extras(image, format, data) if data else {"info": dict(image.info)}
     deep = _depth(image, data) == 16 and image.mode in ("RGB", "RGBA", "LA", "CMYK")
-    image.load()
-    if deep:
+    if not deep or format != "HEIF":
+        image.load()
+    if deep and format == "HEIF":
+        samples, mode = heif.deep(data)
+    elif deep:
         samples, mode = _decode_16(data, name, extras.get("color_type"))
         if format == "TIFF" and samples.shape[:2] != (image.height, image.width):
             samples = color.orient(samples, orientation)
@@ -241,6 +247,8 @@ def _extras(image: Image.Image, format: str | None, data: bytes) -> dict[str, An
         extras["color_type"] = chunks[0][1][9]
     elif format == "WEBP":
         extras["lossless"] = containers.webp_is_lossless(data)
+    elif format == "HEIF":
+        extras["nclx"] = image.info.get("nclx_profile")
     elif format == "TIFF":
         directory = image.tag_v2  # type: ignore[attr-defined]
         groups = {tag: image.getexif().get_ifd(tag) for tag in (34665, 34853) if tag in directory}
@@ -254,6 +262,8 @@ def _depth(image: Image.Image, data: bytes) -> int:
         return int(data[24])
     if data and image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (1,))))  # type: ignore[attr-defined]
+    if data and image.format == "HEIF":
+        return 16 if int(image.info.get("bit_depth", 8)) > 8 else 8
     return 8
 
 
