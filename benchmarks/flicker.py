@@ -4,7 +4,8 @@
 
 The clip is the photo, slowly turned and shifted, with noise that is drawn anew for each frame. Flicker is the mean
 second difference in time over what the face mask hides, in levels of 255, on crops that the known motion aligns
-(``unmask.evaluation.restoration.flicker``). The references, in the same run, are each frame restored for itself and the forehead,
+(``unmask.evaluation.restoration.flicker``).
+The references, in the same run, are each frame restored for itself and the forehead,
 which nobody touches: all that moves there is noise.
 """
 

@@ -143,10 +143,8 @@ def test_the_flags_reach_the_library(run: Run, make: Make, stand_ins: list[Any])
         "0",
         "--seed",
         "3",
-        "--refine",
-        "2",
     )
-    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx", "refine": 2}]
+    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx"}]
 
 
 class Stream(io.TextIOWrapper):
@@ -190,7 +188,7 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
         raise KeyboardInterrupt
 
     photo = make("a.png")
-    monkeypatch.setattr(Restorer, "guess", interrupt)
+    monkeypatch.setattr(Restorer, "fill", interrupt)
     code, _, err = run("restore", photo)
     assert code == 130 and "interrupted" in err
     assert [path.name for path in photo.parent.iterdir()] == ["a.png"]
@@ -199,7 +197,7 @@ def test_an_interruption(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) 
 def test_an_odd_failure_does_not_cost_the_others(run: Run, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from unmask.restore.restorer import Restorer
 
-    for step in ("begin", "guess", "finish"):
+    for step in ("locate", "fill", "paste"):
         real = getattr(Restorer, step)
 
         def sometimes(self: Restorer, given: Any, *rest: Any, real: Any = real) -> Any:

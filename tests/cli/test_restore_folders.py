@@ -30,13 +30,13 @@ def photos(make: Make, tmp_path: Path) -> tuple[Path, Path]:
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the photos that are begun."""
     names: list[str] = []
-    real = Restorer.begin
+    real = Restorer.locate
 
-    def begin(self: Restorer, image: Any, *rest: Any) -> Any:
+    def locate(self: Restorer, image: Any, *rest: Any) -> Any:
         names.append(Path(image.name).name)
         return real(self, image, *rest)
 
-    monkeypatch.setattr(Restorer, "begin", begin)
+    monkeypatch.setattr(Restorer, "locate", locate)
     return names
 
 
@@ -84,16 +84,16 @@ def test_other_options_do_not_pass_for_done(run: Run, photos: tuple[Path, Path])
 def test_an_interrupted_run_goes_on(
     run: Run, photos: tuple[Path, Path], begun: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, finished = Restorer.finish, []
+    real, finished = Restorer.paste, []
 
-    def finish(self: Restorer, draft: Any, seed: int = 0) -> Any:
+    def paste(self: Restorer, located: Any) -> Any:
         if len(finished) == 3:
             raise KeyboardInterrupt
-        finished.append(draft.photo.name)
-        return real(self, draft, seed)
+        finished.append(located.photo.name)
+        return real(self, located)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Restorer, "finish", finish)
+        patch.setattr(Restorer, "paste", paste)
         assert run("restore", photos[0], "-o", photos[1])[0] == 130
     assert len(list(photos[1].rglob("*.png"))) <= 3
     begun.clear()

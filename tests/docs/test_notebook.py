@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unmask import images
-from unmask.restore.restorer import STATEMENT
+from unmask.restore import STATEMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "unmask.ipynb"

@@ -18,7 +18,6 @@ def test_region_error_weighs_inside_and_outside() -> None:
     y_hat[..., 0, 0] = 0.5
     y_hat[..., 1, 1] = 0.3
     assert float(pixel.region_error(y_hat, y, region, 2.0, 1.0)) == pytest.approx(2 * 0.5 + 0.3 / 3)
-    assert float(pixel.region_error(y_hat, y, region, 2.0, 1.0, squared=True)) == pytest.approx(2 * 0.25 + 0.09 / 3)
 
 
 def test_psnr_and_gradient_energy() -> None:

@@ -12,10 +12,10 @@ from unmask import recognition, weights
 from unmask.errors import UnmaskError
 from unmask.export import to_onnx
 from unmask.export.release import release
-from unmask.from_net import recognizer
+from unmask.from_net import recognizer as from_recognizer
 from unmask.from_net import train as from_task
 from unmask.from_net.network import FromNet
-from unmask.g2d import recognizer
+from unmask.g2d import recognizer as g2d_recognizer
 from unmask.g2d import train as g2d_task
 from unmask.g2d.network import G2D
 from unmask.models.iresnet import IResNet
@@ -70,7 +70,7 @@ def test_from_by_name_is_its_onnx_twin_and_equals_torch(home: Path, tmp_path: Pa
     found = recognition.load("from")
     assert isinstance(found, insight.InsightRecognizer) and (found.name, found.template) == ("from", "arcface")
     torch_one = recognition.load(home / "from.safetensors")
-    assert isinstance(torch_one, recognizer.FromRecognizer) and torch_one.differentiable
+    assert isinstance(torch_one, from_recognizer.FromRecognizer) and torch_one.differentiable
     x = torch.rand(5, 3, 112, 112) * 2 - 1
     np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=2e-4)
     said = torch_one.explain(x)
@@ -103,8 +103,8 @@ def test_g2d_by_name_finds_the_region_itself(home: Path, tmp_path: Path) -> None
     x = torch.rand(3, 3, 128, 128) * 2 - 1
     # float16 rounds the segmenter's folded normalization, which the torch twin rounds before folding
     np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
-    whole = to_onnx.recognizer_onnx(recognizer.segmented(torch_one.network.network), tmp_path / "g.onnx", (128, 128),
-                                        half=False, template="ffhq")  # fmt: skip
+    alone = g2d_recognizer.segmented(torch_one.network.network)
+    whole = to_onnx.recognizer_onnx(alone, tmp_path / "g.onnx", (128, 128), half=False, template="ffhq")
     np.testing.assert_allclose(recognition.load(whole).embed(x).numpy(), torch_one.embed(x).numpy(), atol=1e-4)
     x.requires_grad_()
     torch_one.embed(x).square().sum(1)[0].backward()
@@ -161,6 +161,6 @@ def test_refusals(home: Path, tmp_path: Path) -> None:
         recognition.load("from")
     arch = {**FROM, "mask_kind": "none"}
     release(run(tmp_path / "run", "from", FromNet(**arch), arch), home, "from-baseline")
-    baseline = recognizer.load("from-baseline")
+    baseline = from_recognizer.load("from-baseline")
     with pytest.raises(UnmaskError, match="without a mask decoder"):
         baseline.explain(torch.zeros(1, 3, 112, 112))

@@ -75,9 +75,9 @@ def one() -> Restorer:
 def test_batches_of_several_photos_give_what_each_gives_alone(one: Restorer) -> None:
     photos = [photo(0, 2), photo(1), photo(2, 3)]
     alone = [one.restore(each) for each in photos]
-    assert one.fill.calls == [2, 1, 3]
+    assert one.model.calls == [2, 1, 3]
     together = one.restore_many(photos)
-    assert one.fill.calls[3:] == [6]
+    assert one.model.calls[3:] == [6]
     for a, b, given in zip(alone, together, photos, strict=True):
         assert isinstance(b, Restored)
         assert np.array_equal(a.image, b.image) and not np.array_equal(b.image, given)
@@ -121,5 +121,5 @@ def test_each_photo_keeps_its_type_its_region_and_its_place(one: Restorer, tmp_p
 def test_many_faces_go_in_batches_of_bounded_size(one: Restorer) -> None:
     done = one.restore_many([photo(i, 3) for i in range(BATCH // 2)])
     assert all(isinstance(each, Restored) for each in done)
-    assert one.fill.calls == [BATCH, 3 * (BATCH // 2) - BATCH]
+    assert one.model.calls == [BATCH, 3 * (BATCH // 2) - BATCH]
     assert one.restore_many([]) == []

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from unmask import images, models, weights
-from unmask.errors import UnmaskError, UsageError
-from unmask.evaluation import baselines
+from unmask.errors import UnmaskError
 from unmask.faces import align
-from unmask.restore.restorer import Restorer, pick_device
+from unmask.restore.restorer import Restorer
 
 
 class Detector:
@@ -62,19 +60,6 @@ def test_a_pack_is_loaded_and_runs(pack: Path) -> None:
     assert np.array_equal(one.restore(photo(), region=region).image, done.image)
 
 
-def test_refinement_changes_the_picture_and_is_told(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
-    assert baselines.load(["refine:2"])[0].fingerprint.endswith("+2")
-    plain, refined = (
-        Restorer.from_pretrained(pack, device="cpu", detector=Detector(), refine=steps) for steps in (0, 3)
-    )
-    region = np.zeros((200, 300), bool)
-    region[95:130, 120:180] = True
-    one, two = plain.restore(photo(), region=region), refined.restore(photo(), region=region)
-    assert (one.pixels != two.pixels).any() and two.note["weights"]["unmasker"]["refine"] == 3
-    assert "refine" not in one.note["weights"]["unmasker"] and plain.parts != refined.parts
-
-
 def test_one_checkpoint_beside_the_rest_of_the_pack(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
     assert Restorer.from_pretrained(pack / "unmasker.safetensors", detector=Detector()).size == 64
@@ -116,11 +101,3 @@ def test_the_embedded_pack_on_the_bundled_sample() -> None:
     assert changed.mean() < 2.5 * covered.mean()
     errors = [np.abs(image.astype(int) - bare)[covered].mean() for image in (done.image, masked)]
     assert errors[0] < 0.5 * errors[1]
-
-
-def test_devices() -> None:
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type in ("cpu", "cuda")
-    for name in ("gpu", "cuda:99"):
-        with pytest.raises(UsageError, match="no such device"):
-            pick_device(name)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from unmask import images
 from unmask.errors import NoFaceError, NoMaskError, UnmaskError, UsageError
 from unmask.faces import align
-from unmask.restore.restorer import STATEMENT, Restorer
+from unmask.restore import STATEMENT, Restorer
 
 SIZE = 64
 
@@ -240,7 +240,7 @@ def test_identity_drift_is_measured_on_the_recognizers_own_crop() -> None:
     one = restorer(ONE)
     one.recognizer = Recognizer()
     assert 0.01 < one.restore(photo()).faces[0].drift < 1
-    one.fill = lambda x, region: x
+    one.model = lambda x, region: x
     assert one.restore(photo()).faces[0].drift == pytest.approx(0, abs=1e-6)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.web.conftest import encoded
 from unmask import __version__, images
-from unmask.restore.restorer import STATEMENT, Restorer
+from unmask.restore import STATEMENT, Restorer
 
 Serve = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.web.conftest import White, encoded
 from unmask import images
-from unmask.restore.restorer import STATEMENT, Restorer
+from unmask.restore import STATEMENT, Restorer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")

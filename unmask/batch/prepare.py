@@ -27,7 +27,7 @@ from .jobs import Job
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector, Face
-    from ..restore.restorer import SegmenterLike
+    from ..restore.located import SegmenterLike
 
 MIN_GARMENT = 0.5  # of the segmenter's score; such a face wears a face mask
 NEAR = 6  # bits of 64 in which the fingerprints of two pictures of the same moment may differ
@@ -211,7 +211,7 @@ def _drop_repeated(candidate: Candidate, seen: list[int]) -> None:
 
 
 class _Writer:
-    """Pictures and rows of a source; a zip holds its pictures in a folder of its name, as ``unmask.data.face_sets`` reads it."""
+    """Pictures and rows of a source; a zip holds its pictures in a folder of its name (see ``data.face_sets``)."""
 
     def __init__(self, stage: Path, out: Path, filters: Filters) -> None:
         self.stage, self.filters, self.count = stage, filters, 0

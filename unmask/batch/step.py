@@ -22,7 +22,7 @@ from .jobs import Job, Wanted
 from .manifest import STARTED, Manifest
 
 if TYPE_CHECKING:
-    from ..restore.draft import Draft
+    from ..restore.located import Located
     from ..restore.restorer import Restorer
     from ..restore.results import Restored, RestoredFace
 
@@ -42,7 +42,7 @@ class Work:
 
     job: Job
     record: dict[str, Any]
-    draft: Draft | None = None
+    located: Located | None = None
     error: Exception | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     before: bool = False
@@ -97,7 +97,7 @@ class Step:
             data = job.read()
             work.record["sha256"] = hashlib.sha256(data).hexdigest()
             if not self._done_before(work):
-                work.draft = self._begin(job, data)
+                work.located = self._locate(job, data)
         except Exception as error:  # one odd file must not cost the others
             work.error = error
         work.seconds["open"] = time.perf_counter() - start
@@ -115,7 +115,7 @@ class Step:
             work.error = OUTCOMES[record["outcome"]](record.get("error", record["outcome"]))
         return True
 
-    def _begin(self, job: Job, data: bytes) -> Draft:
+    def _locate(self, job: Job, data: bytes) -> Located:
         last = self.manifest.last(job.target) if self.manifest and job.target else None
         overwrite = self.wanted.overwrite or bool(last and last["outcome"] == STARTED)
         many_jobs.refuse_existing([job.target, *self.wanted.extras(job)], overwrite)
@@ -125,15 +125,15 @@ class Step:
             image = io.BytesIO(data)
             image.name = job.name
         region = region_of(self.wanted.region)
-        return self.restorer.begin(image, self.wanted.face, region, job.target, overwrite)
+        return self.restorer.locate(image, self.wanted.face, region, job.target, overwrite)
 
     def fill(self, works: Sequence[Work]) -> None:
-        """Find and guess what the face masks hide, in all of the pictures together."""
+        """Fill in what the face masks hide, in all of the pictures together."""
         start = time.perf_counter()
-        ready = [work for work in works if work.draft is not None]
+        ready = [work for work in works if work.located is not None]
         how = self.wanted.seed, self.wanted.samples
         try:
-            self.restorer.guess([work.draft for work in ready if work.draft is not None], *how)
+            self.restorer.fill([work.located for work in ready if work.located is not None], *how)
         except Exception as error:
             if len(works) > 1:
                 raise  # the pipeline asks again, one by one
@@ -150,17 +150,17 @@ class Step:
         try:
             if work.error is not None:
                 raise work.error
-            assert work.draft is not None
-            if self.keep and job.target is not None and work.draft.error is None and not job.target.exists():
+            assert work.located is not None
+            if self.keep and job.target is not None and work.located.error is None and not job.target.exists():
                 self.keep(job.target, {**record, "outcome": STARTED})
-            restored = self.restorer.finish(work.draft, self.wanted.seed)
-            self._write_extras(job, work.draft.photo, restored)
+            restored = self.restorer.paste(work.located)
+            self._write_extras(job, work.located.photo, restored)
         except Exception as error:
             work.error = error
             record["error"] = str(error) if isinstance(error, UnmaskError) else f"{type(error).__name__}: {error}"
         record["outcome"] = outcome_of(work.error)
-        if work.draft is not None:
-            record["faces"] = [face.facts() for face in work.draft.faces]
+        if work.located is not None:
+            record["faces"] = [face.facts() for face in work.located.faces]
         work.seconds["close"] = time.perf_counter() - start
         record["seconds"] = {stage: round(seconds, 3) for stage, seconds in work.seconds.items()}
         if self.keep and job.target is not None:

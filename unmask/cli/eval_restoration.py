@@ -70,10 +70,10 @@ def eval_restoration(
 ) -> None:  # fmt: skip
     """Mask held-out faces (every tenth file), restore them by each restorer, and print what that is worth."""
     from .. import recognition
+    from ..devices import pick_device
     from ..evaluation import baselines, linear
     from ..evaluation.restoration import measure, summary
     from ..evaluation.restoration.picking import SPREAD, WORST, Picker
-    from ..restore.restorer import pick_device
 
     if root is None:
         raise UsageError("eval-restoration needs faces; give their folder with --data or UNMASK_DATA")

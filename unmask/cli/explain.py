@@ -13,7 +13,7 @@ from ..errors import NoFaceError, UnmaskError
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="By default NAME.explain.png.")
 @click.option(
-    "--recognizer", "--recognizer", "recognizer", default="from", show_default=True, metavar="NAME",
+    "--recognizer", default="from", show_default=True, metavar="NAME",
     help="from, or a safetensors checkpoint of kind from_net.",
 )  # fmt: skip
 @click.option("--detector", default="embedded", show_default=True, metavar="NAME", help="Face detector, name or path.")
@@ -27,13 +27,13 @@ def explain(photo: Path, out: Path | None, recognizer: str, detector: str, overw
     from ..faces import align
     from ..faces.detect import load_detector
     from ..from_net import explain as explaining
-    from ..from_net import recognizer
+    from ..from_net import recognizer as from_recognizer
 
     target = out or photo.with_name(f"{photo.stem}.explain.png")
     if target.suffix.lower() != ".png":
         raise UnmaskError(f"{target}: the drawing is a PNG; give -o NAME.png")
     jobs.refuse_existing([target], overwrite)
-    network = recognizer.load(recognizer)
+    network = from_recognizer.load(recognizer)
     pixels = images.read(photo).pixels
     faces = load_detector(detector).detect(pixels)
     if not faces:

@@ -47,13 +47,12 @@ class Models:
     device: str
     weights: str | None
     detector: str | None
-    refine: int
 
     def load(self) -> Restorer:
         """The restorer of them."""
         from ..restore.restorer import Restorer
 
-        return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector, refine=self.refine)
+        return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector)
 
 
 class Shard(click.ParamType):
@@ -112,13 +111,6 @@ class FaceChoice(click.ParamType):
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
 @click.option(
-    "--refine",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Move each face's codes so many steps towards the visible pixels: much slower, of no gain with the pack.",
-)
-@click.option(
     "--samples",
     type=click.IntRange(1, many_jobs.MAX_SAMPLES),
     default=1,
@@ -145,7 +137,7 @@ class FaceChoice(click.ParamType):
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and written.")
 def restore(
-    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None, refine: int,
+    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
     shard: tuple[int, int] | None, engine: str, **wanted: Any,
 ) -> int:  # fmt: skip
@@ -163,7 +155,7 @@ def restore(
     _check(jobs, len(clips), options)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)
-    models = Models(device, weights, detector, refine)
+    models = Models(device, weights, detector)
     with files.rest_told(planned):
         if not dry_run:
             return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)

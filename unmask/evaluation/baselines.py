@@ -124,9 +124,8 @@ class Unmasking:
 
     template = "ffhq"
 
-    def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu", refine: int = 0):
+    def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu"):
         from .. import models, weights
-        from ..restore.refine import Refined
 
         checkpoint = weights.read(name_or_path, "unmasker")
         self.name = name
@@ -137,8 +136,6 @@ class Unmasking:
         weights.fill(model, checkpoint)
         self.model = model.eval().requires_grad_(False).to(device)
         self.size = int(getattr(model, "size", 128))
-        if refine:
-            self.model, self.fingerprint = Refined(self.model, refine), f"{self.fingerprint}+{refine}"
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, region: Tensor) -> Tensor:
@@ -151,13 +148,12 @@ class Unmasking:
         return found if given == side else F.interpolate(found, given, mode="bilinear", antialias=True)
 
 
-REFINE = "refine:"
 BASELINES = ("mask", "opencv", "mean", "linear")
 
 
 def load(names: Sequence[str], data: str | Path | None = None, device: str = "cpu") -> list[FaceRestorer]:
-    """Restorers by name, in the given order: a baseline, ``unmask`` (the embedded unmasker), ``refine:N`` (the same
-    with N steps of refinement), or weights by name or path.
+    """Restorers by name, in the given order: a baseline, ``unmask`` (the embedded unmasker), or weights
+    by name or path.
 
     ``data`` is the folder of training faces that ``mean`` and ``linear`` are fitted on (once; the fit is kept
     in the cache folder).
@@ -179,15 +175,10 @@ def load(names: Sequence[str], data: str | Path | None = None, device: str = "cp
 def _unmasking(name: str, device: str) -> Unmasking:
     if name == UNMASK:
         return Unmasking("unmasker", device=device)
-    if name.startswith(REFINE):
-        steps = name.removeprefix(REFINE)
-        if not steps.isdecimal() or not int(steps):
-            raise UsageError(f"{name}: refine:N takes a number of steps from 1")
-        return Unmasking("unmasker", name, device, int(steps))
     try:
         return Unmasking(name, Path(name).stem, device)
     except UnmaskError as error:
         if Path(name).suffix:
             raise
-        known = ", ".join((*BASELINES, UNMASK, f"{REFINE}N"))
+        known = ", ".join((*BASELINES, UNMASK))
         raise UsageError(f"{name}: no such restorer; use one of {known}, or weights by path ({error})") from error

@@ -52,7 +52,7 @@ class EncoderShape:
 
 @dataclass(frozen=True)
 class ReformerShape:
-    """Further arguments of :class:`unmask.g2d.network.Reformer`; or ``onnx``, the file of a recognizer to start from."""
+    """Further arguments of :class:`.network.Reformer`; or ``onnx``, the file of a recognizer to start from."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     depths: tuple[int, ...] = (2, 3, 3, 2)
@@ -200,7 +200,7 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :class:`unmask.g2d.network.G2D` for a whole config; reads the graph and the painter that it names."""
+    """Arguments of :class:`.network.G2D` for a whole config; reads the graph and the painter that it names."""
     return _shape(config)[0]
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__, images, weights
-from ..errors import NoFaceError, UnmaskError, UsageError
+from .. import images, weights
+from ..devices import pick_device
+from ..errors import NoFaceError, UnmaskError
 from ..faces import align, blend
 from ..faces.blend import Fill
 from . import sampling
-from .draft import Draft, choose, given_region
-from .results import Restored, RestoredFace, give_back, share_out, target_of
+from .located import Located, SegmenterLike, choose, given_region
+from .results import Restored, RestoredFace, give_back, provenance, share_out, target_of
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
@@ -26,18 +28,6 @@ if TYPE_CHECKING:
 
 MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
 BATCH = 16  # crops at once
-STATEMENT = (
-    "The region under the face mask was synthesized by a generative model: it is a guess, "
-    "not what the mask hid, and no evidence of identity."
-)
-
-
-class SegmenterLike(Protocol):
-    """What finds the region of the face mask in aligned crops."""
-
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1], garment score [N] in [0,1]."""
-        ...
 
 
 class Restorer:
@@ -45,7 +35,7 @@ class Restorer:
 
     def __init__(
         self,
-        fill: Fill,
+        model: Fill,
         segmenter: SegmenterLike,
         detector: Detector,
         *,
@@ -59,17 +49,19 @@ class Restorer:
         """Put given parts together.
 
         Args:
-            fill: what fills the region of aligned crops; any callable, so that a baseline can stand in.
-            size, template: of the crops that ``fill`` takes.
+            model: what fills the region of aligned crops; any callable, so that a baseline can stand in.
+            size, template: of the crops that ``model`` takes.
             recognizer: measures identity drift; None leaves it out.
             made_by: what the note says of the weights.
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
-        self.fill, self.segmenter, self.detector, self.recognizer = fill, segmenter, detector, recognizer
+        self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
         self.size, self.template, self.device = size, template, torch.device(device)
-        self.made_by = dict(made_by or {"unmasker": {"name": getattr(fill, "__name__", type(fill).__name__)}})
+        self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
         self._detecting = threading.Lock()
+        self._process = os.getpid()
+        self._loaded: dict[str, Any] | None = None  # what :meth:`from_pretrained` was given, if that can be pickled
 
     @classmethod
     def from_pretrained(
@@ -78,7 +70,6 @@ class Restorer:
         device: str = "auto",
         detector: str | Path | Detector | None = None,
         segmenter: str | Path | SegmenterLike | None = None,
-        refine: int = 0,
     ) -> Restorer:
         """Load the embedded pack, a weights folder, or one unmasker checkpoint beside the rest of the pack.
 
@@ -86,14 +77,13 @@ class Restorer:
             name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
-            refine: steps of :class:`unmask.restore.refine.Refined` for every face.
         """
         from .. import models, recognition
         from ..faces.detect import load_detector
         from ..faces.segment import Segmenter
-        from .refine import Refined
 
         where = pick_device(device)
+        given = {"name_or_path": name_or_path, "device": device, "detector": detector, "segmenter": segmenter}
         folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
         name = "unmasker" if folder is not None or name_or_path is None else name_or_path
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
@@ -109,9 +99,7 @@ class Restorer:
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
         made_by: dict[str, Any] = {"file": checkpoint.path.name, "sha256": checkpoint.sha256}
-        if refine:
-            unmasker, made_by["refine"], parts["refine"] = Refined(unmasker, refine), refine, str(refine)
-        return cls(
+        made = cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
             detector,
@@ -122,6 +110,22 @@ class Restorer:
             made_by={"unmasker": made_by},
             parts={"unmasker": checkpoint.sha256, **parts},
         )
+        if all(one is None or isinstance(one, str | Path) for one in given.values()):
+            made._loaded = given
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was loaded from, so that a spawned worker loads it anew."""
+        if self._loaded is None:
+            raise TypeError("a Restorer made of objects cannot be pickled; make it with from_pretrained from names")
+        return _loaded_again, (self._loaded,)
+
+    def _same_process(self) -> None:
+        if os.getpid() != self._process:
+            raise UnmaskError(
+                "this restorer was loaded before the process forked, and its threads stayed behind; load it in each "
+                "worker, or start workers by spawn"
+            )
 
     def restore(
         self,
@@ -153,9 +157,9 @@ class Restorer:
             UsageError: a face or region that the photo does not have.
             UnmaskError: the image cannot be read or the result not written.
         """
-        draft = self.begin(image, face, region, out, overwrite)
-        self.guess([draft], seed, samples)
-        return self.finish(draft, seed)
+        located = self.locate(image, face, region, out, overwrite)
+        self.fill([located], seed, samples)
+        return self.paste(located)
 
     def restore_many(
         self,
@@ -179,84 +183,100 @@ class Restorer:
             for each photo, in order, what :meth:`restore` would give back, or the error that it would raise.
         """
         given = [list(each) if each is not None else [None] * len(images) for each in (regions, outs)]
-        begun: list[Draft | UnmaskError] = []
+        located: list[Located | UnmaskError] = []
         for image, region, out in zip(images, *given, strict=True):
             try:
-                begun.append(self.begin(image, face, region, out, overwrite))
+                located.append(self.locate(image, face, region, out, overwrite))
             except UnmaskError as error:
-                begun.append(error)
-        self.guess([draft for draft in begun if isinstance(draft, Draft)], seed, samples)
+                located.append(error)
+        self.fill([one for one in located if isinstance(one, Located)], seed, samples)
         done: list[Restored | UnmaskError] = []
-        for draft in begun:
+        for one in located:
             try:
-                done.append(self.finish(draft, seed) if isinstance(draft, Draft) else draft)
+                done.append(self.paste(one) if isinstance(one, Located) else one)
             except UnmaskError as error:
                 done.append(error)
         return done
 
-    def begin(
+    def locate(
         self,
         image: Any,
         face: str | int = "all",
         region: NDArray[Any] | None = None,
         out: str | Path | None = None,
         overwrite: bool = False,
-    ) -> Draft:
-        """The first step of :meth:`restore`, with its arguments: read, find and crop; no model of the region runs."""
-        target, photo = target_of(image, out, overwrite), images.read(image)
-        faces = self.find(photo.pixels, face, photo.name)
-        chosen = [one for one in faces if one.status == "restored"]
-        x, matrices = self.aligned(photo.pixels, chosen)
-        hidden = None if region is None else given_region(region, photo, matrices, self.size)
-        return Draft(image, target, photo, faces, chosen, x, matrices, hidden)
+        faces: Sequence[RestoredFace] | None = None,
+    ) -> Located:
+        """The faces of a photo with their regions and one verdict each: the first half of :meth:`restore`.
 
-    def guess(self, drafts: Sequence[Draft], seed: int = 0, samples: int = 1, fill: Fill | None = None) -> None:
-        """The second step: segment and unmask the crops of all ``drafts`` together; their errors stay in them.
+        Args:
+            image: as :meth:`restore` takes it, or a photo that was read already.
+            face, region, out, overwrite: as there.
+            faces: faces that are known already, "found" those to look at; None to find them.
 
-        ``fill`` stands in for the restorer's own; its rows are the worn faces of the drafts, in order.
+        Raises:
+            NoFaceError: there is no face, or none of the wanted ones is large enough.
+            UnmaskError: the image cannot be read. That no face wears a face mask is kept in ``error`` instead.
         """
-        unseen = [draft for draft in drafts if draft.hidden is None]
-        if unseen:
-            counts = [len(draft.x) for draft in unseen]
-            hidden, scores = self.segment(torch.cat([draft.x for draft in unseen]))
-            for draft, region, score in zip(unseen, hidden.split(counts), scores.split(counts), strict=True):
-                draft.hidden, draft.scores = region, score
-        for draft in drafts:
-            draft.settle()
-        worn = [(draft, i) for draft in drafts for i in draft.worn]
-        if not worn:
+        target = target_of(image, out, overwrite)
+        photo = image if isinstance(image, images.Photo) else images.read(image)
+        known = self.find(photo.pixels, face, photo.name) if faces is None else list(faces)
+        chosen = [one for one in known if one.status == "found"]
+        pairs = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
+        x, matrices = images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
+        if region is not None:
+            hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
+        else:
+            hidden, scores = self.segment(x)
+        return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
+
+    def fill(
+        self,
+        located: Sequence[Located],
+        seed: int = 0,
+        samples: int = 1,
+        model: Fill | None = None,
+        exact: bool = False,
+    ) -> None:
+        """Unmask the crops of all ``located`` photos together, the other half; their errors stay in them.
+
+        ``model`` stands in for the restorer's own; its rows are the masked faces, in order. With ``exact`` the regions
+        are not grown before they are filled: they are known to a pixel.
+        """
+        masked = [(one, i) for one in located for i in one.masked]
+        if not masked:
             return
-        x = torch.stack([draft.x[i] for draft, i in worn])
-        hidden = torch.stack([draft.hidden[i] for draft, i in worn if draft.hidden is not None])
-        painted = blend.paint(x, hidden, lambda crops, wide: self.unmask(crops, wide, seed, fill))
+        x = torch.stack([one.x[i] for one, i in masked])
+        region = torch.stack([one.region[i] for one, i in masked])
+        painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
         drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
-        for k, (draft, i) in enumerate(worn):
-            face = draft.chosen[i]
+        for k, (one, i) in enumerate(masked):
+            face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
             a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
-            parts = sampling.several(sampling.seeded(self.fill, seed), a, b, c, samples, seed)
-            share_out([draft.chosen[i] for draft, i in worn], x, painted.region, parts.cpu())
-        first = 0
-        for draft in drafts:
-            rows = slice(first, first + len(draft.worn))
-            draft.painted = blend.Painted(painted.whole[rows], painted.seen[rows], painted.region[rows])
-            first += len(draft.worn)
+            several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+        parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
+        for one, part in zip(located, parts, strict=True):
+            one.painted, one.seed = blend.Painted(*part), seed
 
-    def finish(self, draft: Draft, seed: int = 0) -> Restored:
-        """The last step: paste what was guessed into the photo and write it where it goes; raises the draft's error."""
-        if draft.error is not None:
-            raise draft.error
-        assert draft.painted is not None
-        pixels = draft.photo.pixels
-        for row, i in enumerate(draft.worn):
-            pixels = draft.painted.onto(pixels, row, draft.matrices[i], seed, exact=draft.scores is None)
-        note = self._note(draft.faces)
-        image = give_back(draft.image, draft.target, draft.photo, pixels, note)
-        return Restored(image, draft.faces, note, draft.photo.pixels, pixels)
+    def paste(self, located: Located) -> Restored:
+        """Put what was filled into the photo and write it where it goes; raises the error of a photo without any."""
+        if located.error is not None:
+            raise located.error
+        if located.painted is None:
+            raise ValueError("fill comes before paste")
+        pixels = located.photo.pixels
+        for row, i in enumerate(located.masked):
+            pixels = located.painted.onto(pixels, row, located.matrices[i], located.seed, exact=located.given)
+        note = provenance(located.faces, self.made_by)
+        image = give_back(located.image, located.target, located.photo, pixels, note)
+        return Restored(image, located.faces, note, located.photo.pixels, pixels, located.seed)
 
     def find(self, pixels: NDArray[np.uint8], face: str | int = "all", called: str = "the photo") -> list[RestoredFace]:
-        """All faces of a photo [H,W,3], largest first; those that ``face`` asks for are "restored" to be."""
+        """All faces of a photo [H,W,3], largest first; those that ``face`` asks for are "found"."""
+        self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
         if not found:
@@ -264,31 +284,26 @@ class Restorer:
         faces = [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
         for chosen in choose(faces, face, pixels.shape[:2], called):
             left, top, right, bottom = chosen.bbox[:4]
-            chosen.status = "restored" if min(right - left, bottom - top) >= MIN_FACE else "too small"
-        if all(f.status != "restored" for f in faces):
+            chosen.status = "found" if min(right - left, bottom - top) >= MIN_FACE else "too small"
+        if all(f.status != "found" for f in faces):
             raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
         return faces
 
-    def aligned(
-        self, pixels: NDArray[np.uint8], faces: Sequence[RestoredFace]
-    ) -> tuple[Tensor, list[NDArray[np.float64]]]:
-        """The crops of faces [N,3,S,S] in [-1,1], and the matrix [2,3] from the photo [H,W,3] to each."""
-        pairs = [align.crop_face(pixels, one.kps, self.template, self.size) for one in faces]
-        return images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
-
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
+        self._same_process()
         parts = [self.segmenter.predict(part.to(self.device)) for part in crops.split(BATCH)]
         regions, scores = zip(*parts, strict=True)
         return torch.cat(regions).cpu(), torch.cat(scores).cpu()
 
     @torch.no_grad()
-    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0, fill: Fill | None = None) -> Tensor:
+    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0, model: Fill | None = None) -> Tensor:
         """Crops [N,3,S,S] in [-1,1] and region [N,1,S,S] -> whole faces as the model sees them, on CPU."""
-        fill, parts = fill or sampling.seeded(self.fill, seed), []
+        self._same_process()
+        model, parts = model or sampling.seeded(self.model, seed), []
         for x, hidden in zip(crops.split(BATCH), region.split(BATCH), strict=True):
             x, hidden = x.to(self.device), hidden.to(self.device)
-            parts.append(fill(x, hidden).clamp(-1, 1).float().cpu())
+            parts.append(model(x, hidden).clamp(-1, 1).float().cpu())
         return torch.cat(parts)
 
     def _drift(self, before: Tensor, after: Tensor) -> list[float | None]:
@@ -300,19 +315,6 @@ class Restorer:
         a, b = self.recognizer.embed(both).cpu().chunk(2)
         return list((1 - (a * b).sum(1)).tolist())
 
-    def _note(self, faces: Sequence[RestoredFace]) -> dict[str, Any]:
-        boxes = [[round(float(v)) for v in f.bbox[:4]] for f in faces if f.status == "restored"]
-        made = {"software": f"unmask {__version__}", "weights": self.made_by}
-        return {"statement": STATEMENT, **made, "faces": boxes}
 
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The torch device of a name, "auto" being the GPU where there is one; UsageError if it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UsageError(f"{name}: no such device here; use auto, cpu or cuda") from None
-    return device
+def _loaded_again(given: dict[str, Any]) -> Restorer:
+    return Restorer.from_pretrained(**given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import formats, images
+from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
 from ..faces import align, blend, tone
 
+STATEMENT = (
+    "The region under the face mask was synthesized by a generative model: it is a guess, "
+    "not what the mask hid, and no evidence of identity."
+)
 WHITE = 64.0  # levels of spread that are drawn white
 
 
@@ -25,10 +29,12 @@ class RestoredFace:
 
     Attributes:
         bbox, kps, det_score: as the detector gave them, in pixels of the upright photo.
-        status: "restored", "no mask" (left alone), "too small" or "not chosen".
+        status: "restored", "no mask" (left alone), "too small" or "not chosen"; before it is filled "masked", and
+            "found" before it is known whether a face mask is worn.
         matrix: float64 [2,3] from the photo to the crop; None where the face was not aligned.
         aligned, restored: the crop before and after, uint8 [S,S,3].
         region: float32 [S,S] in [0,1] of the crop, 1 = hidden by the face mask.
+        region_given: a person gave the region.
         garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
         drift: one minus the cosine between a recognizer's embeddings of the crop before and after: how far
             the restoration moved the face from what is seen, not whether the restored face is the true one.
@@ -45,6 +51,7 @@ class RestoredFace:
     matrix: NDArray[np.float64] | None = None
     aligned: NDArray[np.uint8] | None = None
     region: NDArray[np.float32] | None = None
+    region_given: bool = False
     restored: NDArray[np.uint8] | None = None
     garment_score: float | None = None
     drift: float | None = None
@@ -84,6 +91,7 @@ class Restored:
         faces: every face found, largest first.
         note: the provenance that is written into files.
         before, pixels: the upright photo before and after, uint8 [H,W,3].
+        seed: what it was filled with.
     """
 
     image: Any
@@ -91,6 +99,7 @@ class Restored:
     note: dict[str, Any]
     before: NDArray[np.uint8] = field(repr=False)
     pixels: NDArray[np.uint8] = field(repr=False)
+    seed: int = 0
 
     @property
     def region(self) -> NDArray[np.float32]:
@@ -126,8 +135,8 @@ class Restored:
                 if face.whole is None or not 0 <= k < len(face.whole):
                     raise UsageError(f"there is no sample {k}; ask restore for more samples")
                 painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
-                cover = face.garment_score is not None  # a region that somebody drew is kept to
-                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, cover=cover).pixels
+                cover = not face.region_given  # a region that somebody drew is kept to
+                pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, seed=self.seed, cover=cover).pixels
         return pixels
 
     def summary(self) -> str:
@@ -179,3 +188,9 @@ def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: 
     for k, face in enumerate(faces):
         face.samples, face.whole = shown[:, k], whole[:, k]
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)
+
+
+def provenance(faces: Sequence[RestoredFace], made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written into files: that it is a guess, by what it was made, and where."""
+    boxes = [[round(float(v)) for v in face.bbox[:4]] for face in faces if face.status == "restored"]
+    return {"statement": STATEMENT, "software": f"unmask {__version__}", "weights": made_by, "faces": boxes}

@@ -3,7 +3,7 @@
 The protocol works on 112 x 96 faces (template ``from``): an occluder picture, enlarged by a factor (one of
 :data:`FACTORS` in training, 2 in tests), is pasted with its center anywhere in the face, so that it may hang over the
 border; or it fills one of the fixed :data:`BOXES`. The published occluder pictures belong to others. Ours are drawn:
-things from :mod:`unmask.simulation.occluders` on plain grounds, and stripes and blotches. Their sizes are our choice too.
+things from :mod:`.occluders` on plain grounds, and stripes and blotches. Their sizes are our choice too.
 """
 
 from __future__ import annotations

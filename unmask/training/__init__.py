@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 
 from .. import config
+from ..devices import pick_device
 from ..errors import UsageError
 from .loop import RunConfig
 
@@ -56,7 +57,7 @@ def start(name: str, overrides: Sequence[str] = (), resume: str | None = None, d
     settings = read_config(name, overrides)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    place = distributed.start(select_device(device))
+    place = distributed.start(pick_device(device))
     found = checkpoint.latest(settings.out) if resume == "auto" else Path(resume) if resume else None
     if found is None and resume is None and checkpoint.latest(settings.out):
         raise UsageError(f"{settings.out}: holds a run already; go on with --resume auto, or choose another out=FOLDER")
@@ -64,19 +65,6 @@ def start(name: str, overrides: Sequence[str] = (), resume: str | None = None, d
     for module in task.modules.values():
         distributed.broadcast(module)
     return loop.run(task, settings, found)
-
-
-def select_device(device: str) -> torch.device:
-    """The torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; raises UsageError where there is none."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"{device}: not a device; give auto, cpu, cuda or cuda:N") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"{device}: no CUDA device here; use --device cpu")
-    return chosen
 
 
 def _module(task: str) -> ModuleType:

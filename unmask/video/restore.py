@@ -15,9 +15,10 @@ from typing import Any
 from .. import __version__
 from ..batch.jobs import make_room
 from ..errors import NoMaskError, UnmaskError
-from ..restore.restorer import STATEMENT, Restorer
+from ..restore import STATEMENT, Restorer
 from . import clip
-from .temporal import Steady, worn
+from .temporal import Steady
+from .temporal import restored as restored_faces
 
 PART_FRAMES = 120
 
@@ -125,7 +126,7 @@ def _part(
             pixels, faces = steady.frame(frame.pixels)
             writer.add(replace(frame, pixels=pixels))
             counts["frames"] += 1
-            counts["restored"] += worn(faces) > 0
+            counts["restored"] += restored_faces(faces) > 0
             progress(done + counts["frames"])
     steady.save(stem.with_suffix(".npz"))
     temporary = stem.with_suffix(".tmp")

@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import images
-from ..errors import NoFaceError, UnmaskError
+from ..errors import NoFaceError
 from ..faces.blend import Fill
-from ..restore.draft import MIN_GARMENT, Draft
+from ..restore.located import Located
 from ..restore.restorer import Restorer
 from ..restore.results import RestoredFace
 from ..restore.sampling import Inverter, Skips
@@ -49,8 +48,8 @@ class Steady:
     """Restores frames in order; what it keeps of them (see :class:`Track`) can be saved and loaded.
 
     Args:
-        restorer: restores single photos; its fill should be an :class:`unmask.restore.sampling.Inverter`, whose codes are kept
-            steady. With another fill only points and regions are.
+        restorer: restores single photos; its model should be an :class:`unmask.restore.sampling.Inverter`,
+            whose codes are kept steady. With another model only points and regions are.
         face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
         keep: scales the shares of the past; 0 restores each frame for itself.
     """
@@ -65,19 +64,18 @@ class Steady:
             found = self.restorer.find(pixels, self.face, "the frame")
         except NoFaceError:
             found = []
-        chosen = [one for one in found if one.status == "restored"]
+        chosen = [one for one in found if one.status == "found"]
         tracks = self._followed(chosen)
         if not tracks:
             return pixels, found
-        faces = [RestoredFace(track.box, track.kps, 0.0, "restored") for track in tracks]
-        x, matrices = self.restorer.aligned(pixels, faces)
-        draft = Draft(pixels, None, images.read(pixels), faces, faces, x, matrices)
-        draft.hidden, draft.scores = self._hidden(tracks, x)
-        self.restorer.guess([draft], self.seed, fill=self._fill(tracks, draft))
-        try:
-            return self.restorer.finish(draft, self.seed).pixels, faces
-        except UnmaskError:
+        faces = [RestoredFace(track.box, track.kps, 0.0, "found") for track in tracks]
+        located = self.restorer.locate(pixels, faces=faces)
+        located.region, located.scores = self._steady_regions(tracks, located)
+        located.decide()
+        if located.error is not None:
             return pixels, faces
+        self.restorer.fill([located], self.seed, model=self._model(tracks, located))
+        return self.restorer.paste(located).pixels, faces
 
     def _followed(self, faces: Sequence[RestoredFace]) -> list[Track]:
         """The tracks to restore in this frame: those of ``faces``, moved, and those that are lost for a moment."""
@@ -102,11 +100,10 @@ class Steady:
         track.kps = keep * track.kps + (1 - keep) * one.kps
         track.box, track.missed = one.bbox[:4].copy(), 0
 
-    def _hidden(self, tracks: Sequence[Track], x: Tensor) -> tuple[Tensor, Tensor]:
+    def _steady_regions(self, tracks: Sequence[Track], located: Located) -> tuple[Tensor, Tensor]:
         """Steady regions [N,1,S,S], which hide all that is hidden now, and garment scores [N]."""
-        regions, scores = self.restorer.segment(x)
         keep = self.keep * KEEP_REGION
-        for track, region, score in zip(tracks, regions, scores.tolist(), strict=True):
+        for track, region, score in zip(tracks, located.region, located.scores.tolist(), strict=True):
             if track.hidden is None or track.score is None:
                 track.hidden, track.score = region, score
             else:
@@ -116,14 +113,14 @@ class Steady:
         seen = [track.hidden for track in tracks if track.hidden is not None]
         return torch.stack(seen), torch.tensor([track.score or 0.0 for track in tracks])
 
-    def _fill(self, tracks: Sequence[Track], draft: Draft) -> Fill | None:
-        """A fill whose rows are the worn faces of ``draft``, in order, and whose codes remember."""
-        inverter = self.restorer.fill
+    def _model(self, tracks: Sequence[Track], located: Located) -> Fill | None:
+        """A model whose rows are the masked faces of ``located``, in order, and whose codes remember."""
+        inverter = self.restorer.model
         if not isinstance(inverter, Inverter) or not self.keep:
             return None
 
-        def rows() -> Iterator[Track]:  # who wears a face mask is known only when the fill is called
-            yield from (tracks[i] for i in draft.worn)
+        def rows() -> Iterator[Track]:
+            yield from (tracks[i] for i in located.masked)
 
         left = rows()
 
@@ -178,6 +175,6 @@ def steadied(fill: Inverter, x: Tensor, region: Tensor, tracks: Sequence[Track],
     return fill.synthesis(torch.stack([track.ws for track in tracks if track.ws is not None]), "const", kept)
 
 
-def worn(faces: Sequence[RestoredFace]) -> int:
+def restored(faces: Sequence[RestoredFace]) -> int:
     """How many of a frame's faces were restored."""
-    return sum(face.status == "restored" and (face.garment_score or 0) >= MIN_GARMENT for face in faces)
+    return sum(face.status == "restored" for face in faces)

@@ -14,7 +14,7 @@ from fastapi import Path as InPath
 from pydantic import WithJsonSchema
 
 from .. import __version__, formats
-from ..restore.restorer import STATEMENT, Restorer
+from ..restore import STATEMENT, Restorer
 from . import work
 from .jobs import GoneError, Job, Jobs, problem
 from .schemas import MAX_SAMPLES, Faces, Health, JobState, Limits, Problem, Restoration, Sample

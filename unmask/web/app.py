@@ -14,7 +14,7 @@ from starlette.routing import Match
 
 from .. import __version__
 from ..errors import UnmaskError
-from ..restore.restorer import STATEMENT, Restorer
+from ..restore import STATEMENT, Restorer
 from .api import router
 from .guard import LOOPBACK, Guard
 from .jobs import BusyError, GoneError, Jobs, problem

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .. import formats, images
 from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align
-from ..restore.draft import MIN_COVERAGE, MIN_GARMENT
 
 if TYPE_CHECKING:
     from ..restore.restorer import Restorer
@@ -84,15 +83,9 @@ def find(restorer: Restorer, data: bytes, max_pixels: int) -> Found:
     """The faces of a photo and where their face masks are; raises UnmaskError where the photo cannot be read."""
     photo = images.read(data, max_pixels)
     try:
-        faces = restorer.find(photo.pixels)
+        faces = restorer.locate(photo).faces
     except NoFaceError:
         faces = []
-    chosen = [face for face in faces if face.status == "restored"]
-    if chosen:
-        aligned = [align.crop_face(photo.pixels, one.kps, restorer.template, restorer.size) for one in chosen]
-        regions, scores = restorer.segment(images.to_tensor(np.stack([crop for crop, _ in aligned])))
-        for one, (_, matrix), region, score in zip(chosen, aligned, regions, scores, strict=True):
-            one.matrix, one.region, one.garment_score = matrix, region[0].numpy(), float(score)
     view = _view_size(photo.width, photo.height)
     shown = _resampled(photo.pixels, view)
     return Found((photo.width, photo.height), view, _preview(shown, photo), [
@@ -143,14 +136,11 @@ def restore(
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:
     facts = face.facts()
     region = None
-    if face.status != "too small":
-        worn = facts["coverage"] >= MIN_COVERAGE and facts["garment_score"] >= MIN_GARMENT
-        facts["status"] = "masked" if worn else "no mask"
-        if worn and face.region is not None and face.matrix is not None:
-            to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
-            hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
-            gray = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
-            region = base64.b64encode(images.encode(gray, gray.pixels)).decode("ascii")
+    if face.status == "masked" and face.region is not None and face.matrix is not None:
+        to_view = align.compose(_scaling(size, view), align.invert(face.matrix))
+        hidden = align.warp(face.region, to_view, (view[1], view[0]), border="constant", filter="linear")
+        gray = images.read((hidden.clip(0, 1) * 255).round().astype(np.uint8))
+        region = base64.b64encode(images.encode(gray, gray.pixels)).decode("ascii")
     return {**facts, "region": region}
 
 

@@ -117,10 +117,12 @@ def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[s
     """Everything that an embedding of a view depends on, apart from the picture."""
     package = Path(__file__).resolve().parents[2]
     faces = package / "faces"
-    files = [faces / "align.py", faces / "detect.py"] if view == CLEAN else list(faces.glob("*.py"))
+    files = [faces / "align.py", faces / "detect.py"]
+    if view != CLEAN:
+        files = [*faces.glob("*.py"), *(package / "simulation").glob("*.py")]
     parts: list[object] = [view == CLEAN, recognizer.fingerprint, studio.aligned, fingerprints.get("detector")]
     if view != CLEAN:
-        files.append(package / "evaluation" / "views.py")
+        files.append(package / "evaluation" / "verification" / "views.py")
         parts += [studio.points, studio.masks is None, studio.seed if studio.masks is None else None]
         if studio.cover == SIMULATE:
             files = [file for file in files if file.name != "patches.py"]
@@ -128,8 +130,8 @@ def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[s
             parts.append(studio.cover)
     if view not in (CLEAN, MASKED):
         restorer = next(r for r in studio.restorers if r.name == view)
-        parts += [restorer.fingerprint, studio.segment is None, fingerprints.get("segmenter")]
-        files += [*(package / "models").glob("*.py"), *(package / "ops").glob("*.py")]
+        parts += [restorer.fingerprint, studio.segmenter is None, fingerprints.get("segmenter")]
+        files += [file for room in ("models", "ops", "restore") for file in (package / room).glob("*.py")]
     elif view == MASKED:
         unused = {"blend.py", "tone.py", "segment.py"} | ({"occluders.py"} if studio.cover == SIMULATE else set())
         files = [file for file in files if file.name not in unused]

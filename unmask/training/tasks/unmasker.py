@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ... import images, recognition, weights
+from ... import images, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
-from ...errors import UsageError
-from ...faces import align, blend
+from ...faces import blend
 from ...losses import adversarial, identity, perceptual, pixel
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
-from ...recognition import arcface
 from .. import distributed, ema, loop, schedule
 from ..adversary import discriminate
 
@@ -57,9 +55,7 @@ class Config(loop.RunConfig):
 
     ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` initializes
     the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also gives the losses on features and
-    identity, ``also`` (names or paths of recognizers kept as torch checkpoints) more of the latter. All may be empty.
-    ``tune`` says whether the generator learns too, ``affine`` that only the styles' layers in it do. ``pixel`` is the
-    power of the pixel error, ``perceptual`` whose features are compared. The first ``pixel_steps`` steps have the
+    identity. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
     pixel loss alone; the adversary joins at step ``adv_start``. It sees one square window a step, ``window`` px wide
     and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
     window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
@@ -82,10 +78,7 @@ class Config(loop.RunConfig):
     start: str = ""
     generator: str = ""
     recognizer: str = ""
-    also: tuple[str, ...] = ()
-    tune: Literal["full", "affine", "frozen"] = "full"
-    pixel: Literal["l1", "l2"] = "l1"
-    perceptual: Literal["features", "lpips"] = "features"
+    tune: Literal["full", "frozen"] = "full"
     lr: float = 1e-3
     lr_discriminator: float = 1e-3
     warmup_steps: int = 100
@@ -111,11 +104,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     held = _held(config, size)
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
-    targets = _targets(_initialize(network, config, device), config, device)
+    features = _initialize(network, config, device)
     average = ema.twin(network)
     judge = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
-    for name, parameter in network.synthesis.named_parameters():
-        parameter.requires_grad_(config.tune == "full" or (config.tune == "affine" and ".affine." in name))
+    network.synthesis.requires_grad_(config.tune == "full")
     groups: list[dict[str, Any]] = [
         {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
         {"params": [p for p in network.synthesis.parameters() if p.requires_grad]},
@@ -130,14 +122,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return adversarial.r1(real, judge(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return drawer.draw(
-            rng,
-            config.batch_size,
-            config.grow,
-            config.jitter_share,
-            light=config.light_share,
-            equipped=config.equipped_share,
-        )
+        n, light, equipped = config.batch_size, config.light_share, config.equipped_share
+        return drawer.draw(rng, n, config.grow, config.jitter_share, light=light, equipped=equipped)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
@@ -146,7 +132,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         judge.requires_grad_(False)
         with loop.autocast(config.precision, device):
-            losses, blended, alpha = _losses(network, targets if at >= config.pixel_steps else None, content, config)
+            losses, blended, alpha = _losses(network, features if at >= config.pixel_steps else None, content, config)
             seen = window(config)
             if fighting:
                 logits = judge(torch.cat([blended, 2 * alpha - 1], 1)[seen])
@@ -180,7 +166,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"network": optimizer, "judge": optimizer_d},
         batch,
         step,
-        lambda: _validate(average, targets, held, config, device),
+        lambda: _validate(average, features, held, config, device),
         lambda: _sheet(average, held, config, device),
     )
 
@@ -229,45 +215,8 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
     return features
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What compares faces: a recognizer's features, further recognizers for identity alone, and LPIPS or None."""
-
-    features: perceptual.FaceFeatures
-    also: tuple[arcface.TorchRecognizer, ...] = ()
-    lpips: nn.Module | None = None
-
-    def losses(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance of features, and ``1 - cos`` of embeddings (the mean over all recognizers); [N,3,S,S] both."""
-        matrices = self.features.jittered(len(true))
-        with torch.no_grad():
-            wanted, who = self.features(true, matrices)
-        found, like = self.features(made, matrices)
-        apart = [identity.cosine(like, who)]
-        for other in self.also:
-            crops = [align.warp_tensor(x, matrices, other.size) for x in (made, true)]
-            with torch.no_grad():
-                who = other.embed(crops[1])
-            apart.append(identity.cosine(other.embed(crops[0]).float(), who.float()))
-        distance = perceptual.feature_distance(found, wanted) if self.lpips is None else self.lpips(made, true).mean()
-        return distance, torch.stack(apart).mean()
-
-
-def _targets(features: perceptual.FaceFeatures | None, config: Config, device: torch.device) -> Targets | None:
-    if features is None:
-        if config.also or config.perceptual == "lpips":
-            raise UsageError("recognizer: also and perceptual join its losses; name one")
-        return None
-    also = tuple(recognition.load_torch(name) for name in config.also)
-    for one in also:
-        if one.template != "arcface":
-            raise UsageError(f"also: {one.name} is aligned to {one.template!r}; give recognizers aligned to 'arcface'")
-        cast(nn.Module, one.network).to(device)
-    return Targets(features, also, perceptual.lpips().to(device) if config.perceptual == "lpips" else None)
-
-
 def _losses(
-    network: Unmasker, targets: Targets | None, batch: Batch, config: Config
+    network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch, config: Config
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
     ws, skips = network.codes(batch.x, batch.region)
@@ -276,12 +225,16 @@ def _losses(
     blended = batch.x + (y_hat - batch.x) * alpha
     parts = (config.inside_weight, config.outside_weight)
     losses = {
-        "pixel": pixel.region_error(y_hat, batch.y, alpha, *parts, squared=config.pixel == "l2"),
+        "pixel": pixel.region_error(y_hat, batch.y, alpha, *parts),
         "code": config.code_weight * (ws - network.w_avg).square().mean(),
     }
-    if targets is not None and (config.feature_weight or config.identity_weight):
-        distance, apart = targets.losses(blended, batch.y)
-        losses["feature"], losses["identity"] = config.feature_weight * distance, config.identity_weight * apart
+    if features is not None and (config.feature_weight or config.identity_weight):
+        matrices = features.jittered(len(batch.y))
+        with torch.no_grad():
+            wanted, who = features(batch.y, matrices)
+        found, like = features(blended, matrices)
+        losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
+        losses["identity"] = config.identity_weight * identity.cosine(like, who)
     return losses, blended, alpha
 
 
@@ -302,7 +255,7 @@ def restored(network: Unmasker, batch: Batch, config: Config, device: torch.devi
 
 @torch.no_grad()
 def _validate(
-    network: Unmasker, targets: Targets | None, held: Batch, config: Config, device: torch.device
+    network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
 ) -> dict[str, float]:
     _, blended = restored(network, held, config, device)
     solid = (held.region > 0.5).float()
@@ -313,8 +266,8 @@ def _validate(
         "gradient_ratio": energy,
         "coverage": held.region.mean(),
     }
-    if targets is not None:
-        who, like, masked_as = (targets.features(t.to(device))[1] for t in (held.y, blended, held.x))
+    if features is not None:
+        who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
         found["identity_restored"] = (like * who).sum(1).mean()
         found["identity_masked"] = (masked_as * who).sum(1).mean()
     return {k: float(v) for k, v in found.items()}

@@ -1,11 +1,11 @@
-"""One photo on its way through the restorer: what is known of it between two steps."""
+"""A photo whose faces are found, with their regions and one verdict each; and what is then filled in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,9 +22,31 @@ MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
 MIN_GARMENT = 0.5
 
 
+class SegmenterLike(Protocol):
+    """What finds the region of the face mask in aligned crops."""
+
+    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1], garment score [N] in [0,1]."""
+        ...
+
+
+def wears_mask(region: Tensor, garment_score: Tensor | None = None) -> Tensor:
+    """Which faces wear a face mask: the only place where that is decided.
+
+    Args:
+        region: [N,1,S,S] in [0,1] of the crops.
+        garment_score: [N] in [0,1]; None where a person gave the region, who is believed.
+
+    Returns:
+        bool [N].
+    """
+    worn = (region > 0.5).float().mean(dim=(1, 2, 3)) >= MIN_COVERAGE
+    return worn if garment_score is None else worn & (garment_score >= MIN_GARMENT)
+
+
 @dataclass
-class Draft:
-    """A photo whose faces are found and cropped, and later filled.
+class Located:
+    """A photo with its faces found, cropped and judged by :meth:`Restorer.locate`, and later filled.
 
     Attributes:
         image, target: what was given, and the file to write, if any.
@@ -32,11 +54,13 @@ class Draft:
         faces: every face found, largest first; ``chosen`` are those of them that were asked for and are large enough.
         x: the crops of the chosen ones, [N,3,S,S] in [-1,1].
         matrices: from the photo to each crop, float64 [2,3].
-        hidden: their regions [N,1,S,S] in [0,1]; None until segmented.
-        scores: their garment scores [N]; None where the region was given.
-        worn: which of the crops wear a face mask, once :meth:`settle` knows.
-        painted: the restored faces, one row for each of ``worn``.
+        region: their regions [N,1,S,S] in [0,1].
+        scores: their garment scores [N].
+        given: a person gave the region, so that it is kept to exactly and garment scores do not count.
+        masked: which of the crops wear a face mask.
         error: why nothing of this photo can be restored.
+        painted: the restored faces, one row for each of ``masked``; None until filled.
+        seed: what they were filled with.
     """
 
     image: Any
@@ -46,29 +70,32 @@ class Draft:
     chosen: list[RestoredFace]
     x: Tensor
     matrices: list[NDArray[np.float64]]
-    hidden: Tensor | None = None
-    scores: Tensor | None = None
-    worn: Sequence[int] = ()
-    painted: Painted | None = None
+    region: Tensor
+    scores: Tensor
+    given: bool = False
+    masked: Sequence[int] = ()
     error: UnmaskError | None = None
+    painted: Painted | None = None
+    seed: int = 0
 
-    def settle(self) -> None:
-        """See which faces wear a face mask, write down what is known of each, or keep the error if none does."""
-        assert self.hidden is not None
+    def __post_init__(self) -> None:
+        self.decide()
+
+    def decide(self) -> None:
+        """See which faces wear a face mask and note what is known of each; again after ``region`` was changed."""
         crops = images.to_uint8(self.x)
+        worn = wears_mask(self.region, None if self.given else self.scores).tolist()
         for i, one in enumerate(self.chosen):
-            one.status, one.garment_score = "no mask", None if self.scores is None else float(self.scores[i])
-            one.matrix, one.aligned, one.region = self.matrices[i], crops[i], self.hidden[i, 0].numpy()
-        worn = (self.hidden > 0.5).float().mean(dim=(1, 2, 3)) >= MIN_COVERAGE
-        if self.scores is not None:
-            worn &= self.scores >= MIN_GARMENT
-        self.worn = [int(i) for i in worn.nonzero()[:, 0]]
-        if not self.worn and self.scores is None:
+            one.status, one.region_given = "masked" if worn[i] else "no mask", self.given
+            one.garment_score = None if self.given else float(self.scores[i])
+            one.matrix, one.aligned, one.region = self.matrices[i], crops[i], self.region[i, 0].numpy()
+        self.masked, self.error = [i for i, yes in enumerate(worn) if yes], None
+        if not self.masked:
             self.error = NoMaskError(
                 f"{self.photo.name}: the region given covers no face; draw it where the face mask is"
+                if self.given
+                else f"{self.photo.name}: no face mask found; if there is one, say where with a region"
             )
-        elif not self.worn:
-            self.error = NoMaskError(f"{self.photo.name}: no face mask found; if there is one, say where with a region")
 
 
 def choose(
