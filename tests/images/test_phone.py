@@ -203,7 +203,7 @@ def test_marks_of_what_is_not_written_go_and_the_orientation_follows(target: str
     written = images.encode(photo, blue(photo), NOTE, format=target)
     back = images.read(written)
     packet = back.xmp or b""
-    for gone in (b"MotionPhoto", b"MicroVideo", b"hdrgm:Version", b"Directory", b"Semantic", b"HDRGainMap", b"/9j/OLD"):
+    for gone in (b"MotionPhoto", b"MicroVideo", b"hdrgm:Version", b"Directory", b"Semantic", b"65536", b"/9j/OLD"):
         assert gone not in packet, (target, gone)
     for kept in (b"kept-burst", b"kept-title", b'xmp:Rating="4"', b"image/jpeg"):
         assert kept in packet, (target, kept)
