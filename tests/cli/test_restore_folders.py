@@ -131,3 +131,65 @@ def test_a_manifest_of_ones_own(run: Run, make: Make, tmp_path: Path) -> None:
     assert code == 0 and out == "" and "done by an earlier run" in err
     (tmp_path / "text").write_text("one\ntwo\n")
     assert run("restore", photo, "--manifest", tmp_path / "text", "--overwrite")[0] == 1
+
+
+def test_a_refused_run_records_nothing(run: Run, photos: tuple[Path, Path]) -> None:
+    first = run("restore", photos[0], "-o", photos[1])
+    path = photos[1] / "manifest.jsonl"
+    before = [record for record in lines(path) if record["outcome"] == "restored"]
+    code, _, err = run("restore", photos[0], "-o", photos[1], "--seed", "1")
+    assert code == 1 and "exists; replace it with --overwrite" in err
+    assert "error" not in {record["outcome"] for record in lines(path)}
+    assert [record for record in lines(path) if record["outcome"] == "restored"] == before
+    code, out, err = run("restore", photos[0], "-o", photos[1])
+    assert code == first[0] and out == "" and "8 of 8 were done by an earlier run" in err
+
+
+def test_a_region_counts_by_its_content(run: Run, make: Make, tmp_path: Path) -> None:
+    photo, region = make("a.png"), make("region.png", 255)
+    flags = ("--region", region, "--manifest", tmp_path / "m.jsonl")
+    assert run("restore", photo, *flags)[0] == 0
+    assert "done by an earlier run" in run("restore", photo, *flags)[2]
+    make("region.png", 254)
+    code, _, err = run("restore", photo, *flags)
+    assert code == 1 and "exists; replace it with --overwrite" in err
+    moved = region.rename(tmp_path / "moved.png")
+    assert run("restore", photo, "--region", moved, "--manifest", tmp_path / "m.jsonl", "--overwrite")[0] == 0
+    moved.rename(region)
+    assert "done by an earlier run" in run("restore", photo, *flags)[2]
+    region.unlink()
+    code, _, err = run("restore", photo, *flags)
+    assert code == 1 and "region.png: cannot be read" in err
+
+
+def test_a_lost_side_file_is_made_again(run: Run, photos: tuple[Path, Path], begun: list[str]) -> None:
+    flags = ("restore", photos[0], "-o", photos[1], "--save-region", "--compare")
+    assert run(*flags)[0] == 3
+    begun.clear()
+    (photos[1] / "2.region.png").unlink()
+    (photos[1] / "4.compare.png").unlink()
+    assert run(*flags)[0] == 3 and sorted(begun) == ["2.png", "4.png"]
+    assert (photos[1] / "2.region.png").is_file() and (photos[1] / "4.compare.png").is_file()
+
+
+def test_two_photos_with_one_side_file_are_told_before_any_work(
+    run: Run, make: Make, tmp_path: Path, begun: list[str]
+) -> None:
+    make("in/a.png")
+    make("in/a.jpg")
+    for flag in ("--save-region", "--compare"):
+        code, out, err = run("restore", tmp_path / "in", "-o", tmp_path / "out", flag)
+        assert code == 2 and out == "" and "a.jpg" in err and "a.png" in err and "would go there" in err
+    code, _, err = run("restore", tmp_path / "in", "-o", tmp_path / "out", "--samples", "2")
+    assert code == 2 and not begun and not (tmp_path / "out").exists()
+    assert run("restore", tmp_path / "in", "-o", tmp_path / "out")[0] == 0
+    assert run("simulate", tmp_path / "in", "-o", tmp_path / "masked", "--save-region")[0] == 2
+
+
+def test_what_is_read_is_never_written(run: Run, make: Make, tmp_path: Path) -> None:
+    photo, region = make("a.png"), make("a.unmasked.region.png", 255)
+    before = region.read_bytes()
+    code, _, err = run("restore", photo, "--region", region, "--save-region", "--overwrite")
+    assert code == 2 and "is read too and would be replaced" in err and region.read_bytes() == before
+    code, _, err = run("restore", photo, "-o", tmp_path / "m.jpg", "--manifest", tmp_path / "m.jpg")
+    assert code == 2 and "is read too" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
@@ -9,12 +11,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..errors import UnmaskError, UsageError
 
 EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
 CLIPS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"}  # suffixes of clips
 MAX_SAMPLES = 32
 SHEET, SPREAD = "samples", "spread"  # words of what is written beside the samples
+
+
+class RefusedError(UnmaskError):
+    """The work was not begun, since it would have replaced something."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,17 @@ class Job:
 
     def read(self) -> bytes:
         """The bytes of its picture, from the file or stdin."""
-        if self.source is None:
-            return sys.stdin.buffer.read()
+        if self.source is not None:
+            return files.read(self.source)
+        if sys.stdin is None:
+            raise UnmaskError("stdin: is closed; pipe a picture in, or name a file")
         try:
-            return self.source.read_bytes()
-        except OSError as error:
-            raise UnmaskError(f"{self.source}: cannot be read ({error.strerror}); check the path") from None
+            data = sys.stdin.buffer.read(files.MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            raise UnmaskError(f"stdin: cannot be read ({files.reason(error)}); pipe a picture in") from None
+        if len(data) > files.MAX_BYTES:
+            raise UnmaskError(f"stdin: is longer than {files.MAX_BYTES / 1e6:.0f} MB; pipe in one picture")
+        return data
 
 
 @dataclass(frozen=True)
@@ -62,8 +74,9 @@ class Wanted:
     overwrite: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """What the result depends on."""
-        return {key: value for key, value in asdict(self).items() if key != "overwrite"}
+        """What the result depends on; of a region its content. UnmaskError where it cannot be read."""
+        facts = {key: value for key, value in asdict(self).items() if key != "overwrite"}
+        return {**facts, "region": None if self.region is None else files.sha256(self.region)}
 
     def extras(self, job: Job) -> list[Path]:
         """The further files that are written beside a result."""
@@ -100,9 +113,15 @@ def make_room(path: Path) -> None:
 
 
 def refuse_existing(paths: Iterable[Path | None], overwrite: bool) -> None:
-    """UnmaskError for the first file that exists, unless it may be replaced; devices and folders never may."""
+    """RefusedError for the first file that exists, unless it may be replaced; devices and folders never may."""
     for path in paths:
-        if path is not None and path.exists() and not path.is_file():
-            raise UnmaskError(f"{path}: is no file and is not replaced; give a file, or - for stdout")
-        if path is not None and path.exists() and not overwrite:
-            raise UnmaskError(f"{path}: exists; replace it with --overwrite or leave it with --skip-existing")
+        try:
+            there = path is not None and os.path.lexists(path) and stat.S_IFMT(os.stat(path).st_mode)
+        except FileNotFoundError:  # a link that leads nowhere yet
+            there = False
+        except (OSError, ValueError) as error:
+            raise UnmaskError(f"{path}: cannot be written ({files.reason(error)}); give another -o") from None
+        if there and there != stat.S_IFREG:
+            raise RefusedError(f"{path}: is no file and is not replaced; give a file, or - for stdout")
+        if there and not overwrite:
+            raise RefusedError(f"{path}: exists; replace it with --overwrite or leave it with --skip-existing")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import images
+from .. import files, images
 from ..data import face_sets
 from ..errors import UnmaskError
 from ..faces import align
@@ -261,21 +259,13 @@ def _places(out: Path) -> dict[str, Path]:
 def _move(stage: Path, out: Path, final: dict[str, Path]) -> None:
     for name, place in final.items():
         (stage / name).rename(place)
-    if "" in final:
-        out.chmod(0o755)
 
 
 @contextlib.contextmanager
 def _staged(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to write into; it is gone afterwards."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", suffix=".part", dir=out.parent))
+        with files.workshop(out.parent) as stage:
+            yield stage
     except OSError as error:
-        raise UnmaskError(f"{out}: cannot be written ({error.strerror}); give another -o") from None
-    try:
-        yield stage
-    except OSError as error:
-        raise UnmaskError(f"{out}: cannot be written ({error.strerror or error}); check the disk") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        raise UnmaskError(f"{out}: cannot be written ({error.strerror or error}); choose another -o") from None

@@ -18,8 +18,8 @@ from ..errors import NoFaceError, NoMaskError, UnmaskError
 from ..restore.results import WHITE
 from . import jobs as many_jobs
 from . import pipeline
-from .jobs import Job, Wanted
-from .manifest import STARTED, Manifest
+from .jobs import Job, RefusedError, Wanted
+from .manifest import REFUSED, RESTORED, STARTED, Manifest
 
 if TYPE_CHECKING:
     from ..restore.located import Located
@@ -92,12 +92,13 @@ class Step:
     def open(self, job: Job) -> Work:
         """Read a picture and find its faces; what goes wrong is kept for :meth:`close`."""
         start = time.perf_counter()
-        work = Work(job, {"input": job.name, "models": self.restorer.parts, "options": self.wanted.facts()})
+        work = Work(job, {"input": job.name, "models": self.restorer.parts})
         try:
+            work.record["options"] = self.wanted.facts()
             data = job.read()
             work.record["sha256"] = hashlib.sha256(data).hexdigest()
             if not self._done_before(work):
-                work.located = self._locate(job, data)
+                work.located = self._locate(work, data)
         except Exception as error:  # one odd file must not cost the others
             work.error = error
         work.seconds["open"] = time.perf_counter() - start
@@ -107,7 +108,7 @@ class Step:
         target = work.job.target
         if self.manifest is None or target is None or self.wanted.overwrite:
             return False
-        record = self.manifest.done(target, work.record)
+        record = self.manifest.done([target, *self.wanted.extras(work.job)], work.record)
         if record is None:
             return False
         work.record, work.before = record, True
@@ -115,9 +116,10 @@ class Step:
             work.error = OUTCOMES[record["outcome"]](record.get("error", record["outcome"]))
         return True
 
-    def _locate(self, job: Job, data: bytes) -> Located:
-        last = self.manifest.last(job.target) if self.manifest and job.target else None
-        overwrite = self.wanted.overwrite or bool(last and last["outcome"] == STARTED)
+    def _locate(self, work: Work, data: bytes) -> Located:
+        job = work.job
+        ours = self.manifest and job.target and self.manifest.replaceable(job.target, work.record)
+        overwrite = self.wanted.overwrite or bool(ours)
         many_jobs.refuse_existing([job.target, *self.wanted.extras(job)], overwrite)
         image: Any = data
         if job.target is not None:
@@ -151,7 +153,7 @@ class Step:
             if work.error is not None:
                 raise work.error
             assert work.located is not None
-            if self.keep and job.target is not None and work.located.error is None and not job.target.exists():
+            if self.keep and job.target is not None and work.located.error is None:
                 self.keep(job.target, {**record, "outcome": STARTED})
             restored = self.restorer.paste(work.located)
             self._write_extras(job, work.located.photo, restored)
@@ -212,8 +214,8 @@ def run(jobs: Iterable[Job], step: Step, workers: int) -> Iterator[Done]:
 
 def outcome_of(error: Exception | None) -> str:
     """The word for it in a manifest."""
-    if error is None:
-        return "restored"
+    if error is None or isinstance(error, RefusedError):
+        return RESTORED if error is None else REFUSED
     return next((word for word, kind in OUTCOMES.items() if isinstance(error, kind)), "error")
 
 

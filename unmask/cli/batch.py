@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,7 +85,7 @@ def pending(jobs: Sequence[Job], overwrite: bool, skip_existing: bool) -> list[J
     """The jobs to do: without those whose result exists, where they are to be left out."""
     if overwrite or not skip_existing:
         return list(jobs)
-    left = [job for job in jobs if job.target is None or not job.target.exists()]
+    left = [job for job in jobs if job.target is None or not os.path.exists(job.target)]
     if len(left) < len(jobs):
         click.echo(f"unmask: {len(jobs) - len(left)} of {len(jobs)} results exist and are left out", err=True)
     return left

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import files
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -150,20 +151,19 @@ def _write(
     from .. import images
     from ..evaluation import tables
     from ..evaluation.restoration import summary
-    from ..images.write import replace_file
 
     judge = facts["recognizer"]["name"]
     if json_file:
         whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds}
         whole |= {"worst_groups": summary.worst_groups(found), "groups": found}
-        replace_file(Path(json_file), (json.dumps(whole, indent=1) + "\n").encode())
+        files.write(json_file, (json.dumps(whole, indent=1) + "\n").encode())
     if markdown_file:
         parts = ["".join(f"Worst group, {line}\n\n" for line in summary.worst_groups(found))]
         parts += [
             f"**{name}**: {_caption(group, judge)}\n\n{tables.markdown(*summary.rows(group))}"
             for name, group in found.items()
         ]
-        replace_file(Path(markdown_file), "\n".join(parts).encode())
+        files.write(markdown_file, "\n".join(parts).encode())
     if sheet and not results.sheet:
         known = sorted({f"'{group}: {word}'" for group, words in results.groups.items() for word in words})
         raise UsageError(f"--sheet-of: no face is of this group; there are {', '.join(known)}")

@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def plan(
             formats.refuse_unwritable(target)
         return Plan([Job(None, target)])
     ours = tuple(f".{word}" for word in (mark, *extras))
-    below = None if out in (None, STREAM) else Path(str(out)).resolve()
+    below = None if out in (None, STREAM) else Path(os.path.realpath(str(out)))
     left_out: dict[Path, str] = {}
     pairs = [
         (path, root)
@@ -76,7 +76,8 @@ def plan(
     jobs = list(
         dict.fromkeys(Job(path, _target(path, root, out, mark, single), _key(path, root)) for path, root in pairs)
     )
-    _check(jobs, frozenset(clips))
+    check(jobs, lambda job: ())
+    _refuse_unwritable(jobs, frozenset(clips))
     done = {job.source for job in jobs}
     return Plan(jobs, Counter(kind for path, kind in left_out.items() if path not in done))
 
@@ -93,7 +94,10 @@ def rest_told(planned: Plan) -> Iterator[None]:
 
 def _inside(path: Path, below: Path | None, root: Path) -> bool:
     """Whether a file lies in the folder of results, where that folder lies inside the folder of inputs."""
-    return below is not None and root.resolve() in below.parents and below in path.resolve().parents
+    if below is None:
+        return False
+    real = Path(os.path.realpath(path))
+    return Path(os.path.realpath(root)) in below.parents and below in real.parents
 
 
 def _expand(
@@ -104,13 +108,13 @@ def _expand(
     What else lies in a folder, but for earlier results, is written down in ``left_out``, by its suffix.
     """
     path = Path(typed)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = []
         for file in sorted(path.rglob("*")):
-            if file.is_dir() or file.stem.endswith(ours) or _inside(file, below, path):
+            if os.path.isdir(file) or file.stem.endswith(ours) or _inside(file, below, path):
                 continue
             hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-            if file.suffix.lower() in formats.SUFFIXES and file.is_file() and not hidden:
+            if file.suffix.lower() in formats.SUFFIXES and os.path.isfile(file) and not hidden:
                 found.append(file)
             elif file.suffix.lower() in formats.SUFFIXES or not hidden:  # not what a system keeps there for itself
                 left_out[file] = HIDDEN if hidden else file.suffix.lower() or "without a suffix"
@@ -121,9 +125,9 @@ def _expand(
                 f"it takes {', '.join(formats.SUFFIXES)}"
             )
         yield from ((file, path) for file in found)
-    elif not path.exists() and glob.has_magic(typed):
+    elif not os.path.exists(path) and glob.has_magic(typed):
         matches = [Path(match) for match in sorted(glob.glob(typed, recursive=True))]
-        matches = [match for match in matches if match.is_file() and not match.stem.endswith(ours)]
+        matches = [match for match in matches if os.path.isfile(match) and not match.stem.endswith(ours)]
         if not matches:
             raise UsageError(f"{typed}: no file matches this pattern")
         yield from ((match, None) for match in matches)
@@ -139,32 +143,49 @@ def _target(path: Path, root: Path | None, out: str | None, mark: str, single: b
     if out is None:
         return path.with_name(f"{path.stem}.{mark}{path.suffix}")
     place = Path(out)
-    if single and not out.endswith(os.sep) and place.suffix and not place.is_dir():
+    if single and not out.endswith(os.sep) and place.suffix and not os.path.isdir(place):
         return place
     return place / _key(path, root)
 
 
-def _check(jobs: Sequence[Job], clips: frozenset[str]) -> None:
-    sources = {job.source.resolve() for job in jobs if job.source}
-    targets: dict[Path, Job] = {}
+def check(jobs: Sequence[Job], extras: Callable[[Job], Iterable[Path]], reads: Iterable[Path] = ()) -> None:
+    """UsageError where two jobs would write the same file, or one would write what is read.
+
+    Args:
+        extras: the further files that a job writes beside its target.
+        reads: files that the command reads beside the inputs of the jobs.
+    """
+    sources = {os.path.realpath(path) for path in [*(job.source for job in jobs if job.source), *reads]}
+    targets: dict[str, Job] = {}
     for job in jobs:
         if job.target is None:
             continue
+        for path in [job.target, *extras(job)]:
+            real = os.path.realpath(path)
+            if real in sources:
+                raise UsageError(f"{path}: is read too and would be replaced; give another -o")
+            if real in targets:
+                raise UsageError(
+                    f"{path}: both {targets[real].name} and {job.name} would go there; restore them into two folders"
+                )
+            targets[real] = job
+
+
+def _refuse_unwritable(jobs: Iterable[Job], clips: frozenset[str]) -> None:
+    for job in jobs:
         clip = job.source is not None and job.source.suffix.lower() in clips
+        if job.target is None:
+            continue
         if clip and job.target.suffix.lower() not in clips:
             raise UsageError(f"{job.target}: no clip can be written so; end it in one of {', '.join(sorted(clips))}")
         if not clip:
             formats.refuse_unwritable(job.target, job.source)
-        target = job.target.resolve()
-        if target in sources:
-            raise UsageError(f"{job.target}: is an input too and would be replaced; give another -o")
-        if target in targets:
-            raise UsageError(f"{job.target}: both {targets[target].name} and {job.name} would go there")
-        targets[target] = job
 
 
 def to_stdout(data: bytes) -> None:
     """Write a picture to stdout; UnmaskError where nobody takes it."""
+    if sys.stdout is None:
+        raise UnmaskError("stdout: is closed; give -o FILE")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

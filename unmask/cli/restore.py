@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,20 @@ class Options:
     shard: tuple[int, int] | None
     engine: str
     several: bool
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that this run fills with several results, if it does."""
+        return Path(self.out) if self.out is not None and self.several else None
+
+    @property
+    def records(self) -> Path | None:
+        """The manifest asked for, or the one that the folder of the results gets."""
+        from ..batch import manifest
+
+        if self.manifest or self.folder is None:
+            return Path(self.manifest) if self.manifest else None
+        return self.folder / manifest.name_of(*(self.shard or (1, 1)))
 
 
 @dataclass(frozen=True)
@@ -174,14 +189,15 @@ def _check(jobs: list[Job], clips: int, options: Options) -> None:
         raise UsageError(f"--region {how.region}: is for one picture, not for {len(jobs)}")
     if beside and any(job.target is None for job in jobs):
         raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
+    files.check(jobs, how.extras, [Path(path) for path in (how.region, options.records) if path])
     if options.engine == "ray" and (clips or any(job.source is None or job.target is None for job in jobs)):
         raise UsageError("--engine ray: is for pictures in files, results in files")
 
 
 def _fate(job: Job, options: Options) -> str:
-    if job.source is not None and not job.source.is_file():
+    if job.source is not None and not os.path.isfile(job.source):
         return "  (missing)"
-    if job.target is None or not job.target.exists():
+    if job.target is None or not os.path.exists(job.target):
         return ""
     return (
         "  (exists: replaced)"
@@ -197,9 +213,18 @@ def _run(jobs: list[Job], options: Options, models: Models) -> int:
     todo = batch.pending(jobs, options.wanted.overwrite, options.skip_existing)
     if not todo:
         return 0
+    from ..batch import manifest
+
+    with manifest.alone(options.records, options.folder, shared=options.shard is not None):
+        kept = manifest.Manifest(options.manifest) if options.manifest else None
+        if kept is None and options.folder is not None:
+            kept = manifest.of_shard(options.folder, *(options.shard or (1, 1)))
+        return _do(todo, options, models, kept)
+
+
+def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | None) -> int:
     from ..batch import step
 
-    manifest = _manifest(options)
     told = _failed if options.as_json else None
     if options.engine == "ray":
         from ..batch import ray_engine
@@ -235,17 +260,6 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
 
     return batch.report(batch.each(todo, do), len(todo))
-
-
-def _manifest(options: Options) -> Manifest | None:
-    """The manifest asked for, or the one that the folder of the results gets where there are several."""
-    from ..batch import manifest
-
-    if options.manifest:
-        return manifest.Manifest(options.manifest)
-    if options.out is None or not options.several:
-        return None
-    return manifest.of_shard(Path(options.out), *(options.shard or (1, 1)))
 
 
 @contextlib.contextmanager

@@ -32,13 +32,14 @@ def serve(
     try:
         import fastapi  # noqa: F401
         import python_multipart  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise UnmaskError(f"unmask serve: {error.name} is not installed; pip install 'unmask[web]'") from None
     from ..restore.restorer import Restorer
     from ..web.app import create_app
     from ..web.guard import LOOPBACK
     from ..web.schemas import Limits
+    from ..web.server import make_server
 
     listener = _listen(host, port)
     try:
@@ -49,9 +50,7 @@ def serve(
         if not _is_local(host):
             click.echo(f"unmask: whoever reaches {shown} can use this; it asks for no password", err=True)
         click.echo(f"unmask: open http://{shown}:{port} (Ctrl-C ends it)")
-        # no access log: who uses it, and for what, is nobody's business
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        make_server(app).run(sockets=[listener])
     finally:
         listener.close()
 

@@ -78,6 +78,7 @@ def simulate(
     jobs = files.plan(inputs, out, MARK, ("region",))
     if save_region and any(job.target is None for job in jobs):
         raise UsageError("--save-region: needs the picture in a file; give -o FILE")
+    files.check(jobs, lambda job: [job.beside("region")] if save_region else [])
     with files.rest_told(jobs):
         todo = batch.pending(jobs, overwrite, skip_existing)
         if not todo:

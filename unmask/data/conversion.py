@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .. import files
 from ..errors import UnmaskError, UsageError
 from ..faces import align
 from .face_sets import POINT_NAMES
@@ -59,16 +60,8 @@ def convert(source: str | Path, out: str | Path, finder: Finder | None = None) -
     archive, index = home / "images.zip", home / "index.csv"
     if archive.exists() or index.exists():
         raise UnmaskError(f"{home}: holds a face set already; give another folder")
-    home.mkdir(parents=True, exist_ok=True)
-    parts = [path.with_name(f"{path.name}.part") for path in (archive, index)]
-    try:
-        found = _write(records(Path(source)), parts[0], parts[1], finder, str(source))
-        for part, path in zip(parts, (archive, index), strict=True):
-            os.replace(part, path)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
-    return found
+    with files.replacing(archive) as pictures, files.replacing(index) as rows:
+        return _write(records(Path(source)), pictures, rows, finder, str(source))
 
 
 def _write(given: Iterator[Record], archive: Path, index: Path, finder: Finder | None, name: str) -> Converted:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,11 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .. import files
 from ..faces import align
 from ..simulation import simulate
 from .backgrounds import background, lay
 from .boxes import BoxRule, box_rule, moved_box, placed
-from .face_sets import FaceSet, cache_folder
+from .face_sets import FaceSet, keep
 from .photometric import degrade
 from .photos import LabelledPhoto
 from .segmentation import renderer_digest
@@ -95,10 +95,10 @@ class Scene:
 
 def build_scenes(photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig) -> Scenes:
     """Compose all scenes, or read them back: the key is the config, the pictures and the renderer's source."""
-    renderer = [renderer_digest(), hashlib.sha256(Path(__file__).read_bytes()).hexdigest()]
+    renderer = [renderer_digest(), files.sha256(__file__)]
     pictures = [(p.name, len(p.boxes)) for p in photos]
     key = json.dumps([asdict(config), pictures, len(faces) if faces else 0, renderer])
-    stem = cache_folder() / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    stem = files.cache_folder() / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     table, images = stem.with_suffix(".npz"), stem.with_suffix(".npy")
     if not (table.is_file() and images.is_file()):
         _compose_all(photos, faces, config, table, images)
@@ -110,21 +110,18 @@ def _compose_all(
     photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig, table: Path, images: Path
 ) -> None:
     rule = box_rule(photos) if faces else None
-    partial = images.with_suffix(".part")
-    out = np.lib.format.open_memmap(partial, "w+", np.uint8, (config.count, config.size, config.size, 3))
     boxes = np.zeros((config.count, MAX_FACES, 4), np.float32)
     points = np.zeros((config.count, MAX_FACES, 5, 2), np.float32)
     state = np.zeros((config.count, MAX_FACES), np.uint8)
-    for i in tqdm(range(config.count), desc="composing scenes", mininterval=5):
-        scene = compose(photos, faces, rule, config, np.random.default_rng([config.seed, i]))
-        out[i], n = scene.pixels, len(scene.boxes)
-        if n:
-            boxes[i, :n], points[i, :n], state[i, :n] = scene.boxes, scene.points, scene.state
-    out.flush()
-    with table.with_suffix(".npz.part").open("wb") as stream:
-        np.savez(stream, boxes=boxes, points=points, state=state)
-    os.replace(partial, images)
-    os.replace(table.with_suffix(".npz.part"), table)
+    with files.replacing(images) as part:
+        out = np.lib.format.open_memmap(part, "w+", np.uint8, (config.count, config.size, config.size, 3))
+        for i in tqdm(range(config.count), desc="composing scenes", mininterval=5):
+            scene = compose(photos, faces, rule, config, np.random.default_rng([config.seed, i]))
+            out[i], n = scene.pixels, len(scene.boxes)
+            if n:
+                boxes[i, :n], points[i, :n], state[i, :n] = scene.boxes, scene.points, scene.state
+        out.flush()
+    keep(table, {"boxes": boxes, "points": points, "state": state})
 
 
 def compose(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from .. import files
 from ..errors import UnmaskError
 from ..faces import align
 
@@ -112,25 +112,16 @@ def _gather(parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return out
 
 
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """The folder for packed arrays: ``cache``, else ``$UNMASK_CACHE``, else ``~/.cache/unmask``."""
-    folder = Path(cache or os.environ.get("UNMASK_CACHE") or Path.home() / ".cache" / "unmask")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def keep(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
     """Put one array (``.npy``) or several by name (``.npz``) under ``path`` in one step.
 
     Processes that make the same file at the same time do not disturb each other.
     """
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as stream:
+    with files.replacing(path) as part, part.open("wb") as stream:
         if isinstance(content, np.ndarray):
             np.save(stream, content)
         else:
             np.savez(stream, **content)  # type: ignore[arg-type]
-    os.replace(partial, path)
 
 
 def pack(root: Path, name: str, size: int, template: str, cache: str | Path | None = None) -> dict[str, np.ndarray]:
@@ -142,7 +133,7 @@ def pack(root: Path, name: str, size: int, template: str, cache: str | Path | No
         raise UnmaskError(f"{place}: no such source of faces; give the folder that holds {name}.zip or {name}/")
     stat = place.stat()
     key = f"{name}|{stat.st_size}|{stat.st_mtime_ns}|{size}|{template}|3"
-    stem = cache_folder(cache) / f"faces-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    stem = files.cache_folder(cache) / f"faces-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     table, images = stem.with_suffix(".npz"), stem.with_suffix(".npy")
     if not (table.is_file() and images.is_file()):
         _pack(root, name, place, size, template, table, images)

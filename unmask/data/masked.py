@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from .. import files
 from ..simulation import simulate
 from . import augment, face_sets, garment_variation, pose
 from .segmentation import renderer_digest
@@ -62,7 +63,7 @@ def bank(
     bounds = [0, *changes.tolist(), len(known)]
     return Bank(
         [
-            _part(known, slice(start, stop), variants, seed, occluders, workers, face_sets.cache_folder(cache))
+            _part(known, slice(start, stop), variants, seed, occluders, workers, files.cache_folder(cache))
             for start, stop in itertools.pairwise(bounds)
         ]
     )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
+from .. import files
 from ..errors import UnmaskError
-from .face_sets import HELD_OUT_EVERY, POINT_NAMES, cache_folder, keep
+from .face_sets import HELD_OUT_EVERY, POINT_NAMES, keep
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
@@ -85,7 +86,7 @@ def _ask(teacher: Detector, archive: Path, names: list[str], pictures: list[np.n
     """The teacher's faces in each photo, [K,15] each, cached by photos and teacher."""
     state = archive.stat()
     key = f"{archive.name}|{state.st_size}|{state.st_mtime_ns}|{getattr(teacher, 'name', teacher)}|{names}|2"
-    path = cache_folder() / f"photos-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    path = files.cache_folder() / f"photos-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if path.is_file():
         with np.load(path) as stored:
             return [stored[f"a{i}"] for i in range(len(names))]

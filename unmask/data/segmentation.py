@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import files
 from ..images import to_tensor
 from ..simulation import simulate
 from . import garment_variation, pose
-from .face_sets import FaceSet, cache_folder, keep
+from .face_sets import FaceSet, keep
 from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
@@ -74,7 +75,7 @@ class Pool:
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
     """Render the pool from aligned faces, or read it back; its key: the config, the faces and the renderer's source."""
     key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
-    path = cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    path = files.cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)
         keep(path, {"images": images, "regions": regions, "kinds": kinds})

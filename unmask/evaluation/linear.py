@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import files
 from ..data import face_sets
 from ..errors import UnmaskError
 
@@ -89,7 +90,7 @@ def fit(
     for name, images in zip(names, packs, strict=True):
         digest.update(f"|{name}|{len(images)}|".encode() + images[:: max(1, len(images) // 16)].tobytes())
     fingerprint = digest.hexdigest()
-    path = face_sets.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
+    path = files.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
     if not path.is_file():
         face_sets.keep(path, _fit(packs, components))
     with np.load(path) as stored:

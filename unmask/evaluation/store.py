@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import files
 from ..data import face_sets
 
 __all__ = ["Store", "content", "source_hash"]
@@ -39,7 +40,7 @@ class Store:
     """
 
     def __init__(self, way: str, cache: str | Path | None = None):
-        self.path = face_sets.cache_folder(cache) / f"evaluation-{content(way)[:24]}.npz"
+        self.path = files.cache_folder(cache) / f"evaluation-{content(way)[:24]}.npz"
         self._held: dict[str, tuple[Vector | None, Any]] = {}
         self._fresh = False
         if self.path.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .. import files
 from ..models.detector import STRIDES, ScrfdLayout
 from ..models.layers import freeze
 from ..models.small import fuse
@@ -42,12 +43,12 @@ def to_onnx(
     import onnx
 
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        traced = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module.eval(),
             example if isinstance(example, tuple) else (example,),
-            partial,
+            traced,
             dynamo=False,
             do_constant_folding=beside is None,  # folded weights would be no tensors of the file any more
             opset_version=OPSET,
@@ -55,9 +56,7 @@ def to_onnx(
             output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in dynamic.items()},
         )
-        model = onnx.load_model(partial)
-    finally:
-        partial.unlink(missing_ok=True)
+        model = onnx.load_model(traced)
     del model.graph.value_info[:]
     if half:
         halve(model)
@@ -67,8 +66,7 @@ def to_onnx(
     onnx.checker.check_model(model)
     if beside is not None:
         share(model, beside)
-    partial.write_bytes(model.SerializeToString())
-    os.replace(partial, path)
+    files.write(path, model.SerializeToString())
     return path
 
 

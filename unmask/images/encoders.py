@@ -125,6 +125,8 @@ def _tiff(ready: Ready) -> bytes:
         ready.xmp,
         ready.palette if ready.mode == "P" else None,
         bool(ready.photo.extras.get("compress", True)),
+        white_is_zero=ready.same and ready.photo.extras.get("photometric") == 0,
+        alpha=ready.photo.extras.get("alpha", 2) if ready.same else 2,
     )
 
 

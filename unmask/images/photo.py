@@ -11,7 +11,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,11 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
+from unmask import files
 from unmask.errors import UnmaskError
 from unmask.formats import KINDS
-from unmask.images import color, containers, heif, tiff
+from unmask.images import color, containers, heif, tiff, whole
 
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 32_766  # pixels; what OpenCV warps
+MAX_EMPTY = 10_000_000  # pixels of a picture that holds next to nothing
+PER_BYTE = 1000  # pixels a byte of the file, beyond which it holds next to nothing
 READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112
 _limit_lock = threading.Lock()
@@ -104,30 +107,18 @@ def _load(source: Any) -> tuple[bytes, str, str]:
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         data = source.read()
+        if isinstance(data, (bytearray, memoryview)):
+            data = bytes(data)
         if not isinstance(data, bytes):
             raise UnmaskError("the image: the file is open as text; open it in binary mode ('rb')")
-        return data, _printable(name) if isinstance(name, str) else "the image", "file"
+        return data, name if isinstance(name, str) else "the image", "file"
     if not isinstance(source, (str, os.PathLike)):
         raise UnmaskError(
             f"the image: cannot read a {type(source).__name__}; "
             "pass a path, bytes, a binary file, a PIL image or a numpy array"
         )
-    path = Path(os.fsdecode(source))
-    name = _printable(str(path))
-    try:
-        return path.read_bytes(), name, "path"
-    except FileNotFoundError as error:
-        raise UnmaskError(f"{name}: there is no such file; check the path") from error
-    except IsADirectoryError as error:
-        raise UnmaskError(f"{name}: this is a folder, not an image; name a file in it") from error
-    except PermissionError as error:
-        raise UnmaskError(f"{name}: no permission to read it; change its access rights") from error
-    except (OSError, ValueError) as error:
-        raise UnmaskError(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)
+    path = os.fsdecode(source)
+    return files.read(path), path, "path"
 
 
 @contextlib.contextmanager
@@ -148,6 +139,8 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
             raise UnmaskError(f"{name}: not an image that can be read; convert it to {KINDS}") from error
         with image:
             _check_size(image.size, name, max_pixels)
+            if image.width * image.height > max(MAX_EMPTY, PER_BYTE * len(data)):
+                raise UnmaskError(f"{name}: {len(data)} bytes are no photo of {image.width}x{image.height} pixels")
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":
                 raise UnmaskError(f"{name}: holds {frames} pictures; save the one you want as a file")
@@ -168,6 +161,8 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise UnmaskError(f"{name}: the picture has no pixels ({width}x{height}); fetch it again")
+    if max(width, height) > MAX_SIDE:
+        raise UnmaskError(f"{name}: {width}x{height} exceeds {MAX_SIDE} pixels on a side; make it smaller first")
     if width * height > max_pixels:
         raise UnmaskError(
             f"{name}: {width}x{height} exceeds {max_pixels / 1e6:g} million pixels; make it smaller first"
@@ -177,21 +172,20 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data: bytes) -> Photo:
     _check_size(image.size, name, max_pixels)
     format = "JPEG" if image.format == "MPO" else image.format
+    if not data:
+        image.load()  # Pillow turns some formats upright as it loads them, and says so in the EXIF block
     orientation, exif = _exif(image, format if data else None)
-    extras: dict[str, Any] = _extras(image, format, data) if data else {"info": dict(image.info)}
-    deep = _depth(image, data) == 16 and image.mode in ("RGB", "RGBA", "LA", "CMYK")
-    if not deep or format != "HEIF":
-        image.load()
-    if deep and format == "HEIF":
-        samples, mode = heif.deep(data)
-    elif deep:
-        samples, mode = _decode_16(data, name, extras.get("color_type"))
-        if format == "TIFF" and samples.shape[:2] != (image.height, image.width):
-            samples = color.orient(samples, orientation)
+    extras: dict[str, Any] = _extras(image, format, data, name) if data else {"info": dict(image.info)}
+    if data and format == "TIFF" and tiff.wants_tifffile(image):
+        deep, (samples, mode) = True, tiff.decode(data, name, image.width * image.height)
+    elif data and format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):
+        deep, (samples, mode) = True, _decode_16(data, name, data[25])
+    elif data and format == "HEIF" and int(image.info.get("bit_depth", 8)) > 8:
+        deep, (samples, mode) = True, heif.deep(data)
     else:
-        samples, mode = _samples(image, name)
-    turned = format == "TIFF" and bool(data)  # Pillow turns TIFF upright by itself
-    if not turned:
+        image.load()
+        deep, (samples, mode) = False, _samples(image, name)
+    if deep or not (format == "TIFF" and data):  # Pillow turns TIFF upright by itself
         samples = color.orient(samples, orientation)
     palette = None
     if mode == "P":
@@ -228,12 +222,13 @@ def _exif(image: Image.Image, format: str | None) -> tuple[int, bytes | None]:
     block = image.info.get("exif")
     if not isinstance(block, bytes) and format in (None, "TIFF"):
         block = None
-    return (orientation if orientation in range(1, 9) else 1), block
+    return (orientation if type(orientation) is int and 1 <= orientation <= 8 else 1), block
 
 
-def _extras(image: Image.Image, format: str | None, data: bytes) -> dict[str, Any]:
+def _extras(image: Image.Image, format: str | None, data: bytes, name: str) -> dict[str, Any]:
     extras: dict[str, Any] = {"dpi": image.info.get("dpi")}
     if format == "JPEG" and isinstance(image, JpegImagePlugin.JpegImageFile):
+        whole.check_jpeg(data, image.mode == "CMYK")
         segments = containers.jpeg_metadata(data)
         extras["segments"] = segments
         extras["xmp"] = containers.jpeg_xmp(segments)
@@ -242,33 +237,26 @@ def _extras(image: Image.Image, format: str | None, data: bytes) -> dict[str, An
         extras["progressive"] = bool(image.info.get("progressive"))
     elif format == "PNG":
         chunks = containers.png_chunks(data)
+        whole.check_png(chunks)
         extras["chunks"] = containers.png_metadata(chunks)
         extras["xmp"] = containers.png_xmp(chunks)
-        extras["color_type"] = chunks[0][1][9]
     elif format == "WEBP":
         extras["lossless"] = containers.webp_is_lossless(data)
     elif format == "HEIF":
         extras["nclx"] = image.info.get("nclx_profile")
     elif format == "TIFF":
         directory = image.tag_v2  # type: ignore[attr-defined]
+        tiff.refuse(directory, name)
+        extras["photometric"] = directory.get(262)
+        extras["alpha"] = next((int(kind) for kind in directory.get(338, ()) if kind in (0, 1, 2)), 2)
         groups = {tag: image.getexif().get_ifd(tag) for tag in (34665, 34853) if tag in directory}
         extras["tags"] = tiff.tags_of(directory, groups)
         extras["compress"] = directory.get(259, 1) != 1
     return extras
 
 
-def _depth(image: Image.Image, data: bytes) -> int:
-    if data and image.format == "PNG":
-        return int(data[24])
-    if data and image.format == "TIFF":
-        return int(max(image.tag_v2.get(258, (1,))))  # type: ignore[attr-defined]
-    if data and image.format == "HEIF":
-        return 16 if int(image.info.get("bit_depth", 8)) > 8 else 8
-    return 8
-
-
-def _decode_16(data: bytes, name: str, color_type: int | None) -> tuple[NDArray[np.uint16], str]:
-    """Samples of a 16-bit color PNG or TIFF (Pillow would drop the lower eight bits), in RGB order."""
+def _decode_16(data: bytes, name: str, color_type: int) -> tuple[NDArray[np.uint16], str]:
+    """Samples of a 16-bit color PNG (Pillow would drop the lower eight bits), in RGB order."""
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3 or decoded.shape[2] not in (3, 4):
         raise UnmaskError(f"{name}: cannot read this kind of 16 bit; save it as 16-bit RGB or as 8-bit")

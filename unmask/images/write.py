@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask import formats
+from unmask import files, formats
 from unmask.errors import UnmaskError
 from unmask.images import color, encoders, exif, previews, xmp
 from unmask.images.photo import Photo, read
@@ -108,33 +107,7 @@ def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None 
         return
     path = Path(os.fsdecode(dest))
     data = encode(photo, pixels, note, formats.format_of(path))
-    replace_file(path, data)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put ``data`` under ``path`` in one step, folder included; UnmaskError where that fails."""
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "there is a folder of this name")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".unmask-", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise UnmaskError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place for the output"
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    files.write(path, data)
 
 
 def like_source(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None) -> Any:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from .. import files
 from ..errors import UnmaskError
 
 NAME = "unmask_ops"
@@ -62,7 +63,10 @@ def source_folder() -> Path:
 
 def cache_folder() -> Path:
     """Where libraries are kept: ``$UNMASK_CACHE/ops``, else ``~/.cache/unmask/ops``."""
-    return Path(os.environ.get("UNMASK_CACHE") or Path.home() / ".cache" / "unmask") / "ops"
+    try:
+        return files.cache_folder() / "ops"
+    except UnmaskError as error:
+        raise BuildError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,10 @@ def recipe() -> Recipe:
         BuildError: There is no C++ compiler, or the sources are missing.
     """
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "")
-    words = shlex.split(compiler)
+    try:
+        words = shlex.split(compiler)
+    except ValueError as error:
+        raise BuildError(f"CXX={compiler!r} is no command ({error}); set it to a compiler or leave it unset") from None
     if not words or shutil.which(words[0]) is None:
         raise BuildError("no C++ compiler on PATH; install g++ or clang, or set UNMASK_OPS=reference")
     folder = source_folder()
@@ -137,16 +144,18 @@ def ensure(retry: bool = False) -> Path:
         with _lock(plan.folder / "lock"):
             if not intact(plan.library):  # another process may have built it meanwhile
                 _build(plan, retry)
-    except OSError as error:
-        raise BuildError(f"{plan.folder}: {error.strerror}; set UNMASK_CACHE to a writable folder") from error
+    except (OSError, UnmaskError) as error:
+        if isinstance(error, BuildError):
+            raise
+        raise BuildError(f"{plan.folder}: {files.reason(error)}; set UNMASK_CACHE to a writable folder") from error
     return plan.library
 
 
 def intact(library: Path) -> bool:
     """Whether the library is there and is the one whose SHA-256 was written beside it."""
     try:
-        return library.with_suffix(".sha256").read_text().strip() == _sha256(library)
-    except OSError:
+        return library.with_suffix(".sha256").read_bytes().strip() == files.sha256(library).encode()
+    except (OSError, UnmaskError):
         return False
 
 
@@ -177,7 +186,7 @@ def _build(plan: Recipe, retry: bool) -> None:
         code = _run_child(json.dumps(arguments), environment, work / "log")
         built = work / f"{NAME}.so"
         if code != 0 or not built.exists():
-            os.replace(work / "log", failed)
+            files.write(failed, (work / "log").read_bytes())
             raise BuildError(f"building the native ops failed, see {failed}; the reference ops need no build")
         _install(built, plan.library)
         failed.unlink(missing_ok=True)
@@ -208,11 +217,8 @@ def _install(built: Path, library: Path) -> None:
     """Move the library into place; its sum comes last, so that it never vouches for another file."""
     note = library.with_suffix(".sha256")
     note.unlink(missing_ok=True)
-    digest = _sha256(built)
-    os.replace(built, library)
-    fresh = note.with_suffix(".new")
-    fresh.write_text(digest + "\n")
-    os.replace(fresh, note)
+    files.write(library, built.read_bytes())
+    files.write(note, files.sha256(built).encode())
 
 
 def _environment(plan: Recipe) -> dict[str, str]:
@@ -295,13 +301,10 @@ def _cuda_arch() -> str:
 
 def _version(command: list[str]) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        run = subprocess.run(command, capture_output=True, timeout=60, check=True)
+        return run.stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{command[0]} does not run ({error}); set UNMASK_OPS=reference") from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager

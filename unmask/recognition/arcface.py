@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -43,5 +42,4 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> TorchR
     checkpoint = weights.read(name_or_path, kind="iresnet")
     network = IResNet(**checkpoint.arch)
     weights.fill(network, checkpoint)
-    fingerprint = hashlib.sha256(Path(checkpoint.path).read_bytes()).hexdigest()
-    return TorchRecognizer(network.to(device), Path(checkpoint.path).stem, fingerprint)
+    return TorchRecognizer(network.to(device), Path(checkpoint.path).stem, checkpoint.sha256)

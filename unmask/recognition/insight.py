@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import files
 from ..errors import UnmaskError
 from ..weights import packs
 
@@ -43,7 +43,7 @@ class InsightRecognizer:
         self.name = name
         self.size = size
         self.batched = batched
-        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.fingerprint = files.sha256(path)
         self.template = session.get_modelmeta().custom_metadata_map.get("template", "arcface")
         self._session = session
         self.scale = scale

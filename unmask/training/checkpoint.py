@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .. import files
 from ..errors import UnmaskError
 
 NAME = "last.pt"
@@ -16,10 +16,12 @@ NAME = "last.pt"
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically: a crash leaves the previous one in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    torch.save(dict(content), partial)
-    os.replace(partial, path)
+    with files.replacing(path) as part, part.open("wb") as stream:
+        try:
+            torch.save(dict(content), stream)
+        except RuntimeError as error:  # it hides the system's own words behind this
+            cause = error.__context__
+            raise cause if isinstance(cause, OSError) else OSError(files.reason(error)) from None
 
 
 def read(path: Path) -> dict[str, Any]:

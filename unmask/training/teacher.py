@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .. import files
 from ..data import augment, face_sets
 from ..errors import UsageError
 from ..recognition import Recognizer, insight
@@ -17,7 +18,7 @@ BATCH = 64
 
 def embeddings(faces: face_sets.FaceSet, teacher: Recognizer, cache: str | Path | None = None) -> np.ndarray:
     """Unit-length teacher embeddings float32 [N,D] of faces that are aligned to the teacher's template and size."""
-    path = face_sets.cache_folder(cache) / f"teacher-{_key(faces, teacher)}.npy"
+    path = files.cache_folder(cache) / f"teacher-{_key(faces, teacher)}.npy"
     if path.is_file():
         return np.asarray(np.load(path), np.float32)
     parts = []
@@ -46,7 +47,7 @@ def hints(
     """
     if not isinstance(teacher, insight.InsightRecognizer):
         raise UsageError(f"hint_layer: {teacher.name} is no ONNX file; leave hint_layer empty or name another teacher")
-    stem = face_sets.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
+    stem = files.cache_folder(cache) / f"hints-{_key(faces, teacher, layer)}"
     found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
     if not all(path.is_file() for path in found):
         for path, array in zip(found, _pass(faces, teacher, layer), strict=True):

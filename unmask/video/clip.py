@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import files
 from ..errors import UnmaskError
 
 PART = ".nut"  # keeps any codec and any time base
@@ -131,23 +132,25 @@ def join(parts: Sequence[Path], source: Path, out: Path, note: Mapping[str, Any]
     Raises:
         UnmaskError: the format of ``out`` cannot hold the sound, or ``out`` cannot be written.
     """
+    with files.replacing(out) as part:
+        try:
+            _join(parts, source, part, note)
+        except (_av().FFmpegError, OSError, ValueError) as error:
+            why = f"cannot be written ({_reason(error)}); give -o a name that ends in .mkv"
+            raise UnmaskError(f"{out}: {why}") from None
+
+
+def _join(parts: Sequence[Path], source: Path, out: Path, note: Mapping[str, Any]) -> None:
     av = _av()
-    temporary = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        with av.open(str(source)) as sound, av.open(str(temporary), "w") as joined, av.open(str(parts[0])) as first:
-            joined.metadata.update({**sound.metadata, "comment": json.dumps(note, ensure_ascii=False)})
-            video = joined.add_stream_from_template(first.streams.video[0])
-            tracks = {one.index: joined.add_stream_from_template(one) for one in sound.streams.audio}
-            packets = [_video_packets(parts, video)]
-            if tracks:
-                packets.append(_sound_packets(sound, tracks))
-            for _, packet in heapq.merge(*packets, key=lambda pair: pair[0]):
-                joined.mux(packet)
-        temporary.replace(out)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnmaskError(f"{out}: cannot be written ({_reason(error)}); give -o a name that ends in .mkv") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with av.open(str(source)) as sound, av.open(str(out), "w") as joined, av.open(str(parts[0])) as first:
+        joined.metadata.update({**sound.metadata, "comment": json.dumps(note, ensure_ascii=False)})
+        video = joined.add_stream_from_template(first.streams.video[0])
+        tracks = {one.index: joined.add_stream_from_template(one) for one in sound.streams.audio}
+        packets = [_video_packets(parts, video)]
+        if tracks:
+            packets.append(_sound_packets(sound, tracks))
+        for _, packet in heapq.merge(*packets, key=lambda pair: pair[0]):
+            joined.mux(packet)
 
 
 def _video_packets(parts: Sequence[Path], stream: Any) -> Iterator[tuple[float, Any]]:

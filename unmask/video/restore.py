@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .. import __version__, files
 from ..batch.jobs import make_room
 from ..errors import NoMaskError, UnmaskError
 from ..restore import STATEMENT, Restorer
@@ -57,15 +56,30 @@ def restore_clip(
         UnmaskError: the clip cannot be read or the result not written.
     """
     plan = {
-        "sha256": _sha256(source), "models": restorer.parts, "face": face, "seed": seed, "keep": keep,
+        "sha256": files.sha256(source), "models": restorer.parts, "face": face, "seed": seed, "keep": keep,
         "part_frames": part_frames, "suffix": out.suffix.lower(), "version": 1,
     }  # fmt: skip
     make_room(out)
     folder = out.with_name(f".{out.name}.parts")
+    _make(folder)
+    with files.lock(folder):
+        return _restore_clip(restorer, source, out, plan, folder, progress)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UnmaskError(f"{folder}: cannot be made ({files.reason(error)}); give another -o") from None
+
+
+def _restore_clip(
+    restorer: Restorer, source: Path, out: Path, plan: Mapping[str, Any], folder: Path, progress: Callable[[int], None]
+) -> Shown:
     begun = _begun(folder, plan)
     done, restored = sum(one["frames"] for one in begun), sum(one["restored"] for one in begun)
     before = done
-    steady = Steady(restorer, face, seed, keep)
+    steady, part_frames = Steady(restorer, plan["face"], plan["seed"], plan["keep"]), plan["part_frames"]
     if begun:
         steady.load(folder / f"{len(begun) - 1:06d}.npz")
     progress(done)
@@ -84,17 +98,6 @@ def restore_clip(
     return Shown(done, restored, before)
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise UnmaskError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    return digest.hexdigest()
-
-
 def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
     """The whole parts of an earlier run with the same plan, in order; a folder of another plan is emptied."""
     written = folder / "plan.json"
@@ -103,9 +106,9 @@ def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
     except (OSError, ValueError):
         same = False
     if not same:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        written.write_text(json.dumps(plan), encoding="utf-8")
+        for left in folder.iterdir():
+            left.unlink(missing_ok=True)
+        files.write(written, json.dumps(plan).encode())
     parts: list[dict[str, int]] = []
     while (fact := folder / f"{len(parts):06d}.json").is_file():  # it is written last
         parts.append(json.loads(fact.read_text(encoding="utf-8")))
@@ -129,7 +132,5 @@ def _part(
             counts["restored"] += restored_faces(faces) > 0
             progress(done + counts["frames"])
     steady.save(stem.with_suffix(".npz"))
-    temporary = stem.with_suffix(".tmp")
-    temporary.write_text(json.dumps(counts), encoding="utf-8")
-    temporary.replace(stem.with_suffix(".json"))
+    files.write(stem.with_suffix(".json"), json.dumps(counts).encode())
     return counts

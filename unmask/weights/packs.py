@@ -5,10 +5,8 @@ Nothing here runs by itself: only ``unmask models install`` calls it, and only w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .. import files
 from ..errors import UnmaskError, UsageError
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -63,7 +62,8 @@ PACKS = {
 
 def folder() -> Path:
     """Where packs live: ``$INSIGHTFACE_HOME/models``, by default ``~/.insightface/models``."""
-    return Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser() / "models"
+    named = os.environ.get("INSIGHTFACE_HOME")
+    return (Path(named).expanduser() if named else files.home("INSIGHTFACE_HOME") / ".insightface") / "models"
 
 
 def install(
@@ -104,15 +104,14 @@ def install(
     if target.exists():
         raise UnmaskError(f"{target}: already there; remove it to install it again")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=target.parent) as work:
+        with files.workshop(target.parent) as work:
             if archive is None:
-                archive = Path(work) / "pack.zip"
+                archive = work / "pack.zip"
                 _download(str(source), archive, pack.bytes if pack and not url else MAX_BYTES, progress)
             if expected:
                 _check(archive, expected)
-            _unpack(archive, Path(work) / name)
-            (Path(work) / name).rename(target)
+            _unpack(archive, work / name)
+            (work / name).rename(target)
     except OSError as error:
         raise UnmaskError(f"{target}: cannot be installed ({error}); check the folder and disk space") from None
     return target
@@ -143,12 +142,9 @@ def _download(url: str, path: Path, limit: int, progress: Callable[[int, int], N
 
 
 def _check(archive: Path, expected: str) -> None:
-    digest = hashlib.sha256()
-    with archive.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != expected:
-        raise UnmaskError(f"{archive.name}: its sha256 is {digest.hexdigest()}, not {expected}; get it again")
+    found = files.sha256(archive)
+    if found != expected:
+        raise UnmaskError(f"{archive.name}: its sha256 is {found}, not {expected}; get it again")
 
 
 def _unpack(archive: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ is ``index.json`` in the weights folder; a file that it names is read only if it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import files
 from ..errors import UnmaskError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
     """
     path = _locate(name_or_path, form, _folder(folder))
     expected = _expected(path)
-    if expected and file_sha256(path) != expected:
+    if expected and files.sha256(path) != expected:
         raise UnmaskError(_wrong_hash(path))
     return path
 
@@ -146,7 +146,7 @@ def save(
             small = whole.to(torch.float16)
             whole = small if torch.equal(torch.isfinite(small), torch.isfinite(whole)) else whole.float()
         stored[name] = whole.clone(memory_format=torch.contiguous_format)
-    _write(path, to_bytes(stored, metadata={"unmask": json.dumps(described, sort_keys=True)}))
+    files.write(path, to_bytes(stored, metadata={"unmask": json.dumps(described, sort_keys=True)}))
     return path
 
 
@@ -180,16 +180,16 @@ def register(
     if described is None:
         raise UnmaskError(f"{path}: not a checkpoint of unmask; write it with weights.save")
     kind = described["kind"]
-    row = Row(name, kind, _inside(path, home), file_sha256(Path(path)), Path(path).stat().st_size)
+    row = Row(name, kind, _inside(path, home), files.sha256(Path(path)), Path(path).stat().st_size)
     row = replace(row, license=license, source=source, template=template, size=size)
     if onnx is not None:
         twin = Path(onnx)
-        row = replace(row, onnx=_inside(twin, home), onnx_sha256=file_sha256(twin), onnx_bytes=twin.stat().st_size)
+        row = replace(row, onnx=_inside(twin, home), onnx_sha256=files.sha256(twin), onnx_bytes=twin.stat().st_size)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
     table[at : at + 1] = [row]
     text = json.dumps({"format": FORMAT, "weights": [asdict(row) for row in table]}, indent=1) + "\n"
-    _write(home / INDEX, text.encode())
+    files.write(home / INDEX, text.encode())
     return row
 
 
@@ -205,7 +205,7 @@ def verify(folder: str | Path | None = None) -> list[tuple[str, str]]:
             if not path.is_file():
                 found.append((path.name, "missing"))
             else:
-                found.append((path.name, "ok" if file_sha256(path) == sha256 else "wrong sha256"))
+                found.append((path.name, "ok" if files.sha256(path) == sha256 else "wrong sha256"))
     return found
 
 
@@ -279,41 +279,10 @@ def _description(data: bytes) -> dict[str, Any] | None:
     return {key: described[key] for key in ("kind", "arch", "meta")}
 
 
-_hashes: dict[tuple[str, int, int], str] = {}  # (path, mtime in ns, bytes) -> sha256
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, computed once per process while its time and size stay the same."""
-    key = (str(path.resolve()), (state := path.stat()).st_mtime_ns, state.st_size)
-    if key not in _hashes:
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        _hashes[key] = digest.hexdigest()
-    return _hashes[key]
-
-
 def fingerprint(part: Any) -> str:
     """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
     path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
-    return file_sha256(path) if path.is_file() else type(part).__name__
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UnmaskError(f"{path}: cannot be written ({error.strerror}); check folder and disk space") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    return files.sha256(path) if path.is_file() else type(part).__name__
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ... import images, recognition
+from ... import files, images, recognition
 from ...data import face_sets
 from ...errors import UsageError
 from ...faces import align
@@ -61,7 +61,7 @@ def load(
     for pack in packs:
         sample = pack["images"][:: max(1, len(pack["images"]) // 16)]
         digest.update(f"|{len(pack['images'])}|".encode() + sample.tobytes())
-    path = face_sets.cache_folder(cache) / f"linear-map-{digest.hexdigest()[:16]}.npz"
+    path = files.cache_folder(cache) / f"linear-map-{digest.hexdigest()[:16]}.npz"
     if not path.is_file():
         fitted = fit(*_pairs(packs, base, pairs), RIDGE)
         face_sets.keep(path, {"weight": fitted.weight, "gate": fitted.gate})

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ... import recognition, weights
+from ... import files, recognition, weights
 from ...devices import pick_device
 from ...errors import UsageError
 from ...faces.detect import load_detector
 from ...faces.segment import Segmenter
-from ...images.write import replace_file
 from ...recognition import Recognizer
 from .. import baselines, tables
 from ..baselines import FaceRestorer
@@ -89,11 +88,11 @@ def plan(options: Options) -> Plan:
     segmenter = None
     if options["region"] == "auto" and restorers:
         segmenter = Segmenter(device=device)
-        fingerprints["segmenter"] = weights.file_sha256(weights.find("segmenter"))
+        fingerprints["segmenter"] = files.sha256(weights.find("segmenter"))
     detector = None
     if aligned is None:
         detector = load_detector(options["detector"])
-        fingerprints["detector"] = weights.file_sha256(Path(detector.name))
+        fingerprints["detector"] = files.sha256(Path(detector.name))
     studio = Studio(
         source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segmenter
     )
@@ -190,13 +189,13 @@ def write(outcome: Outcome, options: Options) -> None:
     facts, results, ones = outcome.facts, outcome.results, outcome.judged
     if options["json_file"]:
         whole = json.dumps({**facts, "results": results, "between": benchmark.between(ones)}, indent=1) + "\n"
-        replace_file(Path(options["json_file"]), whole.encode())
+        files.write(options["json_file"], whole.encode())
     if options["csv_file"]:
-        replace_file(Path(options["csv_file"]), report.scores_csv(ones, outcome.embedded).encode())
+        files.write(options["csv_file"], report.scores_csv(ones, outcome.embedded).encode())
     if options["markdown_file"]:
-        replace_file(Path(options["markdown_file"]), _markdown(outcome).encode())
+        files.write(options["markdown_file"], _markdown(outcome).encode())
     if options["html_file"]:
         names = outcome.plan.names
         chosen = next((one for one in ones if one.recognizer.name == facts["headline_recognizer"]), ones[0])
         pictured = page.notable(chosen, outcome.plan.studio, names[0]) if names else {}
-        replace_file(Path(options["html_file"]), page.html(facts, results, ones, names, pictured).encode())
+        files.write(options["html_file"], page.html(facts, results, ones, names, pictured).encode())
