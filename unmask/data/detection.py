@@ -101,8 +101,11 @@ class Scene:
 def build_scenes(photos: Sequence[LabelledPhoto], faces: FaceSet | None, config: SceneConfig) -> Scenes:
     """Compose all scenes, or read them back: the key is the config, the pictures and the renderer's source."""
     renderer = [renderer_digest(), files.sha256(__file__)]
-    pictures = [(p.name, len(p.boxes)) for p in photos]
-    key = json.dumps([asdict(config), pictures, len(faces) if faces else 0, renderer])
+    pictures = hashlib.sha256()
+    for photo in photos:
+        for part in (photo.pixels, photo.boxes, photo.points, photo.sure):
+            pictures.update(repr((photo.name, part.shape)).encode() + np.ascontiguousarray(part).tobytes())
+    key = json.dumps([asdict(config), pictures.hexdigest(), faces.digest if faces else 0, renderer])
     stem = files.cache_folder() / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     table, images = stem.with_suffix(".npz"), stem.with_suffix(".npy")
     if not (table.is_file() and images.is_file()):
