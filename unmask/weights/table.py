@@ -104,10 +104,15 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
 
 def check(path: Path) -> None:
     """Refuse a file, or a part of an ONNX file, whose sha256 is not the one in the table beside it."""
-    for part in onnx_files.parts(path) if path.suffix == ".onnx" else [path]:
-        expected = _expected(part)
-        if expected and files.sha256(part) != expected:
-            raise UnmaskError(_wrong_hash(part))
+    _compare(path)
+    for part in onnx_files.parts(path)[1:] if path.suffix == ".onnx" else ():
+        _compare(part)
+
+
+def _compare(path: Path) -> None:
+    expected = _expected(path) if path.is_file() else None
+    if expected and files.sha256(path) != expected:
+        raise UnmaskError(_wrong_hash(path))
 
 
 def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path | None = None) -> Checkpoint:
@@ -134,9 +139,9 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
         raise UnmaskError(f"{path}: not a checkpoint of unmask; bring it over with unmask.weights.convert")
     if kind is not None and described["kind"] != kind:
         raise UnmaskError(f"{path}: holds a {described['kind']}, not a {kind}; give the path of a {kind}")
-    unsound = next((k for k, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())), None)
+    unsound = next((k for k, t in tensors.items() if t.is_floating_point() and bool(t.isnan().any())), None)
     if unsound is not None:
-        raise UnmaskError(f"{path}: {unsound} holds values that are not finite; its training broke, use another file")
+        raise UnmaskError(f"{path}: {unsound} holds values that are no numbers; its training broke, use another file")
     floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     return Checkpoint(described["kind"], described["arch"], floats, described["meta"], path, sha256)
 
