@@ -86,6 +86,8 @@ Rate = Annotated[float, Range(0, 1e12)]
 Positive = Annotated[float, Range(0, 1e12, above=True)]
 Widths = Annotated[tuple[Width, ...], Length(1, 16)]
 Depths = Annotated[tuple[Annotated[int, Range(1, 256)], ...], Length(0, 16)]
+Layers0 = Annotated[tuple[Few, ...], Length(1, 16)]
+Zooms = Annotated[tuple[Positive, ...], Length(1, 16)]
 Sides = Annotated[tuple[Annotated[int, Range(4, 1024, power=True)], ...], Length(0, 16)]
 Shares = Annotated[tuple[Share, ...], Length(0, 16)]
 

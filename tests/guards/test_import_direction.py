@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
-FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect"}
+FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
 
 
 def room(name: str) -> str:

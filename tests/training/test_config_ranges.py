@@ -18,7 +18,7 @@ BAD = ("nan", "inf", "-inf", "-1e13", "1e30", "-999999999999999", "9" * 5000, ""
 
 
 def schema(task: str) -> type:
-    return importlib.import_module(f"unmask.training.{TASKS[task]}").Config
+    return importlib.import_module(f"unmask.{TASKS[task]}").Config
 
 
 def fields(kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
 OCCLUDERS, SHARES = ("hand", "microphone", "cup", "block"), (0.45, 0.2, 0.2, 0.15)
-NOT_RENDERER = ("__init__", "blend", "detect", "patches", "segment", "tone")
+NOT_RENDERER = ("__init__", "blend", "candidates", "detect", "patches", "segment", "tone")
 
 
 @dataclass(frozen=True)
@@ -109,19 +109,19 @@ def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray,
     images = np.empty((config.count, size, size, 3), np.uint8)
     regions = np.zeros((config.count, size, size), np.uint8)
     kinds = np.empty(config.count, np.uint8)
-    order = _order(faces, config)
+    chosen = order(faces, config)
     for i in tqdm(range(config.count), desc="rendering faces", mininterval=5):
-        face, points = faces.images[order[i]], faces.points[order[i]].astype(np.float64)
+        face, points = faces.images[chosen[i]], faces.points[chosen[i]].astype(np.float64)
         images[i], region, kinds[i] = render(face, points, config, np.random.default_rng([config.seed, i]))
         regions[i] = (region * 255 + 0.5).astype(np.uint8)
     return images, regions, kinds
 
 
-def _order(faces: FaceSet, config: PoolConfig) -> np.ndarray:
+def order(faces: FaceSet, config: PoolConfig) -> np.ndarray:
     """Which face each one of the pool is drawn on."""
     rng = np.random.default_rng(config.seed)
-    order = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
-    return pose.prefer(order, config.turned, pose.turned(faces.points), rng) if config.turned else order
+    rows = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
+    return pose.prefer(rows, config.turned, pose.turned(faces.points), rng) if config.turned else rows
 
 
 def render(
@@ -167,6 +167,19 @@ def sample(
     pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """One augmented face: uint8 [S,S,3], region float32 [S,S], whether it wears a face mask."""
+    image, region, kind = restyled(pool, row, config, rng)
+    image, region = misalign(image, region, config, rng)
+    if rng.random() < config.tight:
+        image, region = tighten(image, region, rng)
+    if rng.random() < 0.5:
+        image, region = image[:, ::-1], region[:, ::-1]
+    return degrade(image, rng, config.strength), region, float(kind == GARMENT)
+
+
+def restyled(
+    pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """One face of the pool, a share of them with a new face mask or look of it: picture, region [S,S] and kind."""
     image, region = pool.images[row], pool.regions[row].astype(np.float32) / 255.0
     kind = int(pool.kinds[row])
     if kind == PLAIN and rng.random() < config.transplant:
@@ -180,12 +193,7 @@ def sample(
         image = garment_variation.restyle(image, region, other, rng)
     if kind == GARMENT and rng.random() < config.equipped:
         image, region = garment_variation.equip(image, region, rng)
-    image, region = misalign(image, region, config, rng)
-    if rng.random() < config.tight:
-        image, region = tighten(image, region, rng)
-    if rng.random() < 0.5:
-        image, region = image[:, ::-1], region[:, ::-1]
-    return degrade(image, rng, config.strength), region, float(kind == GARMENT)
+    return image, region, kind
 
 
 def misalign(

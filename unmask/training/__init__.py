@@ -24,6 +24,7 @@ TASKS: dict[str, str] = {
     "unmasker": "training.tasks.unmasker",
     "detector": "training.tasks.detector",
     "segmenter": "training.tasks.segmenter",
+    "landmarker": "training.tasks.landmarker",
     "from": "from_net.train",
     "g2d": "g2d.train",
 }
