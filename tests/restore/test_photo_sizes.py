@@ -1,4 +1,5 @@
-"""The embedded pack on photos of the size that people have: one face where there is one, nothing where there is none."""
+"""The embedded pack on photos of the size that people have: one face where there is one, nothing where there
+is none."""
 
 from __future__ import annotations
 
