@@ -46,7 +46,8 @@ ALLOWED: dict[str, set[str]] = {
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        *("data", "devices", "errors", "faces", "files", "images", "models", "recognition", "restore", "simulation"),
+        *("data", "devices", "errors", "faces", "files", "images", "models", "pickles", "recognition", "restore"),
+        "simulation",
         "weights",
     },
     "web": {"errors", "faces", "images", "restore"},
