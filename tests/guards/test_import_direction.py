@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        *("data", "errors", "faces", "files", "images", "models", "recognition", "restore", "simulation", "weights"),
+        *("data", "devices", "errors", "faces", "files", "images", "models", "recognition", "restore", "simulation"),
+        "weights",
     },
     "web": {"errors", "faces", "images", "restore"},
     "unmask": {"errors", "restore"},

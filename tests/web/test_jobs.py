@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -98,3 +100,49 @@ def test_a_closed_queue_takes_nothing(jobs: Jobs) -> None:
 def test_problems_are_one_line() -> None:
     assert problem(GoneError("gone")) == "gone"
     assert problem(ValueError("odd")) == "unexpected ValueError (odd); report it"
+
+
+def test_age_counts_from_the_end(jobs: Jobs) -> None:
+    gate = threading.Event()
+    jobs.max_age = 0.3
+
+    def long() -> Result:
+        assert gate.wait(10)
+        return Result()
+
+    first, second = jobs.submit(long), jobs.submit(Result)
+    time.sleep(0.4)  # both are older than results may get
+    gate.set()
+    second.future.result(10)
+    assert jobs.get(first.id) is first and jobs.get(second.id) is second
+    time.sleep(0.4)
+    jobs.sweep()
+    with pytest.raises(GoneError):
+        jobs.get(second.id)
+
+
+def test_what_is_given_up_holds_no_photo(jobs: Jobs) -> None:
+    """A job that is cancelled in line lets go of its upload at once, not when its turn comes."""
+
+    class Photo:
+        """Something that can be watched."""
+
+    gate = threading.Event()
+    jobs.submit(lambda: Result(gate.wait(10)))
+    photo = Photo()
+    watched = weakref.ref(photo)
+    waiting = jobs.submit(lambda photo=photo: Result(bool(photo)))
+    del photo
+    jobs.forget(waiting.id)
+    gc.collect()
+    assert watched() is None
+    gate.set()
+
+
+def test_whether_the_line_is_full(jobs: Jobs) -> None:
+    gate = threading.Event()
+    for _ in range(3):
+        assert not jobs.is_full
+        jobs.submit(lambda: Result(gate.wait(10)))
+    assert jobs.is_full
+    gate.set()

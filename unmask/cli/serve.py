@@ -18,8 +18,8 @@ LOCAL = "127.0.0.1"
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
-@click.option("--max-mb", type=click.IntRange(1, 1024), default=20, show_default=True, help="Of one upload.")
-@click.option("--max-megapixels", type=click.IntRange(1, 100), default=24, show_default=True, help="Of one photo.")
+@click.option("--max-mb", type=click.IntRange(1, 1024), default=40, show_default=True, help="Of one upload.")
+@click.option("--max-megapixels", type=click.IntRange(1, 100), default=48, show_default=True, help="Of one photo.")
 @click.option("--max-waiting", type=click.IntRange(1, 1000), default=16, show_default=True, help="Photos in line.")
 def serve(
     host: str, port: int, device: str, weights: str | None, detector: str | None,
@@ -32,13 +32,14 @@ def serve(
     try:
         import fastapi  # noqa: F401
         import python_multipart  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise UnmaskError(f"unmask serve: {error.name} is not installed; pip install 'unmask[web]'") from None
     from ..restore.restorer import Restorer
     from ..web.app import create_app
     from ..web.guard import LOOPBACK
     from ..web.schemas import Limits
+    from ..web.server import make_server
 
     listener = _listen(host, port)
     try:
@@ -49,9 +50,7 @@ def serve(
         if not _is_local(host):
             click.echo(f"unmask: whoever reaches {shown} can use this; it asks for no password", err=True)
         click.echo(f"unmask: open http://{shown}:{port} (Ctrl-C ends it)")
-        # no access log: who uses it, and for what, is nobody's business
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        make_server(app).run(sockets=[listener])
     finally:
         listener.close()
 

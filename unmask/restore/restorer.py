@@ -230,30 +230,36 @@ class Restorer:
             hidden, scores = self.segment(x)
         return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
 
-    def fill(self, located: Sequence[Located], seed: int = 0, samples: int = 1, model: Fill | None = None) -> None:
+    def fill(
+        self,
+        located: Sequence[Located],
+        seed: int = 0,
+        samples: int = 1,
+        model: Fill | None = None,
+        exact: bool = False,
+    ) -> None:
         """Unmask the crops of all ``located`` photos together, the other half; their errors stay in them.
 
-        ``model`` stands in for the restorer's own; its rows are the masked faces, in order.
+        ``model`` stands in for the restorer's own; its rows are the masked faces, in order. With ``exact`` the regions
+        are not grown before they are filled: they are known to a pixel.
         """
         masked = [(one, i) for one in located for i in one.masked]
         if not masked:
             return
         x = torch.stack([one.x[i] for one, i in masked])
         region = torch.stack([one.region[i] for one, i in masked])
-        painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model))
+        painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
         drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
         for k, (one, i) in enumerate(masked):
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
             a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
-            parts = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, parts.cpu())
-        first = 0
-        for one in located:
-            rows = slice(first, first + len(one.masked))
-            one.painted = blend.Painted(painted.whole[rows], painted.seen[rows], painted.region[rows])
-            one.seed, first = seed, rows.stop
+            several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+        parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
+        for one, part in zip(located, parts, strict=True):
+            one.painted, one.seed = blend.Painted(*part), seed
 
     def paste(self, located: Located) -> Restored:
         """Put what was filled into the photo and write it where it goes; raises the error of a photo without any."""

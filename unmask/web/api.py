@@ -18,6 +18,7 @@ from ..restore import STATEMENT, Restorer
 from . import work
 from .jobs import GoneError, Job, Jobs, problem
 from .schemas import MAX_SAMPLES, Faces, Health, JobState, Limits, Problem, Restoration, Sample
+from .uploads import UploadRoute, taken
 
 BINARY = {"type": "string", "format": "binary"}
 Image = Annotated[
@@ -71,7 +72,7 @@ def router(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
 
 def _at_once(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
     """One request, one answer; it waits in the same line as all others."""
-    api = APIRouter()
+    api = APIRouter(route_class=UploadRoute)
 
     async def wait_for(name: str, what: Callable[[], work.Found | work.Guesses]) -> Any:
         job = jobs.submit(what, name)
@@ -89,7 +90,7 @@ def _at_once(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
     @api.post("/faces", responses=REFUSED)
     async def faces(image: Image) -> Faces:
         """The faces of a photo, with boxes, points, and the region of each face mask."""
-        data = await image.read()
+        data = await taken(image)
         return _faces(await wait_for(_named(image), lambda: work.find(restorer, data, limits.max_pixels)))
 
     @api.post("/restore", responses=REFUSED | FILES, response_class=Response)
@@ -107,7 +108,7 @@ def _at_once(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
 
 def _in_line(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
     """A job is put in line and asked for later, as the page does it."""
-    api = APIRouter(prefix="/jobs")
+    api = APIRouter(prefix="/jobs", route_class=UploadRoute)
 
     @api.post("", status_code=202, responses=REFUSED)
     async def submit(
@@ -119,7 +120,7 @@ def _in_line(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
         if task == "restore":
             what = await _restoring(restorer, limits, image, region, face, seed, samples)
         else:
-            what = functools.partial(work.find, restorer, await image.read(), limits.max_pixels)
+            what = functools.partial(work.find, restorer, await taken(image), limits.max_pixels)
         job = jobs.submit(what, _named(image))
         response.headers["Location"] = f"/api/jobs/{job.id}"
         return _state(job, jobs)
@@ -174,7 +175,7 @@ async def _restoring(
     restorer: Restorer, limits: Limits, image: UploadFile, region: UploadFile | None, face: str, seed: int, samples: int
 ) -> Callable[[], work.Guesses]:
     """The restoration that a form asks for, to be done by the worker."""
-    data, hidden = await image.read(), None if region is None else await region.read()
+    data, hidden = await taken(image), None if region is None else await taken(region)
     choice = int(face) if face.isdecimal() else face or "all"
     return functools.partial(work.restore, restorer, data, limits.max_pixels, hidden, choice, seed, samples)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -16,12 +17,15 @@ from .. import __version__
 from ..errors import UnmaskError
 from ..restore import STATEMENT, Restorer
 from .api import router
-from .guard import LOOPBACK, Guard
+from .guard import LOOPBACK, RETRY, Guard
 from .jobs import BusyError, GoneError, Jobs, problem
 from .schemas import Limits
 
 STATIC = Path(__file__).with_name("static")
-RETRY = 10  # seconds after which a refused client may come again
+_PACKAGE = Path(__file__).resolve().parents[1]
+_INSTALLED = _PACKAGE / "_samples"  # of an installed package; a checkout has the folder at its top
+SAMPLE = (_INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "samples") / "astronaut-masked.png"
+SWEEP = 30.0  # seconds between two looks for what is too old
 
 
 def create_app(restorer: Restorer, limits: Limits | None = None, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
@@ -38,7 +42,9 @@ def create_app(restorer: Restorer, limits: Limits | None = None, hosts: Iterable
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         jobs.start()
+        sweeping = asyncio.create_task(_sweep(jobs))
         yield
+        sweeping.cancel()
         jobs.close()
 
     app = FastAPI(
@@ -46,18 +52,29 @@ def create_app(restorer: Restorer, limits: Limits | None = None, hosts: Iterable
         openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,  # those two fetch scripts from elsewhere
     )  # fmt: skip
     app.include_router(router(restorer, jobs, limits))
-    app.add_middleware(Guard, max_bytes=limits.max_bytes, hosts=hosts)
+    app.add_middleware(Guard, max_bytes=limits.max_bytes, hosts=hosts, full=lambda: jobs.busy if jobs.is_full else None)
     app.add_exception_handler(UnmaskError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(405, _not_so)
     app.add_exception_handler(Exception, _unexpected)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_route("/", _page)
+    app.add_route("/sample", _sample)
     return app
+
+
+async def _sweep(jobs: Jobs) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        jobs.sweep()
 
 
 async def _page(request: Request) -> FileResponse:
     return FileResponse(STATIC / "index.html")
+
+
+async def _sample(request: Request) -> FileResponse:
+    return FileResponse(SAMPLE)
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:

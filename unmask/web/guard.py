@@ -1,9 +1,12 @@
-"""What stands before every request: a size cap, known hosts, no requests from other sites, strict headers."""
+"""What stands before every request: caps on uploads, known hosts, no requests from other sites, strict headers."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +23,11 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+UPLOADS = 4  # read at once; the others wait, and their senders with them
+GRACE = 20.0  # seconds that an upload may take in any case
+RATE = 32 * 1024  # bytes a second that it must bring on average beyond that
+RETRY = 10  # seconds after which a refused client may come again
+PIECE = 256 * 1024  # bytes handed to the socket at once: what a slow reader may leave in memory
 
 
 class Guard:
@@ -29,9 +37,23 @@ class Guard:
     ``Sec-Fetch-Site``) or under a name that it lets point here (refused by ``Host``).
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, hosts: Iterable[str] = LOOPBACK) -> None:
-        """Guard ``app``; ``hosts`` are the names it may be called by, none for any, ``max_bytes`` is of a body."""
-        self.app, self.max_bytes, self.hosts = app, max_bytes, frozenset(hosts)
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        hosts: Iterable[str] = LOOPBACK,
+        full: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Guard ``app``.
+
+        Args:
+            app: what answers.
+            max_bytes: of the body of a request.
+            hosts: names it may be called by; none for any.
+            full: why nothing can be taken now, asked before an upload is read; None where it can.
+        """
+        self.app, self.max_bytes, self.hosts, self.full = app, max_bytes, frozenset(hosts), full
+        self._slots = asyncio.Semaphore(UPLOADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one request."""
@@ -39,17 +61,28 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-
-        async def strict(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
+        strict = _strict(send)
         refusal = self._refusal(scope["method"], headers)
         if refusal is not None:
             await _answer(strict, *refusal)
-            return
-        await self.app(scope, self._counted(receive), strict)
+        elif headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+            await self._upload(scope, receive, strict)
+        else:
+            await self.app(scope, receive, strict)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request with a body, a few at a time until they are read."""
+        async with contextlib.AsyncExitStack() as slot:
+            await slot.enter_async_context(self._slots)
+            receive = self._counted(receive, slot.aclose)
+            full = self.full()
+            if full is None:
+                await self.app(scope, receive, send)
+                return
+            with contextlib.suppress(HTTPException):
+                while (await receive()).get("more_body", False):
+                    pass  # who is cut off while sending does not hear why
+            await _answer(send, 503, full, RETRY)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host, origin, length = headers.get("host", ""), headers.get("origin"), headers.get("content-length", "0")
@@ -63,16 +96,25 @@ class Guard:
             return 413, self._too_large()
         return None
 
-    def _counted(self, receive: Receive) -> Receive:
-        """``receive`` that stops where a body without a stated length grows too large."""
-        seen = 0
+    def _counted(self, receive: Receive, read: Callable[[], Awaitable[None]]) -> Receive:
+        """``receive`` that stops where a body grows too large or comes too slowly; ``read`` hears of its end."""
+        seen, start, whole = 0, time.monotonic(), False
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            if whole:
+                return await receive()  # whether the client is still there
+            left = GRACE + seen / RATE - (time.monotonic() - start)
+            try:
+                message = await asyncio.wait_for(receive(), max(left, 0.01))
+            except asyncio.TimeoutError:
+                raise HTTPException(408, "the upload came too slowly; try again on a better line") from None
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
                 raise HTTPException(413, self._too_large())
+            if not message.get("more_body", False):
+                whole = True
+                await read()
             return message
 
         return counted
@@ -89,8 +131,24 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-async def _answer(send: Send, status: int, detail: str) -> None:
+def _strict(send: Send) -> Send:
+    """``send`` with the headers of every answer, and large bodies in pieces."""
+
+    async def strict(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(HEADERS)
+        body, sent = message.get("body", b""), 0
+        while len(body) - sent > PIECE:
+            await send({"type": "http.response.body", "body": body[sent : sent + PIECE], "more_body": True})
+            sent += PIECE
+        await send({**message, "body": body[sent:]} if sent else message)
+
+    return strict
+
+
+async def _answer(send: Send, status: int, detail: str, retry: int = 0) -> None:
     body = json.dumps({"detail": detail}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    head += [(b"retry-after", str(retry).encode())] if retry else []
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -31,14 +31,31 @@ class Sized(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Job:
-    """One thing to do. ``id`` cannot be guessed: who does not know it does not see the result."""
+    """One thing to do. ``id`` cannot be guessed: who does not know it does not see the result.
+
+    Attributes:
+        name: of the photo.
+        work: what is to be done; None once it was begun or given up, so that the photo in it is held no longer.
+        future: what comes out.
+        ended: when it was done, on the monotonic clock; None before.
+    """
 
     name: str
-    future: Future[Any]
+    work: Callable[[], Sized] | None
+    future: Future[Any] = field(init=False)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    born: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    def run(self) -> Sized:
+        """Do the work, once."""
+        work, self.work = self.work, None
+        assert work is not None
+        try:
+            return work()
+        finally:
+            self.ended = time.monotonic()
 
     @property
     def state(self) -> Literal["waiting", "working", "done", "failed"]:
@@ -57,7 +74,7 @@ class Jobs:
         Args:
             max_waiting: jobs in line, beyond which more are refused.
             max_bytes: of finished results that are kept; the oldest go first, the newest always stays.
-            max_age: seconds after which a finished job is dropped.
+            max_age: seconds after its end after which a job is dropped.
         """
         self.max_waiting, self.max_bytes, self.max_age = max_waiting, max_bytes, max_age
         self._jobs: dict[str, Job] = {}
@@ -74,11 +91,28 @@ class Jobs:
             if self._worker is None:
                 raise BusyError("the service is not running; try again in a while")
             self._drop()
-            if self._unfinished() >= self.max_waiting + 1:  # the one at work does not wait
-                raise BusyError(f"{self.max_waiting} photos are waiting already; try again in a while")
-            job = Job(name, self._worker.submit(work))
+            if self._unfinished() > self.max_waiting:  # the one at work does not wait
+                raise BusyError(self.busy)
+            job = Job(name, work)
+            job.future = self._worker.submit(job.run)
             self._jobs[job.id] = job
             return job
+
+    @property
+    def busy(self) -> str:
+        """What is said to those for whom there is no room."""
+        return f"{self.max_waiting} photos are waiting already; try again in a while"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next job would be refused."""
+        with self._lock:
+            return self._unfinished() > self.max_waiting
+
+    def sweep(self) -> None:
+        """Drop what is too old, also where nobody asks for anything."""
+        with self._lock:
+            self._drop()
 
     def get(self, id: str) -> Job:
         """The job of an id; GoneError where there is none."""
@@ -101,7 +135,8 @@ class Jobs:
             job = self._jobs.pop(id, None)
         if job is None:
             raise GoneError("there is no such job; it may have been dropped already")
-        job.future.cancel()
+        if job.future.cancel():
+            job.work = None  # the worker's own line still holds the job, not the photo
 
     def discard(self, id: str) -> None:
         """Drop a job if it is there."""
@@ -115,11 +150,13 @@ class Jobs:
             return self._unfinished()
 
     def close(self) -> None:
-        """Stop the worker after the job at hand; what waits is cancelled."""
+        """Stop the worker after the job at hand; what waits is cancelled, and all results go."""
         with self._lock:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            self._jobs.clear()
 
     def _unfinished(self) -> int:
         return sum(not job.future.done() for job in self._jobs.values())
@@ -130,7 +167,7 @@ class Jobs:
         now, kept = time.monotonic(), 0
         for i, job in enumerate(reversed(finished)):
             kept += job.future.result().nbytes if job.state == "done" else 0
-            if now - job.born > self.max_age or (i and kept > self.max_bytes):
+            if (job.ended is not None and now - job.ended > self.max_age) or (i and kept > self.max_bytes):
                 del self._jobs[job.id]
 
 

@@ -20,7 +20,7 @@ from unmask.evaluation import store, svg
 from unmask.evaluation.baselines import Inpainting
 from unmask.evaluation.pairs import readers
 from unmask.evaluation.pairs.pictures import Folder
-from unmask.evaluation.verification import benchmark, embedding, page, views
+from unmask.evaluation.verification import benchmark, embedding, page, report, views
 from unmask.faces import align, detect
 from unmask.simulation import patches
 
@@ -113,6 +113,7 @@ def test_figures_of_a_run(people: Path, cache: Path) -> None:
         "clean/clean",
         "masked/clean",
         "opencv/clean",
+        "opencv fused/clean",
         "masked/masked",
         "opencv/opencv",
     ]
@@ -155,6 +156,41 @@ def test_recognizers_are_compared_on_the_same_resamples(people: Path, cache: Pat
     assert found["worse - projection"]["masked/clean"]["auc"]["value"] == pytest.approx(values[0] - values[1])
 
 
+def test_fused_embeddings_are_means_of_unit_length() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 4, 8)).astype(np.float32))
+    one[1] = np.nan
+    one[2] = other[2] = np.nan
+    found = benchmark.averaged(one, other)
+    np.testing.assert_allclose(np.linalg.norm(found[[0, 1, 3]], axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(found[0] @ one[0], found[0] @ other[0], atol=1e-6)  # as near to the one as to the other
+    np.testing.assert_allclose(found[1], other[1], atol=1e-6)  # the restored face alone was found
+    assert np.isnan(found[2]).all()
+
+
+def test_judges_are_told_apart_by_what_they_gain_and_how_they_depend(people: Path, cache: Path) -> None:
+    embedded, _, listed, one = run(people)
+    gains, loses = standins.Projection("gains"), standins.Projection("loses")
+    clean, masked = (embedded.vectors["projection", view] for view in ("clean", "masked"))
+    noise = np.random.default_rng(0).normal(size=masked.shape).astype(np.float32)
+    spoiled = noise / np.linalg.norm(noise, axis=1, keepdims=True) + 0 * masked
+    for judge, before, after in ((gains, spoiled, clean), (loses, clean, spoiled)):
+        for view, vectors in (("clean", clean), ("masked", before), ("opencv", after)):
+            embedded.vectors[judge.name, view] = vectors
+    judged = benchmark.judge(listed, embedded, [one, gains, loses], ["opencv"], seed=0, resamples=200)
+    results = {j.recognizer.name: benchmark.summary(j, embedded, ["opencv"]) for j in judged}
+    assert report.verdict(results["gains"], "opencv") == "restore"
+    assert report.verdict(results["loses"], "opencv") == "leave the mask on"
+    identity = judged[0].assessor.identity
+    alike = benchmark.dependence(embedded, identity, "gains", ["projection"])
+    assert alike["projection"] == pytest.approx(1)  # their clean views are the same
+    embedded.vectors["loses", "clean"] = spoiled
+    assert abs(benchmark.dependence(embedded, identity, "loses", ["projection"])["projection"]) < 0.3
+    header, rows = report.judge_table(results, "opencv", {"gains": alike})
+    assert [row[0] for row in rows] == ["projection", "gains", "loses"] and all(len(r) == len(header) for r in rows)
+    assert rows[1][-2:] == ["1.00", "restore"] and rows[2][-2:] == ["-", "leave the mask on"]
+
+
 def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) -> None:
     for path in sorted((people / "faces").rglob("*.png")):
         pixels = np.asarray(Image.open(path)).copy()
@@ -163,12 +199,15 @@ def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) ->
         target.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(target)
 
-    def lower(crops: torch.Tensor) -> torch.Tensor:
-        region = torch.zeros(len(crops), 1, 128, 128)
-        region[:, :, 78:] = 1
-        return region
+    class Lower:
+        def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            region = torch.zeros(len(crops), 1, 128, 128)
+            region[:, :, 78:] = 1
+            return region, torch.ones(len(crops))
 
-    embedded, studio, listed, _ = run(people, masks=Folder(tmp_path), segment=lower)
+    lower = Lower()
+
+    embedded, studio, listed, _ = run(people, masks=Folder(tmp_path), segmenter=lower)
     assert embedded.computed == 2 * PEOPLE
     look = studio.shoot([listed.pictures[0]], ["masked", "opencv"])
     assert abs(int(look["masked"][0].pixels[100, 64, 0]) - 200) < 8
@@ -179,10 +218,10 @@ def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) ->
         run(people, masks=Folder(tmp_path))
     (tmp_path / "P00" / "P00_0001.jpg").unlink()
     with pytest.raises(UnmaskError, match="no masked picture of P00"):
-        run(people, masks=Folder(tmp_path), segment=lower)
+        run(people, masks=Folder(tmp_path), segmenter=lower)
     (tmp_path / "P00" / "P00_0001.jpg").write_bytes(b"no picture")
     with pytest.raises(UnmaskError, match=r"P00/P00_0001\.jpg: .* not an image"):
-        run(people, masks=Folder(tmp_path), segment=lower)
+        run(people, masks=Folder(tmp_path), segmenter=lower)
 
 
 def test_command(
@@ -201,7 +240,7 @@ def test_command(
     out = capsys.readouterr().out
     assert "Headline: other. opencv/clean minus masked/clean, " in out and "figures flatter" in out
     rows = list(csv.reader(files["csv"].open(encoding="utf-8")))
-    assert len(rows) == 2 * PEOPLE + 1 and len(rows[0]) == 5 + 2 * 5 + 2 * 5
+    assert len(rows) == 2 * PEOPLE + 1 and len(rows[0]) == 5 + 2 * 6 + 2 * 5
     seen = dict(zip(rows[0], rows[1], strict=True))
     assert seen["kind b"] in ("surgical", "cloth", "kn95", "n95", "kf94", "unknown") and "degrees" in seen["pose a"]
     assert seen["coverage a"] in ("low", "medium", "high")

@@ -16,7 +16,7 @@ from .intervals import Estimate, difference, draw, pair_weights, point
 from .metrics import Bools, Floats
 from .views import CLEAN, MASKED
 
-__all__ = ["HEADLINE_FAR", "RESAMPLES", "Assessment", "Assessor", "Condition", "conditions", "contrast"]
+__all__ = ["HEADLINE_FAR", "RESAMPLES", "Assessment", "Assessor", "Condition", "conditions", "contrast", "fused"]
 
 RESAMPLES = 2000
 HEADLINE_FAR = 1e-3
@@ -40,10 +40,15 @@ class Condition:
         return f"{self.probe}/{self.reference}"
 
 
+def fused(restorer: str) -> str:
+    """The view in which embeddings of the masked and the restored picture are averaged."""
+    return f"{restorer} fused"
+
+
 def conditions(restorers: Sequence[str]) -> list[Condition]:
-    """Clean, masked, and every restorer's, against clean pictures and against their own kind."""
+    """Clean, masked, every restorer's and fused, against clean pictures; and the pictures against their own kind."""
     found = [Condition(CLEAN, CLEAN), Condition(MASKED, CLEAN)]
-    found += [Condition(name, CLEAN) for name in restorers]
+    found += [Condition(view, CLEAN) for name in restorers for view in (name, fused(name))]
     found.append(Condition(MASKED, MASKED))
     return found + [Condition(name, name) for name in restorers]
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ...recognition import Recognizer
 from ..pairs.pairlist import PairList
-from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast
+from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast, fused
 from .embedding import Embedded
 from .impostors import EDGES
 from .views import CLEAN, MASKED
 
-__all__ = ["Judged", "between", "judge", "summary"]
+__all__ = ["Judged", "averaged", "between", "dependence", "judge", "summary"]
 
 GROUPINGS = ("kind", "coverage", "color", "pose", "face size")
 
@@ -51,6 +51,7 @@ def judge(
     found = []
     for recognizer in recognizers:
         vectors = {view: embedded.vectors[recognizer.name, view] for view in (CLEAN, MASKED, *restorers)}
+        vectors |= {fused(name): averaged(vectors[MASKED], vectors[name]) for name in restorers}
 
         def assess(condition: Condition, vectors: dict[str, Any] = vectors) -> Assessment:
             return assessor.assess(condition, vectors[condition.probe], vectors[condition.reference])
@@ -88,6 +89,9 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
             }
             for name in restorers
         },
+        "fused_minus_masked": {
+            name: {"against_clean": contrast(judged.against_clean(fused(name)), masked)} for name in restorers
+        },
         "groups": {
             grouping: judged.assessor.groups(words[grouping], masked, restored)
             for grouping in GROUPINGS
@@ -98,6 +102,35 @@ def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dic
         },
         "pairs": len(pairs.pairs),
     }
+
+
+def averaged(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of unit-length embeddings [N,D], of unit length; where one is NaN (no face found) the other alone."""
+    parts = np.stack([one, other])
+    there = np.isfinite(parts).all(2, keepdims=True)
+    total = np.where(there, parts, 0).sum(0)
+    mean = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return np.where(there.any(0), mean, np.nan).astype(np.float32)
+
+
+def dependence(
+    embedded: Embedded, identity: NDArray[np.int64], judge: str, teachers: Sequence[str], seed: int = 0
+) -> dict[str, float]:
+    """How alike a judge and each teacher see strangers: the correlation of their scores on clean pictures.
+
+    Over up to 200,000 random pairs of pictures of different people. 0 is independent, 1 the same network.
+    """
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, len(identity), (2, 300_000))
+    found = {}
+    for teacher in teachers:
+        both = [embedded.vectors[name, CLEAN] for name in (judge, teacher)]
+        there = np.isfinite(np.concatenate(both, 1).sum(1))
+        kept = np.flatnonzero((identity[a] != identity[b]) & there[a] & there[b])[:200_000]
+        if len(kept) > 2:
+            scores = [(one[a[kept]] * one[b[kept]]).sum(1) for one in both]
+            found[teacher] = float(np.corrcoef(*scores)[0, 1])
+    return found
 
 
 def between(judged: Sequence[Judged]) -> dict[str, Any]:

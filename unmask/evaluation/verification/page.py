@@ -19,7 +19,7 @@ from .. import svg
 from .assess import Assessment
 from .benchmark import Judged
 from .metrics import roc
-from .report import Rows, condition_table, difference_table, group_table, threshold_table
+from .report import Rows, condition_table, difference_table, group_table, judge_table, threshold_table
 from .views import CLEAN, MASKED, Studio
 
 __all__ = ["PicturedPair", "html", "notable"]
@@ -74,6 +74,9 @@ def html(
     """The whole report as one page without outside parts."""
     parts = [_HEAD, "<h1>Face verification before and after unmasking</h1>"]
     parts.append(f"<p>{escape(facts['headline'])}</p>")
+    for name in restorers:
+        parts.append(f"<h2>The judges side by side: {escape(name)}</h2>")
+        parts.append(_table(*judge_table(results, name, facts.get("dependence", {}))))
     for one in judged:
         name = one.recognizer.name
         parts.append(f"<h2>{escape(name)}</h2><p>{escape(facts['relations'][name])}</p>")

@@ -15,7 +15,16 @@ from .benchmark import GROUPINGS, Judged, properties
 from .embedding import Embedded
 from .impostors import FARS
 
-__all__ = ["condition_table", "difference_table", "group_table", "headline", "scores_csv", "threshold_table"]
+__all__ = [
+    "condition_table",
+    "difference_table",
+    "group_table",
+    "headline",
+    "judge_table",
+    "scores_csv",
+    "threshold_table",
+    "verdict",
+]
 
 FIGURES = ("accuracy", "auc", "eer", "tar@0.01", "tar@0.001", "tar@0.0001", "false_reject", "false_accept", "d_prime")
 HEADINGS = {
@@ -29,6 +38,7 @@ HEADINGS = {
     "false_accept": "FAR fixed %",
     "d_prime": "d'",
 }
+JUDGED_BY = ("tar@0.001", "tar@0.01", "accuracy")  # the first that a list is long enough for
 _PERCENT = {"accuracy": 2, "eer": 2, "false_reject": 1, "false_accept": 3}
 
 Rows = list[list[str]]
@@ -72,6 +82,50 @@ def condition_table(result: dict[str, Any], bounds: bool = True) -> tuple[list[s
     return ["condition", *(HEADINGS[n] for n in present), "not scored"], body
 
 
+def verdict(result: dict[str, Any], restorer: str) -> str:
+    """What a user of this recognizer should do: "restore", "fuse" or "leave the mask on".
+
+    Restored or fused pictures are advised only where they beat the masked ones beyond the paired interval, and of the
+    two the better one.
+    """
+    gains = {}
+    for word, kind in (("restore", "restored_minus_masked"), ("fuse", "fused_minus_masked")):
+        found = result[kind][restorer]["against_clean"]
+        figure = next((found[name] for name in JUDGED_BY if name in found and found[name]["value"] is not None), None)
+        if figure and figure["low"] is not None and figure["low"] > 0:
+            gains[word] = figure["value"]
+    return max(gains, key=lambda word: gains[word]) if gains else "leave the mask on"
+
+
+def judge_table(
+    results: dict[str, dict[str, Any]], restorer: str, dependence: dict[str, dict[str, float]]
+) -> tuple[list[str], Rows]:
+    """A row a recognizer: TAR at FAR 1e-3 clean, masked, restored and fused, what each gains, and the verdict.
+
+    ``dependence`` is of each recognizer on those that taught (:func:`.benchmark.dependence`).
+    """
+    rows, name = [], next((n for n in JUDGED_BY if all(_has(one, n) for one in results.values())), "auc")
+    for judge, result in results.items():
+        of = {view: result["conditions"][f"{view}/clean"]["figures"].get(name) for view in
+              ("clean", "masked", restorer, f"{restorer} fused")}  # fmt: skip
+        gains = [
+            result[kind][restorer]["against_clean"].get(name)
+            for kind in ("restored_minus_masked", "fused_minus_masked")
+        ]
+        own = dependence.get(judge, {})
+        taught = max(own.values()) if own else None
+        cells = [_show(name, of["clean"], False), _show(name, of["masked"], False)]
+        for view, gain in zip((restorer, f"{restorer} fused"), gains, strict=True):
+            cells += [_show(name, of[view], False), _show(name, gain, True, True)]
+        rows.append([judge, *cells, tables.cell(taught, 2), verdict(result, restorer)])
+    heads = ["clean", "masked", "restored", "gain [95 %]", "fused", "gain [95 %]", "like the teacher", "verdict"]
+    return [f"judge ({HEADINGS[name]})", *heads], rows
+
+
+def _has(result: dict[str, Any], name: str) -> bool:
+    return any(name in one["figures"] for one in result["conditions"].values())
+
+
 def threshold_table(result: dict[str, Any]) -> tuple[list[str], Rows]:
     """TAR of every condition with the threshold from all cross-identity pairs, and from the list's own impostors."""
     conditions = result["conditions"].values()
@@ -94,11 +148,12 @@ def difference_table(result: dict[str, Any]) -> tuple[list[str], Rows]:
     """Restored minus masked, with intervals and p-values."""
     rows = []
     for restorer, both in result["restored_minus_masked"].items():
-        for kind, label in (
-            ("against_clean", f"{restorer}/clean - masked/clean"),
-            ("against_own_kind", f"{restorer}/{restorer} - masked/masked"),
+        fused = result["fused_minus_masked"][restorer]["against_clean"]
+        for found, label in (
+            (both["against_clean"], f"{restorer}/clean - masked/clean"),
+            (fused, f"{restorer} fused/clean - masked/clean"),
+            (both["against_own_kind"], f"{restorer}/{restorer} - masked/masked"),
         ):
-            found = both[kind]
             for name in ("accuracy", "tar@0.001", "tar@0.0001", "false_reject"):
                 if name in found and found[name]["value"] is not None:
                     p = found[name]["p_value"]

@@ -16,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 from ... import images
-from ...errors import UnmaskError
-from ...faces import align, blend
-from ...faces.detect import Detector
+from ...errors import NoFaceError, UnmaskError
+from ...faces import align
+from ...faces.detect import Detector, Face
+from ...restore import RestoredFace, Restorer
+from ...restore.located import SegmenterLike
 from ...simulation import patches
 from ...simulation.shape3d import fit_pose
 from ...simulation.simulate import Garment, simulate
 from ..baselines import FaceRestorer
 from ..pairs.pictures import Pictures
-from ..restoration.measure import Segment
 
 __all__ = ["CLEAN", "MASKED", "Look", "Studio", "color_name"]
 
@@ -51,8 +52,8 @@ class Studio:
     ``masks`` are pictures of the same names with face masks on, or None to cover the faces here as ``cover`` says:
     "simulate" face masks, "occlude" by FROM's protocol, or a name of ``patches.BOXES``. ``aligned`` is the
     template that all pictures already have, or None where faces have to be found. With ``points`` "clean" the
-    points of the bare face serve for all views. ``segment`` finds the region in crops; where it is None the
-    simulator's own is used.
+    points of the bare face serve for all views. ``segmenter`` finds the region in crops; where it is None the
+    simulator's own is used. Restored views come of the :class:`Restorer` that people run.
     """
 
     pictures: Pictures
@@ -63,7 +64,7 @@ class Studio:
     cover: str = SIMULATE
     aligned: str | None = None
     points: Literal["detected", "clean"] = "detected"
-    segment: Segment | None = None
+    segmenter: SegmenterLike | None = None
 
     def views(self) -> list[str]:
         """The names of all views, restored ones being named after their restorer."""
@@ -145,34 +146,51 @@ class Studio:
         clean: Sequence[Look],
         covered: Sequence[tuple[Look, NDArray[np.float32] | None]],
     ) -> list[Look]:
-        """Align, find the region, fill it, paste it back, and look for the face again."""
+        """Each covered picture as :class:`Restorer` gives it back, the face looked for again; else as it is."""
         out = [look for look, _ in covered]
-        found = {i: look.kps for i, look in enumerate(out) if look.kps is not None}
-        there = list(found)
-        if not there:
-            return out
-        target = align.template(restorer.template, restorer.size)
-        matrices = [align.similarity(kps, target) for kps in found.values()]
-        crops = [align.warp(out[i].pixels, m, restorer.size) for i, m in zip(there, matrices, strict=True)]
-        x = images.to_tensor(np.stack(crops))
-        if self.segment is not None:
-            region = self.segment(x).float().cpu()
-        else:
-            whole = [covered[i][1] for i in there]
-            if any(r is None for r in whole):
-                raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
-            flat = [
-                align.warp(r, m, restorer.size, border="constant", filter="linear")
-                for r, m in zip(whole, matrices, strict=True)
-                if r is not None
-            ]
-            region = torch.from_numpy(np.stack(flat))[:, None].clamp(0, 1)
-        exact = self.segment is None
-        painted = blend.paint(x, region, restorer, exact=exact)
-        for row, (i, matrix) in enumerate(zip(there, matrices, strict=True)):
-            pixels = painted.onto(out[i].pixels, row, matrix, exact=exact)
-            out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
+        exact = self.segmenter is None
+        if exact and any(true is None for look, true in covered if look.kps is not None):
+            raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
+        segmenter = NoSegmenter() if self.segmenter is None else self.segmenter
+        detector = Nobody() if self.detector is None else self.detector
+        one = Restorer(restorer, segmenter, detector, size=restorer.size, template=restorer.template)
+        located = {i: one.locate(look.pixels, region=true if exact else None, faces=self._faces(one, look))
+                   for i, (look, true) in enumerate(covered) if look.kps is not None}  # fmt: skip
+        one.fill(list(located.values()), exact=exact)
+        for i, found in located.items():
+            if found.error is None:
+                pixels = one.paste(found).pixels
+                out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
+
+    def _faces(self, restorer: Restorer, look: Look) -> list[RestoredFace]:
+        """The face to restore: where its points are given that one, else the restorer's own find nearest to it."""
+        assert look.kps is not None
+        given = RestoredFace(np.concatenate([look.kps.min(0), look.kps.max(0)]), look.kps, 1.0, "found")
+        if self.points == "clean" or self.aligned is not None:
+            return [given]
+        try:
+            faces = restorer.find(look.pixels)
+        except NoFaceError:
+            return []
+        nearest = min(faces, key=lambda face: float(np.abs(face.kps - given.kps).mean()))
+        return [nearest] if nearest.status == "found" else []
+
+
+class NoSegmenter:
+    """Where the true region is given, nothing is segmented."""
+
+    def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Nothing hidden."""
+        return torch.zeros(len(crops), 1, *crops.shape[2:]), torch.zeros(len(crops))
+
+
+class Nobody:
+    """Where pictures are aligned already, nobody is looked for."""
+
+    def detect(self, image: Image, max_faces: int | None = None) -> list[Face]:
+        """No face."""
+        return []
 
 
 def _opened(pictures: Pictures, key: str) -> Image:

@@ -1,77 +1,93 @@
-// The page: photos in a list, each with its faces and its guesses; one is open at a time.
+// The page: photos in a strip, one of them open, first with its region, then with its guesses.
 
 import * as api from "./api.js";
-import { comparable } from "./compare.js";
-import { Editor } from "./editor.js";
+import { Brush } from "./brush.js";
+import { faceBoxes, guessRadios } from "./choices.js";
+import { Compare } from "./compare.js";
+import { keys, whileHeld } from "./keys.js";
+import { Line } from "./line.js";
+import { Photo, closeUp, incoming, make } from "./photos.js";
+import * as results from "./results.js";
+import { Stage } from "./stage.js";
+import { save, zipped } from "./zip.js";
 
 const $ = (id) => document.getElementById(id);
 const photos = [];
-const editor = new Editor($("canvas"));
-let open = null;
+const line = new Line();
+let open = null; // the photo on the stage
+let showing = "region"; // or "result"
 let limits = null;
-let sent = Promise.resolve(); // uploads go one after another, so that the line has the order of the list
 
-const say = (words) => { $("status").textContent = words; };
+const tool = () => document.querySelector("[name=tool]:checked").value;
+const stage = new Stage($("canvas"), {
+  draw(to) {
+    if (showing === "region") brush.draw(to, open);
+    else compare.draw(to, stage, open.before, chosen().sharp, $("differ").checked ? open.result.spread : null);
+    $("scale").textContent = `${Math.round(100 * stage.zoom)} %`;
+  },
+  begin: (at, on) => (showing === "region" ? brush.begin(open.region, at) : compare.begin(stage, on[0])),
+  hover(at) { brush.at = showing === "region" ? at : null; },
+});
+const brush = new Brush(stage, () => Number($("size").value), tool);
+const compare = new Compare($("slide"), () => stage.draw());
+const chosen = () => open.result.guesses[open.result.chosen];
+
+/** What goes on, for eyes and screen readers; it fades from the photo unless it lasts. */
+function say(words, lasting = false) {
+  $("status").textContent = words;
+  $("status").getAnimations().forEach((one) => one.cancel());
+  if (!lasting) $("status").animate([{ opacity: 1 }, { opacity: 1, offset: 0.9 }, { opacity: 0 }], { duration: 5000, fill: "forwards" });
+}
+
+const megabytes = (bytes) => +(bytes / 1024 ** 2).toFixed(1);
+const several = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 function complain(words) {
-  $("error").textContent = words;
   $("error").hidden = !words;
+  $("error").firstElementChild.textContent = words;
 }
 
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
+// --- photos come and go ---
 
-/** "2 photos are before this one" and the like. */
-function standing(job, doing) {
-  if (job.state === "working" || job.ahead === 0) return doing;
-  return job.ahead === 1 ? "waiting: 1 photo is before this one" : `waiting: ${job.ahead} photos are before this one`;
-}
-
-// --- the list of photos ---
-
-function add(files) {
+function add(files, restoreAtOnce = false) {
   complain("");
   const pictures = [...files];
   if (!pictures.length) return complain("That was no picture file. Links are not followed: save the picture first, then drop the file.");
   for (const file of pictures) {
-    const photo = { file, name: file.name || "pasted picture", jobs: [] };
-    list(photo);
+    const photo = new Photo(file, { onOpen: show, onRemove: remove });
+    $("photos").append(photo.item);
     photos.push(photo);
-    if (limits && file.size > limits.max_bytes) {
-      fail(photo, `larger than ${megabytes(limits.max_bytes)} MB; make it smaller first`);
-    } else {
-      look(photo);
-    }
+    if (limits && file.size > limits.max_bytes) fail(photo, `larger than ${megabytes(limits.max_bytes)} MB; make it smaller first`);
+    else look(photo).then(() => { if (restoreAtOnce && photo.ready) restore(photo); });
   }
+  arrange();
 }
 
-const megabytes = (bytes) => +(bytes / 1024 ** 2).toFixed(1);
-
-function list(photo) {
-  photo.thumb = make("span", { className: "blank" });
-  photo.words = make("span", { className: "quiet", textContent: "sending" });
-  const words = make("span", { className: "words" }, make("span", { className: "name", textContent: photo.name }), photo.words);
-  photo.pick = make("button", { type: "button", className: "pick" }, photo.thumb, words);
-  photo.pick.addEventListener("click", () => { if (photo.faces) show(photo); });
-  const drop = make("button", { type: "button", textContent: "\u00d7", title: "Remove" });
-  drop.setAttribute("aria-label", `Remove ${photo.name}`);
-  drop.addEventListener("click", () => remove(photo));
-  photo.item = make("li", {}, photo.pick, drop);
-  $("photos").append(photo.item);
+/** What is in sight, by what there is. */
+function arrange() {
+  document.body.classList.toggle("welcome", !photos.length);
+  $("welcome").hidden = photos.length > 0;
+  $("work").hidden = !photos.length;
+  $("panel").inert = !open;
+  $("all").hidden = photos.length < 2;
+  $("restore-all").disabled = !photos.some((photo) => photo.wanting);
+  $("download-all").disabled = !photos.some((photo) => photo.result);
+  $("bar").hidden = !photos.some((photo) => photo.busy);
+  if (!open) return;
+  $("restore").disabled = open.busy || !open.faces.length;
+  $("restore").textContent = open.busy ? "Restoring\u2026" : "Restore";
+  $("to-result").disabled = !open.result;
+  $("undo").disabled = !open.region.canUndo;
+  $("redo").disabled = !open.region.canRedo;
 }
 
-function mark(photo, words, bad = false) {
-  photo.words.textContent = words;
-  photo.words.className = bad ? "bad" : "quiet";
-  if (photo === open || !open) say(`${photo.name}: ${words}`);
-  if (photo === open) progress();
+function mark(photo, words, mood) {
+  photo.mark(words, mood);
+  if (photo === open || !open) say(photos.length > 1 ? `${photo.name}: ${words}` : words, mood === "busy");
 }
 
 function fail(photo, words) {
-  mark(photo, words, true);
+  mark(photo, words, "bad");
   complain(`${photo.name}: ${words}`);
 }
 
@@ -83,182 +99,206 @@ function remove(photo) {
   photo.jobs.forEach(api.forget);
   if (photo === open) {
     open = null;
-    const other = photos.find((one) => one.faces);
+    stage.close();
+    const other = photos.find((one) => one.ready);
     if (other) show(other);
-    else $("edit").hidden = $("result").hidden = true;
   }
+  arrange();
   (photos[Math.min(at, photos.length - 1)]?.pick || $("file")).focus();
   say(`${photo.name} removed`);
 }
 
-async function run(photo, task, fields, doing) {
-  const sending = sent.then(() => api.submit(photo.file, task, fields));
-  sent = sending.catch(() => {});
-  const job = await sending;
-  photo.jobs.push(job.id);
-  return api.finished(job, (state) => { if (!photo.removed && state.state !== "done") mark(photo, standing(state, doing)); });
-}
-
-/** Ask where the faces of a photo are, and open it if nothing else is open. */
-async function look(photo) {
-  try {
-    const job = await run(photo, "faces", {}, "looking for faces");
-    photo.picture = new Image();
-    photo.picture.src = api.before(job.id);
-    await photo.picture.decode();
-    if (photo.removed) return;
-    photo.thumb.replaceWith(make("img", { src: photo.picture.src, alt: "" }));
-    Object.assign(photo, { size: job.found.size, view: job.found.view, faces: job.found.faces });
-    const worn = photo.faces.filter((face) => face.status === "masked").length;
-    mark(photo, !photo.faces.length ? "no face found" : `${photo.faces.length} face${photo.faces.length > 1 ? "s" : ""}, ${worn} with a face mask`);
-    if (!open) await show(photo);
-  } catch (error) {
-    if (!photo.removed) fail(photo, error.message);
-  }
-}
-
-// --- the open photo ---
-
-async function show(photo) {
-  open = photo;
-  complain("");
-  for (const one of photos) one.pick.setAttribute("aria-current", String(one === photo));
-  $("edit").hidden = false;
-  fit($("canvas"), photo);
-  await editor.open(photo);
-  if (open !== photo) return;
-  describeFaces();
-  present(photo);
-  say(`${photo.name} is open: ${photo.words.textContent}`);
-}
-
-/** Let a picture of the open photo fill its stage, whatever its size. */
-const fit = (element, photo) => element.style.setProperty("--ratio", photo.view[0] / photo.view[1]);
-
-const WORDS = { masked: "face mask found", "no mask": "no face mask found", "too small": "too small to restore" };
-
-function describeFaces() {
-  const labels = open.faces.map((face, i) => {
-    const box = make("input", { type: "checkbox", checked: open.chosen[i], disabled: !open.found[i] });
-    box.addEventListener("change", () => editor.choose(i, box.checked));
-    const sure = face.status === "masked" ? ` (${Math.round(face.garment_score * 100)} % sure)` : "";
-    return make("label", {}, box, `${i + 1}: ${WORDS[face.status]}${sure}`);
-  });
-  const none = make("p", { className: "quiet", textContent: "No face was found. Give a photo in which the eyes can be seen." });
-  $("faces").replaceChildren($("faces").firstElementChild, ...(labels.length ? labels : [none]));
-}
-
-/** Keep the tools in step with the region, without moving the focus. */
-editor.addEventListener("change", () => {
-  $("faces").querySelectorAll("input").forEach((box, i) => { box.checked = Boolean(open.chosen[i]); });
-  $("undo").disabled = !editor.canUndo;
-  progress();
-});
-
-/** The button says what becomes of the open photo. */
-function progress() {
-  $("restore").disabled = !open.faces.length || Boolean(open.busy);
-  $("restore").textContent = open.busy ? "Restoring\u2026" : "Restore";
-  $("progress").textContent = open.busy ? open.words.textContent : "";
-}
-
-async function restore() {
-  const photo = open;
-  if (editor.isEmpty) return complain("Nothing is marked. Paint over the face mask with the brush, then restore.");
-  if (!$("seed").checkValidity()) { $("seed").focus(); return complain("The seed is a whole number from 0."); }
-  complain("");
-  const fields = { samples: $("samples").value, seed: $("seed").value };
+/** Have the server do something for a photo, and take all that comes of it with `keep`; it keeps nothing then. */
+async function run(photo, task, fields, doing, keep, first) {
   photo.busy = true;
-  progress();
+  mark(photo, "waiting", "busy");
+  arrange();
+  let id = null;
+  const told = (state) => {
+    id = state.id || id;
+    if (id) photo.jobs.add(id);
+    if (photo.removed) throw new api.Refused("removed");
+    const waits = state.state === "waiting" && state.ahead;
+    mark(photo, state.state === "busy" ? "waiting: the server is busy"
+      : waits ? `waiting: ${several(state.ahead, "photo")} ${waits === 1 ? "is" : "are"} before this one` : doing, "busy");
+  };
   try {
-    if (photo.edited) fields.region = await editor.picture();
-    const job = await run(photo, "restore", fields, "restoring");
-    if (photo.removed) return;
-    photo.result = { id: job.id, ...job.restored, chosen: 0 };
-    mark(photo, job.restored.summary);
-    if (open === photo) {
-      await present(photo);
-      $("result-title").focus();
-      $("result").scrollIntoView({ block: "start" });
-    }
+    await line.add(async () => { if (!photo.removed) await keep(await api.done(photo.file, task, fields, told)); }, first);
   } catch (error) {
     if (!photo.removed) fail(photo, error.message);
   } finally {
+    if (id) api.forget(id);
+    photo.jobs.delete(id);
     photo.busy = false;
-    if (open) progress();
+    arrange();
   }
+}
+
+/** Ask where the faces of a photo are, and open it if nothing else is open. */
+const look = (photo) => run(photo, "faces", {}, "looking for faces", async (job) => {
+  Object.assign(photo, await results.faces(job, photo.file));
+  photo.region.addEventListener("change", () => {
+    photo.stale = true;
+    if (photo === open) changed();
+  });
+  photo.picture(closeUp(photo.before.small, photo.view, photo.region.boxes[0]));
+  const worn = photo.faces.filter((face) => face.status === "masked").length;
+  mark(photo, !photo.faces.length ? "no face found" : `${several(photo.faces.length, "face")}, ${worn} with a face mask`, worn ? "" : "bad");
+  if (!open && !photo.removed) show(photo);
+});
+
+// --- the open photo ---
+
+function show(photo) {
+  if (!photo.ready || photo.removed) return;
+  open = photo;
+  complain("");
+  for (const one of photos) one.pick.setAttribute("aria-current", String(one === photo));
+  stage.open(photo.view);
+  $("faces").lastElementChild.replaceChildren(...faceBoxes(open));
+  present();
+  turn(photo.result ? "result" : "region");
+  say(`${photos.length > 1 ? `${photo.name}: ` : ""}${photo.words.textContent}`);
+}
+
+/** Show the region or the result of the open photo. */
+function turn(what) {
+  showing = what;
+  $("edit").hidden = what !== "region";
+  $("result").hidden = $("slide").hidden = what !== "result";
+  $("to-region").setAttribute("aria-pressed", String(what === "region"));
+  $("to-result").setAttribute("aria-pressed", String(what === "result"));
+  $("panel").scrollTop = 0;
+  aim();
+  arrange();
+}
+
+/** Keep the tools in step with the region, without moving the focus. */
+function changed() {
+  $("faces").querySelectorAll("input").forEach((box, i) => { box.checked = Boolean(open.region.chosen[i]); });
+  stage.draw();
+  arrange();
+}
+
+async function restore(photo) {
+  if (photo.busy) return;
+  if (photo.region.isEmpty) return complain("Nothing is marked. Paint over the face mask with the brush, then restore.");
+  if (!$("seed").checkValidity()) {
+    $("seed").closest("details").open = true;
+    $("seed").focus();
+    return complain("The seed is a whole number from 0.");
+  }
+  complain("");
+  photo.busy = true;
+  const fields = { samples: document.querySelector("[name=samples]:checked").value, seed: $("seed").value };
+  const region = await photo.region.picture();
+  if (region) fields.region = region;
+  photo.stale = false;
+  await run(photo, "restore", fields, "restoring", async (job) => {
+    photo.result = await results.guesses(job);
+    mark(photo, photo.result.summary, "done");
+    if (photo !== open) return;
+    present();
+    turn("result");
+    $("result-title").focus({ preventScroll: true });
+  }, photo === open);
 }
 
 // --- its guesses ---
 
-async function present(photo) {
-  const { result } = photo;
-  $("result").hidden = !result;
+function present() {
+  const { result } = open;
   if (!result) return;
-  const labels = result.samples.map((sample, i) => {
-    const radio = make("input", { type: "radio", name: "sample", value: i, checked: i === result.chosen });
-    radio.addEventListener("change", () => { result.chosen = i; pick(photo); });
-    const picture = make("img", { src: api.view(result.id, i), alt: "" });
-    picture.style.objectViewBox = closeUp(photo); // the whole photo where a browser does not know it
-    return make("label", {}, picture, make("span", { className: "row" }, radio, `guess ${i + 1}`));
-  });
-  $("choices").replaceChildren($("choices").firstElementChild, ...labels);
+  const labels = guessRadios(open, pick);
+  $("choices").lastElementChild.replaceChildren(...labels);
+  $("choices").hidden = labels.length < 2;
+  $("result-title").textContent = labels.length < 2 ? "A guess" : `${labels.length} guesses`;
+  $("summary").textContent = `${result.summary}. None of them is evidence of who this is.`;
   $("doubt").hidden = !result.spread;
-  if (result.spread) $("spread").src = api.spread(result.id);
-  else $("spread").removeAttribute("src");
   $("note").textContent = JSON.stringify(result.note, null, 1);
-  $("before").src = photo.picture.src;
-  fit($("compare"), photo);
-  await pick(photo);
+  pick();
 }
 
-/** The part of the photo around its largest restored face, as CSS takes it. */
-function closeUp(photo) {
-  const [left, top, right, bottom] = photo.result.faces.find((face) => face.status === "restored").bbox;
-  const [width, height] = photo.size, side = Math.max(right - left, bottom - top) * 0.65;
-  const x = (left + right) / 2, y = (top + bottom) / 2;
-  const edges = [(y - side) / height, 1 - (x + side) / width, 1 - (y + side) / height, (x - side) / width];
-  return `inset(${edges.map((edge) => `${100 * Math.max(0, edge)}%`).join(" ")})`;
+function pick() {
+  const { filename, blob, sharp } = chosen();
+  URL.revokeObjectURL($("download").href);
+  $("download").href = URL.createObjectURL(blob);
+  $("download").download = $("download").title = filename;
+  open.picture(closeUp(sharp.small, open.view, open.region.boxes[0]));
+  say(`guess ${open.result.chosen + 1} is shown`);
+  stage.draw();
 }
 
-async function pick(photo) {
-  const { result } = photo, sample = result.samples[result.chosen];
-  $("after").src = api.view(result.id, sample.number);
-  $("after").alt = `The photo after, guess ${sample.number + 1}`;
-  $("download").href = api.sample(result.id, sample.number);
-  $("download").download = sample.filename;
-  $("download").textContent = `Download ${sample.filename}`;
-  say(`${photo.name}: guess ${sample.number + 1} is shown`);
-  await Promise.allSettled([$("before").decode(), $("after").decode()]);
-}
+const downloadAll = async () => save(await zipped(photos.filter((photo) => photo.result).map(({ result }) => {
+  const { filename, blob } = result.guesses[result.chosen];
+  return { name: filename, blob };
+})), "unmasked.zip");
 
 // --- what people do ---
 
 $("file").addEventListener("change", () => { add($("file").files); $("file").value = ""; });
-document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) add(event.clipboardData.files);
-  else if (!event.target.closest("input")) add([]);
+$("sample").addEventListener("click", async () => {
+  try { add([await api.sample()], true); } catch (error) { complain(error.message); }
 });
-document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });
-document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragging"); });
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dragging");
-  add(event.dataTransfer.files);
-});
-for (const radio of document.querySelectorAll("[name=brush]")) {
-  radio.addEventListener("change", () => { editor.erasing = radio.value === "erase"; editor.draw(); });
+incoming(add);
+
+/** The pointer says what it would do. */
+function aim() {
+  const panning = stage.panning || (showing === "region" && tool() === "move");
+  stage.canvas.className = panning ? "pan" : showing;
+  stage.draw();
 }
-const sized = () => { editor.size = Number($("size").value); $("size-now").textContent = `${editor.size} px`; editor.draw(); };
-$("size").addEventListener("input", sized);
-$("undo").addEventListener("click", () => editor.undo());
-$("reset").addEventListener("click", () => editor.reset());
-$("clear").addEventListener("click", () => editor.clear());
-$("restore").addEventListener("click", restore);
-window.addEventListener("resize", () => editor.draw());
-window.addEventListener("pagehide", () => photos.forEach((photo) => photo.jobs.forEach(
-  (id) => fetch(`api/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {}))));
-comparable($("compare"), $("slide"));
+
+function sized(by = 0) {
+  $("size").value = Number($("size").value) + by;
+  $("size-now").textContent = `${$("size").value} px`;
+  stage.draw();
+}
+
+function choose(which) {
+  document.querySelector(`[name=tool][value=${which}]`).checked = true;
+  aim();
+}
+
+const original = (on) => { if (open?.result && showing === "result") compare.hold(on); };
+const edits = (how) => () => { if (open && showing === "region") how(open.region); };
+const on = (id, does, event = "click") => $(id).addEventListener(event, does);
+on("size", () => sized(), "input");
+document.querySelectorAll("[name=tool]").forEach((radio) => radio.addEventListener("change", aim));
+on("undo", edits((region) => region.undo()));
+on("redo", edits((region) => region.redo()));
+on("grow", edits((region) => region.grow(1)));
+on("shrink", edits((region) => region.grow(-1)));
+on("reset", edits((region) => region.reset()));
+on("clear", edits((region) => region.clear()));
+on("restore", () => restore(open));
+on("restore-all", () => photos.filter((photo) => photo.wanting).forEach(restore));
+on("download-all", downloadAll);
+on("to-region", () => turn("region"));
+on("to-result", () => turn("result"));
+on("adjust", () => turn("region"));
+on("differ", () => stage.draw(), "change");
+on("in", () => stage.zoomBy(1.5));
+on("out", () => stage.zoomBy(1 / 1.5));
+on("fit", () => stage.fit());
+on("help-open", () => $("help").showModal());
+$("error").lastElementChild.addEventListener("click", () => complain(""));
+whileHeld($("hold"), original);
+keys({
+  "ctrl+z": edits((region) => region.undo()),
+  "ctrl+shift+z": edits((region) => region.redo()),
+  "ctrl+y": edits((region) => region.redo()),
+  "[": () => sized(-4), "]": () => sized(4),
+  b: () => choose("add"), e: () => choose("erase"), h: () => choose("move"),
+  "+": () => open && stage.zoomBy(1.5), "=": () => open && stage.zoomBy(1.5),
+  "-": () => open && stage.zoomBy(1 / 1.5), 0: () => open && stage.fit(),
+}, { o: original, " ": (down, event) => {
+  if (event && event.target !== stage.canvas && event.target !== document.body) return; // buttons want it
+  if (down) event.preventDefault();
+  stage.panning = down;
+  aim();
+} });
+window.addEventListener("pagehide", () => photos.forEach((photo) => photo.jobs.forEach(api.forget)));
 sized();
 api.health().then((found) => {
   limits = found.limits;
