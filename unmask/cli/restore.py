@@ -15,7 +15,7 @@ import click
 
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from . import batch, files
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def restore(
         jobs = many_jobs.shard(jobs, *shard)
     if dry_run:
         for job in jobs:
-            click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
+            click.echo(printable(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}"))
         return 0
     models = Models(device, weights, detector)
     return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
@@ -292,5 +292,5 @@ def _outcome(done: Done, options: Options) -> batch.Outcome:
     return batch.Outcome(done.job, line, done.error, done.before)
 
 
-def _failed(outcome: batch.Outcome) -> None:
-    click.echo(json.dumps({"input": outcome.job.name, "error": outcome.message}))
+def _failed(outcome: batch.Outcome) -> str:
+    return json.dumps({"input": outcome.job.name, "error": outcome.message})

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import images, weights
 from ..devices import pick_device
-from ..errors import NoFaceError, UnmaskError
+from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align, blend
 from ..faces.blend import Fill
 from . import sampling
@@ -89,6 +89,8 @@ class Restorer:
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
+        except UsageError:
+            raise
         except (UnmaskError, TypeError, ValueError) as error:
             raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
         weights.fill(unmasker, checkpoint)
