@@ -7,7 +7,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,23 @@ class Wanted:
         words = [word for word, option in EXTRAS.items() if getattr(self, option)]
         if self.samples > 1:
             words += [SHEET, SPREAD, *map(sample_word, range(self.samples))]
-        return [job.beside(word) for word in words]
+        from .. import images  # with PyTorch, which the command line does without until there is work
+
+        note = None if job.target is None else images.note_file(job.target)
+        return [*(job.beside(word) for word in words), *([note] if note else [])]
+
+
+def lossless(job: Job) -> Job:
+    """The job with its result in a PNG where its own format would change every pixel a little.
+
+    Raises:
+        UsageError: the result goes to stdout, in the format of the input.
+    """
+    from .. import images
+
+    if job.target is None:
+        raise UsageError("--lossless: needs the picture in a file; give -o NAME.png")
+    return replace(job, target=job.target.with_suffix(".png")) if images.is_lossy(job.target) else job
 
 
 def sample_word(k: int) -> str:

@@ -48,7 +48,8 @@ def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, fo
         pixels: uint8 ``[H, W, 3]``, upright, of the photo's size. Where they equal ``photo.pixels`` the
             file's own samples are kept, at full precision; the encoding of JPEG and other lossy formats still
             applies.
-        note: provenance, written as XMP (JPEG, PNG, WebP, TIFF, AVIF), PNG text, or a GIF comment.
+        note: provenance, written as XMP (JPEG, PNG, WebP, TIFF, AVIF), PNG text, or a comment (GIF, JPEG 2000); BMP
+            and PPM have no place for it, see :func:`write`.
         format: Pillow's name of a format; the photo's own if None, PNG for pictures that came from no file.
 
     Raises:
@@ -75,11 +76,24 @@ def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, fo
         raise UnmaskError(f"{photo.name}: cannot be written as {target} ({reason}); write a .png") from error
 
 
+def note_file(path: Path) -> Path | None:
+    """Where the note of a picture goes whose format has no place for one: ``NAME.EXT.note.json``."""
+    noteless = _SUFFIXES.get(path.suffix.lower()) in ("BMP", "PPM")
+    return path.with_name(f"{path.name}.note.json") if noteless else None
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file of that name is encoded anew as a whole, so that all its pixels change a little."""
+    return _SUFFIXES.get(path.suffix.lower()) in ("JPEG", "WEBP", "AVIF")
+
+
 def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None = None) -> None:
     """Write ``pixels`` to a path (or an open binary file), see :func:`encode`.
 
     The suffix of ``dest`` decides the format, the photo's own where it says nothing. The file appears under
     its name only once complete: it is written beside it and moved into place.
+
+    Where the format has no place for the note it goes into a file of its own, see :func:`note_file`.
 
     Raises:
         UnmaskError: the place cannot be written to, or the format cannot hold the picture.
@@ -88,6 +102,9 @@ def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None 
         dest.write(encode(photo, pixels, note))
         return
     path = Path(os.fsdecode(dest))
+    beside = note_file(path)
+    if note is not None and beside is not None:
+        files.write(beside, xmp.note_text(note).encode() + b"\n")
     data = encode(photo, pixels, note, _SUFFIXES.get(path.suffix.lower()))
     files.write(path, data)
 
@@ -261,7 +278,7 @@ def _other(photo: Photo, samples: NDArray[Any], mode: str, orientation: int, exi
     if target == "AVIF":
         options.update(quality=95, subsampling="4:4:4", exif=exif, xmp=packet, icc_profile=_icc(photo, mode))
     if target == "JPEG2000":
-        options.update(irreversible=False)
+        options.update(irreversible=False, comment=text)
     out = io.BytesIO()
     image = _image(samples, mode, photo.palette)
     image.save(out, target, **{k: v for k, v in options.items() if v is not None})

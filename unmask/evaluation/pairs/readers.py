@@ -45,11 +45,16 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
     first = next((line for line in lines if line.strip()), "")
     if path.suffix.lower() == ".csv" or first.replace(" ", "").lower().startswith("path_a,path_b"):
         return _read_csv(path, text, _needed(path, pictures))
-    if re.fullmatch(r"\s*\d+(\s+\d+)?\s*", first):
+    if re.fullmatch(r"\s*\d{1,9}(\s+\d{1,9})?\s*", first):
         return _read_lfw(path, lines, _needed(path, pictures))
     if re.fullmatch(r"\s*\S+\s+\d+\s+(\S+\s+)?\d+\s*", first):
         return _read_names(path, lines, _needed(path, pictures))
     return _read_list(path, lines, _needed(path, pictures))
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell is a number of a size that means something (Python reads no more than 4,300 digits)."""
+    return text.isdecimal() and len(text) <= 9
 
 
 def _needed(path: Path, pictures: Pictures | None) -> Pictures:
@@ -119,7 +124,7 @@ def _lfw_pair(
 
 
 def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: Faults) -> str:
-    if not number.isdecimal():
+    if not _is_number(number):
         faults.add(line, f"{number!r} is no picture number")
         return ""
     if not pictures.safe(name):
@@ -171,7 +176,7 @@ def _csv_row(
     fold = row["fold"] if given_fold else "0"
     if issame is None:
         faults.add(line, f"issame is {row['issame']!r}, not 0 or 1")
-    if None in row or fold is None or not fold.strip().isdecimal():
+    if None in row or fold is None or not _is_number(fold.strip()):
         faults.add(line, "has too many cells" if None in row else f"fold is {fold!r}, not a number")
         return
     found = [_picture(line, row[c], pictures, faults) for c in ("path_a", "path_b")]
@@ -242,7 +247,7 @@ def _cfp_table(folder: Path, kind: str) -> dict[str, str]:
         faults, table = Faults(file), {}
         for line, text in enumerate(_text(file).splitlines(), 1):
             words = text.split()
-            if len(words) == 2 and words[0].isdecimal():
+            if len(words) == 2 and _is_number(words[0]):
                 table[words[0]] = re.sub(r"^(\.\./)+", "", words[1])
             elif words:
                 faults.add(line, f"{text.strip()[:60]!r} is not 'number path'")
