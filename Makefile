@@ -64,6 +64,7 @@ fuzz: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check --quiet
 	$(PY) -m mypy
 
 bench: $(VENV)/.dev

@@ -37,7 +37,7 @@ def test_what_is_no_file_is_told_in_a_line(run: Run, make: Make, tmp_path: Path)
         code, out, err = run("restore", place, "-o", tmp_path / "out.png")
         assert code in (1, 2) and out == "" and one_line(err) and words in err, (place, err)
     assert run("restore", tmp_path / "folder.png", "-o", tmp_path / "out.png")[0] == 2
-    long = make("in/" + "y" * 240 + ".png")
+    long = make("in/" + "y" * 246 + ".png")
     code, _, err = run("restore", long)
     assert code == 1 and one_line(err) and "File name too long" in err
     assert run("restore", long, "-o", tmp_path / "out.png")[0] == 0
