@@ -31,6 +31,16 @@ def suffix_of(format: str) -> str:
     return next(suffix for suffix, name in SUFFIXES.items() if name == format)
 
 
+def note_file(path: Path) -> Path | None:
+    """Where the note of a picture goes whose format has no place for one: ``NAME.EXT.note.json``."""
+    return path.with_name(f"{path.name}.note.json") if format_of(path) in ("BMP", "PPM") else None
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file of that name is encoded anew as a whole, so that all its pixels change a little."""
+    return format_of(path) in ("JPEG", "WEBP", "HEIF", "AVIF")
+
+
 def refuse_unwritable(target: Path, source: Path | None = None) -> None:
     """UsageError for a file that is to be written and whose suffix stands for no format.
 

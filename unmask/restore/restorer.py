@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import images, weights
 from ..devices import pick_device
-from ..errors import NoFaceError, UnmaskError
+from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align, blend
 from ..faces.blend import Fill
 from . import sampling
@@ -90,7 +90,8 @@ class Restorer:
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
         except (UnmaskError, TypeError, ValueError) as error:
-            raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
+            told = UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version")
+            raise error if isinstance(error, UsageError) else told from None
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
         if segmenter is None or isinstance(segmenter, str | Path):
@@ -98,7 +99,6 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
-        made_by: dict[str, Any] = {"file": checkpoint.path.name, "sha256": checkpoint.sha256}
         made = cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
@@ -107,7 +107,7 @@ class Restorer:
             template=unmasker.template,
             recognizer=recognition.of_pack(folder),
             device=where,
-            made_by={"unmasker": made_by},
+            made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
             parts={"unmasker": checkpoint.sha256, **parts},
         )
         if all(one is None or isinstance(one, str | Path) for one in given.values()):
