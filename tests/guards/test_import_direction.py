@@ -8,18 +8,19 @@ import ast
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "files"},
+    "pickles": {"errors"},
     "devices": {"errors"},
     "formats": {"errors"},
     "images": {"errors", "files", "formats"},
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
-    "weights": {"errors", "files", "models", "ops"},
+    "weights": {"errors", "files", "models", "ops", "pickles"},
     "faces": {"errors", "images", "models", "weights"},
     "simulation": {"errors", "faces", "images"},
     "recognition": {"errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
-    "data": {"errors", "faces", "files", "images", "simulation"},
+    "data": {"config", "errors", "faces", "files", "images", "simulation"},
     "training": {
         *(
             "config",
@@ -37,23 +38,24 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
     },
     "from_net": {
-        *("data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training", "weights"),
+        *("config", "data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training"),
+        "weights",
     },
-    "g2d": {"data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
+    "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
     "restore": {"devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "weights"},
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "restore"),
-        *("simulation", "weights"),
+        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "recognition"),
+        *("restore", "simulation", "weights"),
     },
     "web": {"errors", "faces", "formats", "images", "restore"},
     "unmask": {"errors", "restore"},
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
-FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect"}
+FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
 
 
 def room(name: str) -> str:

@@ -53,6 +53,13 @@ KINDS: dict[str, Kind] = {
         lambda c: int(c["size"]),
         lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"])),
     ),
+    "landmarker": Kind(
+        "model",
+        "landmarker",
+        _fixed("ffhq"),
+        lambda c: int(c["model"]["size"]),
+        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"])),
+    ),
     "recognizer": Kind(
         "network",
         "iresnet",

@@ -126,6 +126,25 @@ def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half
     return to_onnx(layout, torch.zeros(1, 3, size, size), path, ["faces"], outputs, free, half)
 
 
+def landmarker_onnx(landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True) -> Path:
+    """The landmarker: ``crops`` [N,3,size,size] in [-1,1] -> ``face`` [N] and ``garment`` [N] in [0,1], ``roll`` [N,2],
+    ``points`` [N,5,2] (0 the middle of the crop, -1 and 1 its edges).
+    """
+    outputs = ("face", "roll", "points", "garment")
+    free = {name: {0: "n"} for name in ("crops", *outputs)}
+    return to_onnx(_Likely(fuse(landmarker)), torch.zeros(1, 3, size, size), path, ["crops"], outputs, free, half)
+
+
+class _Likely(nn.Module):
+    def __init__(self, landmarker: nn.Module) -> None:
+        super().__init__()
+        self.landmarker = landmarker
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        face, roll, points, garment = self.landmarker(x)
+        return face.sigmoid(), roll, points, garment.sigmoid()
+
+
 class _Probabilities(nn.Module):
     def __init__(self, segmenter: nn.Module) -> None:
         super().__init__()

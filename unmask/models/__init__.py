@@ -19,6 +19,7 @@ BUILDERS: dict[str, str] = {
     "ict": "g2d.ict:IctUpsampler",
     "detector": "models.detector:Detector",
     "segmenter": "models.segmenter:Segmenter",
+    "landmarker": "models.landmarker:Landmarker",
 }
 
 

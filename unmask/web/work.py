@@ -15,7 +15,7 @@ from ..faces import align
 
 if TYPE_CHECKING:
     from ..restore.restorer import Restorer
-    from ..restore.results import RestoredFace
+    from ..restore.results import Restored, RestoredFace
 
 PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
 RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
@@ -113,24 +113,24 @@ def restore(
     """
     photo = images.read(data, max_pixels)
     hidden = None if region is None else _region(region, photo, max_pixels)
-    done = restorer.restore(data, face=face, region=hidden, seed=seed, samples=samples)
-    files = [(done.image, done.pixels)]
-    if samples > 1:
-        shown = [done.sample(k) for k in range(samples)]
-        files = [(images.encode(photo, pixels, done.note), pixels) for pixels in shown]
+    located = restorer.locate(photo, face, hidden)
+    restorer.fill([located], seed, samples)
+    done = restorer.paste(located)
     size = _view_size(photo.width, photo.height)
-    format = photo.format or "PNG"
-    guesses = [
-        Guess(
-            Picture(file, formats.MIMES[format], formats.suffix_of(format)[1:]),
-            _preview(_resampled(pixels, size), photo, done.note),
-        )
-        for file, pixels in files
-    ]
     facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in done.faces]
     before = _preview(_resampled(photo.pixels, size), photo)
     spread = _preview(_resampled(done.spread_levels, size)) if samples > 1 else None
+    guesses = [_guess(done, photo, size, k if samples > 1 else None) for k in range(samples)]
     return Guesses(before, guesses, spread, facts, done.note, done.summary())
+
+
+def _guess(done: Restored, photo: images.Photo, size: tuple[int, int], k: int | None) -> Guess:
+    """The file of guess ``k``, of the only one where that is None, and a view of (width, height) ``size``."""
+    pixels = done.pixels if k is None else done.sample(k)
+    file = done.image if k is None else images.encode(photo, pixels, done.note)
+    format = photo.format or "PNG"
+    encoded = Picture(file, formats.MIMES[format], formats.suffix_of(format)[1:])
+    return Guess(encoded, _preview(_resampled(pixels, size), photo, done.note))
 
 
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""A second look at what a detector took for faces: is it one, how is it turned, where are its five points.
+
+The look is taken at a crop around the candidate, wider than the aligned face, so that a piece of a face, an elbow or a
+print shows what it belongs to. The crop is then aligned by the points found in it and looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import images, weights
+from ..models.landmarker import Landmarker as Network
+from ..models.small import fuse
+from . import align
+from .detect import Face
+
+MARGIN = 1.3  # the crop's side in sides of the aligned face
+TEMPLATE = "ffhq"
+ROUNDS = 2  # looks at each candidate
+LOST = 0.02  # a first look this sure that there is no face is the last one
+BATCH = 32
+MIN_FACE_SCORE = 0.5
+SAME = 0.3  # faces nearer to each other than this, in sides of the aligned crop, are one
+# The box of a face whose detected one no longer fits: left, top, right and bottom in sides of the aligned crop.
+_BOX = np.array([0.2, 0.22, 0.8, 0.92])
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the second look says of one candidate.
+
+    Attributes:
+        face: how likely it is the face of a real person, in [0,1].
+        kps: eyes, nose and mouth corners in the photo's pixels, float64 [5,2], as on the bare face.
+        roll: degrees by which the face is turned clockwise in the photo, in (-180, 180].
+        garment: how likely it wears a face mask, in [0,1].
+    """
+
+    face: float
+    kps: FloatArray
+    roll: float
+    garment: float
+
+
+def frame(size: int) -> FloatArray:
+    """Where the five points of an aligned face lie in a wide crop of ``size`` pixels, float64 [5,2]."""
+    inner = size / MARGIN
+    return align.template(TEMPLATE, 512) * (inner / 512) + (size - inner) / 2
+
+
+def to_pixels(points: NDArray[np.floating], size: int) -> FloatArray:
+    """The network's points (0 the middle, -1 and 1 the edges) in pixels of the crop."""
+    return (np.asarray(points, np.float64) * size + size - 1) / 2
+
+
+def from_pixels(points: NDArray[np.floating], size: int) -> FloatArray:
+    """The inverse of :func:`to_pixels`."""
+    return (2 * np.asarray(points, np.float64) + 1 - size) / size
+
+
+def degrees(matrix: FloatArray) -> float:
+    """By how many degrees a face that ``matrix`` [2,3] takes to its template is turned clockwise, in (-180, 180]."""
+    return float(np.degrees(np.arctan2(-matrix[1, 0], matrix[0, 0])))
+
+
+def shift(found: FloatArray, true: FloatArray, size: int = 128) -> float:
+    """How far a crop of ``size`` pixels aligned by ``found`` lies from that aligned by ``true``: mean over its pixels.
+
+    Both are five points [5,2] of one photo.
+    """
+    target = align.template(TEMPLATE, size)
+    moved = align.compose(align.similarity(found, target), align.invert(align.similarity(true, target)))
+    ys, xs = np.mgrid[:size, :size].astype(np.float64)
+    spots = np.stack([xs, ys], -1).reshape(-1, 2)
+    return float(np.linalg.norm(align.transform_points(spots, moved) - spots, axis=1).mean())
+
+
+class Landmarker:
+    """The network of a checkpoint, ready for candidates in photos of any size."""
+
+    def __init__(self, name_or_path: str | Path = "landmarker", device: str | torch.device = "cpu") -> None:
+        """Read a checkpoint by its name in the table of weights or by path; raises UnmaskError where it is none."""
+        found = weights.read(name_or_path, kind="landmarker")
+        network = Network(**found.arch)
+        weights.fill(network, found)
+        self.device, self.size = torch.device(device), network.size
+        self.network = fuse(network).to(self.device)
+
+    def verify(
+        self, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float = MIN_FACE_SCORE
+    ) -> list[tuple[Face, Look]]:
+        """Those of a detector's faces that the second look takes for faces, with the points it found, largest first.
+
+        Candidates that turn out to be the same face are one: the likeliest.
+
+        Args:
+            pixels: the photo, RGB uint8 [H,W,3].
+            faces: what a detector found in it.
+            min_score: what :attr:`Look.face` has to be at least.
+        """
+        looks = self.look(pixels, [face.kps for face in faces])
+        likely = sorted(zip(faces, looks, strict=True), key=lambda pair: -pair[1].face)
+        kept: list[tuple[Face, Look]] = []
+        for face, look in likely:
+            if look.face >= min_score and not any(same(look.kps, other.kps) for _, other in kept):
+                kept.append((Face(_box(face.bbox, look.kps), look.kps, face.det_score), look))
+        return sorted(kept, key=lambda pair: -pair[0].area)
+
+    def look(self, pixels: NDArray[np.uint8], kps: Sequence[FloatArray], rounds: int = ROUNDS) -> list[Look]:
+        """What candidates are.
+
+        Args:
+            pixels: the photo, RGB uint8 [H,W,3].
+            kps: the candidates' five points [N,5,2] as a detector gave them; they fix where to look first.
+            rounds: how often to look, each time at a crop aligned by the points found before.
+
+        Returns:
+            one :class:`Look` each.
+        """
+        points = [np.asarray(one, np.float64) for one in kps]
+        looks: list[Look | None] = [None] * len(points)
+        open_, place = list(range(len(points))), frame(self.size)
+        for _ in range(rounds):
+            if not open_:
+                break
+            matrices = [_similarity(points[i], place) for i in open_]
+            crops = [align.warp(pixels, m, self.size, border="replicate", filter="linear") for m in matrices]
+            for i, matrix, (face, found, garment) in zip(open_, matrices, self._see(crops), strict=True):
+                points[i] = align.transform_points(found, align.invert(matrix))
+                looks[i] = Look(face, points[i], degrees(_similarity(points[i], place)), garment)
+            open_ = [i for i in open_ if looks[i].face >= LOST]  # type: ignore[union-attr]
+        return [look for look in looks if look is not None]
+
+    @torch.inference_mode()
+    def _see(self, crops: list[NDArray[np.uint8]]) -> list[tuple[float, FloatArray, float]]:
+        """Face, points [5,2] in the crop's pixels, and garment, of each crop [size,size,3]."""
+        seen: list[tuple[float, FloatArray, float]] = []
+        for part in images.to_tensor(crops).split(BATCH):
+            looks = self.network(part.to(self.device))
+            faces, garments = (t.sigmoid().cpu().tolist() for t in (looks.face, looks.garment))
+            points = [to_pixels(p, self.size) for p in looks.points.cpu().numpy()]
+            seen += zip(faces, points, garments, strict=True)
+        return seen
+
+
+def same(a: FloatArray, b: FloatArray) -> bool:
+    """Whether two sets of five points are of one face: their aligned crops lie over each other."""
+    (middle_a, side_a), (middle_b, side_b) = _whole(a), _whole(b)
+    return float(np.hypot(*(middle_a - middle_b))) < SAME * max(side_a, side_b)
+
+
+def _whole(points: FloatArray) -> tuple[FloatArray, float]:
+    """The middle and the side of the aligned crop of a face, in the photo's pixels."""
+    back = align.invert(_similarity(points, align.template(TEMPLATE, 128)))
+    return align.transform_points(np.array([63.5, 63.5]), back), 128 * align.scale_of(back)
+
+
+def _box(bbox: FloatArray, points: FloatArray) -> FloatArray:
+    """The detector's box where it fits the points, else the one that the points tell."""
+    middle, side = _whole(points)
+    center, extent = (bbox[:2] + bbox[2:4]) / 2, float(np.sqrt(max((bbox[2:4] - bbox[:2]).prod(), 1e-6)))
+    if float(np.abs(center - middle).max()) < SAME * side and 0.35 * side < extent < side:
+        return np.asarray(bbox[:4], np.float64)
+    back = align.invert(align.similarity(points, align.template(TEMPLATE, 1)))
+    x1, y1, x2, y2 = _BOX
+    corners = align.transform_points(np.array([(x1, y1), (x2, y1), (x1, y2), (x2, y2)]), back)
+    return np.concatenate([corners.min(0), corners.max(0)])
+
+
+def _similarity(points: FloatArray, place: FloatArray) -> FloatArray:
+    """The alignment by points; where they lie on top of each other, one that looks at a spot of that place."""
+    try:
+        return align.similarity(points, place)
+    except ValueError:
+        return np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
