@@ -16,7 +16,7 @@ from torch import Tensor
 from .. import images, weights
 from ..devices import pick_device
 from ..errors import NoFaceError, UnmaskError, UsageError
-from ..faces import align, blend
+from ..faces import align, blend, tone_curve
 from ..faces.blend import Fill
 from . import sampling
 from .located import Located, SegmenterLike, choose, given_region
@@ -254,9 +254,12 @@ class Restorer:
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
-            a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
+            curves = tone_curve.curves_of(x)
+            natural = [tone_curve.neutral(t, curves) for t in (x, painted.whole)]
+            a, b, c = (t.to(self.device) for t in (natural[0], painted.region, natural[1]))
             several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+            drawn = [tone_curve.toned(one, curves) for one in several.cpu()]
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
         parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
-from ..faces import align, blend, tone
+from ..faces import align, blend
 
 STATEMENT = (
     "The region under the face mask was synthesized by a generative model: it is a guess, "
@@ -180,11 +180,10 @@ def give_back(
     return str(target) if isinstance(image, str) else target
 
 
-def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
-    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
-    wholes = [tone.as_colorful(x, one) for one in drawn]
-    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
-    whole = np.stack([images.to_uint8(one) for one in wholes])
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Sequence[Tensor]) -> None:
+    """Give each face its samples, K times ``drawn`` [N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in drawn])
+    whole = np.stack([images.to_uint8(one) for one in drawn])
     for k, face in enumerate(faces):
         face.samples, face.whole = shown[:, k], whole[:, k]
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)
