@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from unmask import models, weights
 from unmask.data import pictures as sources
+from unmask.errors import UnmaskError
 from unmask.evaluation.pairs import readers
 from unmask.evaluation.pairs.pictures import InMemory
 from unmask.recognition import insight
@@ -100,7 +101,11 @@ def recognizer() -> bytes:
 
 def _weights(path: Path) -> None:
     found = weights.read(path)
-    weights.fill(models.build(found.kind, **found.arch), found)
+    try:
+        network = models.build(found.kind, **found.arch)
+    except UnmaskError as error:
+        raise UnmaskError(f"{path}: {error}") from None
+    weights.fill(network, found)
 
 
 def _source(path: Path) -> None:

@@ -14,8 +14,10 @@ from unmask import config, pickles
 from unmask.errors import UnmaskError
 from unmask.evaluation.pairs import binset, readers
 
-WORDS = ("Ann_Lee Bo_Ek 1 2 0 3 10 -1 true name imagenum1 path_a path_b issame fold Ann_Lee_0001.jpg ../x "
-         "Ann_Lee/Ann_Lee_0002.jpg").split(" ")  # fmt: skip
+WORDS = (
+    *("Ann_Lee", "Bo_Ek", "1", "2", "0", "3", "10", "-1", "true", "name", "imagenum1", "path_a", "path_b", "issame"),
+    *("fold", "Ann_Lee_0001.jpg", "../x", "Ann_Lee/Ann_Lee_0002.jpg"),
+)
 words = st.sampled_from([*WORDS, "", "9" * 50])
 lines = st.lists(words, max_size=5).flatmap(lambda w: st.sampled_from([" ", "\t", ",", ";"]).map(lambda c: c.join(w)))
 
