@@ -58,6 +58,7 @@ test: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check --quiet
 	$(PY) -m mypy
 
 bench: $(VENV)/.dev

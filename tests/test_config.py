@@ -78,7 +78,7 @@ def test_bad_overrides_are_usage_errors(text: str) -> None:
 
 
 def test_missing_file_and_binary_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="existing config"):
+    with pytest.raises(UsageError, match="there is no such file"):
         config.load(tmp_path / "none.yaml", Outer)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(UsageError, match=r"b\.yaml"):
@@ -89,3 +89,49 @@ def test_missing_file_and_binary_file(tmp_path: Path) -> None:
 def test_plain_and_build_are_inverse(lr: float, on: bool, width: int) -> None:
     made = Outer(lr, on, inner=Inner(width, ("x",)), place=Path("a/b"))
     assert config.build(Outer, config.plain(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a: &x [1]\nlr: *x", r"line 2: the alias \*x"),
+        ("? [a, b]\n: 1", "line 1: a group as a key"),
+        ("? {a: 1}\n: 1", "line 1: a group as a key"),
+        ("lr: " + "[" * 5000, "line 1: more than 20 groups"),
+        ("lr: " + "{a: " * 5000, "line 1: more than 20 groups"),
+        ("\n".join(" " * i + "a:" for i in range(100)), "more than 20 groups"),
+        ("- " * 5000, "more than 20 groups"),
+        ("lr: " + "9" * 300_000, "is longer than"),
+        ("lr: 1\0", "not valid YAML"),
+        ("lr: nan", "lr is 'nan'; it is a float"),
+        ("lr: 1\nplace: ~nobody-here/x", "no such home folder"),
+    ],
+)
+def test_what_would_not_end_is_refused_at_once(tmp_path: Path, text: str, named: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError, match=named) as error:
+        config.load(path, Outer)
+    assert str(path) in str(error.value) and len(str(error.value)) < len(str(path)) + 200
+
+
+def test_aliases_that_multiply_are_refused_unread(tmp_path: Path) -> None:
+    """Nine lines would make ten thousand million entries."""
+    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    with pytest.raises(UsageError, match="line 2: the alias"):
+        config.read(write(tmp_path, "\n".join(lines)))
+
+
+@pytest.mark.parametrize("text", ["lr=*x", "lr=" + "[" * 100, "lr={[a]: 1}", "=1", "lr", "inner={a: &x 1, b: *x}"])
+def test_overrides_are_held_to_the_same(text: str) -> None:
+    with pytest.raises(UsageError):
+        config.override({"lr": "1"}, [text])
+
+
+def test_ranges() -> None:
+    even = config.Range(2, 8, step=2)
+    assert [even.fault(v) for v in (2, 8)] == ["", ""]
+    assert even.fault(3) == "it is a multiple of 2" and even.fault(10) == "it is from 2 to 8"
+    assert config.Range(0, above=True).fault(0) == "it is above 0" and not config.Range(0, above=True).fault(1e-9)
+    assert config.Range(8, 64, power=True).fault(24) == "it is a power of two from 8 to 64"
+    assert config.Range().fault(float("nan")) == "it is a finite number"
+    assert config.Length(1, 2).fault([]) == "it takes 1 to 2 entries" and not config.Length(1, 2).fault([1])

@@ -1,14 +1,23 @@
-"""Scenes of the detector: boxes and points follow the pictures, and the cache is used."""
+"""Scenes of the detector: boxes and points follow the pictures, and what is no face is background."""
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from unmask.data import detection as task
-from unmask.data.backgrounds import background
+from unmask.data.backgrounds import background, load_empty
 from unmask.data.face_sets import FaceSet
 from unmask.data.photos import LabelledPhoto
+from unmask.data.scene import roll
+from unmask.data.shapes import SHAPES, drawn
+from unmask.errors import UnmaskError
 from unmask.faces import align
 
 POINTS = align.template("ffhq", 128)
@@ -58,26 +67,38 @@ def test_the_box_rule_finds_the_boxes_it_was_fitted_to(rng: np.random.Generator)
 
 
 def test_the_points_of_a_scene_lie_where_the_picture_shows_them(rng: np.random.Generator) -> None:
-    config = task.SceneConfig(size=160, least=60, most=110)
+    config = task.SceneConfig(size=160, least=60, most=110, leaning=0.0)
     seen = 0
     for _ in range(8):
         scene = task.from_photo(_photo(), config, rng)
         assert scene.state == [2]  # dressed already: a face, with points not to be learned
-        for (x, y), color in zip(scene.points[0].round().astype(int), DOTS, strict=True):
-            if 2 <= x < 158 and 2 <= y < 158:
-                assert np.abs(scene.pixels[y, x].astype(int) - color).max() < 60
-                seen += 1
+        shown = [  # the dots in their order, and in that of a mirrored photo
+            [
+                np.abs(scene.pixels[y, x].astype(int) - dot).max() < 60
+                for (x, y), dot in zip(scene.points[0].round().astype(int), dots, strict=True)
+                if 2 <= x < 158 and 2 <= y < 158
+            ]
+            for dots in (DOTS, DOTS[[1, 0, 2, 4, 3]])
+        ]
+        assert all(shown[0]) or all(shown[1])
+        seen += len(shown[0])
     assert seen > 20
 
 
+def _material(empty: tuple[list[np.ndarray], ...] = ()) -> task.Material:
+    name = np.array(["a"])
+    faces = FaceSet(_dotted()[None], POINTS[None].astype(np.float32), np.array([-1]), name, name, "ffhq")
+    return task.gather([_photo()], [faces], empty, task.SceneConfig(masked=0.0, occluded=0.0, wardrobe=0), RULE)
+
+
+RULE = task.box_rule([LabelledPhoto("", _dotted(), BOX[None], POINTS[None], np.array([True]))] * 3)
+
+
 def test_pasted_faces_do_not_overlap_and_are_where_they_are_said_to_be(rng: np.random.Generator) -> None:
-    points, name = POINTS[None].astype(np.float32), np.array(["a"])
-    faces = FaceSet(_dotted()[None], points, np.array([-1]), name, name, "ffhq")
-    rule = task.box_rule([_photo(False)] * 3)
-    config = task.SceneConfig(size=256, masked=0.0, occluded=0.0, least=40, most_pasted=90)
+    config = task.SceneConfig(size=256, least=40, most=90, leaning=0.0)
     for _ in range(5):
         scene = task.Scene(np.zeros((256, 256, 3), np.uint8))
-        task.paste_faces(scene, faces, rule, config, rng)
+        task.paste_faces(scene, _material(), config, rng)
         assert scene.boxes
         for i, box in enumerate(scene.boxes):
             assert all(task._apart(box, other) for other in scene.boxes[i + 1 :])
@@ -85,23 +106,44 @@ def test_pasted_faces_do_not_overlap_and_are_where_they_are_said_to_be(rng: np.r
         assert scene.pixels[y, x, 2] > scene.pixels[y, x, 0] + 80
 
 
-def test_a_crowd_fills_its_grid(rng: np.random.Generator) -> None:
-    faces = FaceSet(
-        _dotted()[None], POINTS[None].astype(np.float32), np.array([-1]), np.array(["a"]), np.array(["a"]), "ffhq"
-    )
-    config = task.SceneConfig(size=240, masked=0.0, occluded=0.0, crowd=True)
-    for _ in range(4):
-        scene = task.compose([_photo()], faces, task.box_rule([_photo(False)] * 3), config, rng)
-        assert len(scene.boxes) in (4, 9) and scene.pixels.shape == (240, 240, 3)
-        assert max(float(b[2] - b[0]) for b in scene.boxes) < 130
+def test_a_mosaic_holds_four_photos(rng: np.random.Generator) -> None:
+    config = task.SceneConfig(size=240, least=50, most=110, leaning=0.0, degrees=4.0)
+    scene = task.mosaic([_photo()], config, rng)
+    assert scene.pixels.shape == (240, 240, 3) and scene.state == [2, 2, 2, 2]
+    middles = np.array([(box[:2] + box[2:]) / 2 for box in scene.boxes])
+    assert (middles // 120).tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    for points in scene.points:
+        x, y = points[2].round().astype(int)
+        assert scene.pixels[y, x, 2] > scene.pixels[y, x, 0] + 80
 
 
-def test_sets_of_scenes_are_joined() -> None:
-    one = task.Scenes(*(np.zeros((2, *shape)) for shape in ((8, 8, 3), (12, 4), (12, 5, 2), (12,))))
-    two = task.Scenes(*(np.ones((3, *shape)) for shape in ((8, 8, 3), (12, 4), (12, 5, 2), (12,))))
-    assert task.joined([one]) is one
-    both = task.joined([one, two])
-    assert len(both) == 5 and both.state[:2].sum() == 0 and both.boxes[2:].all()
+def test_part_of_a_large_face_is_background(rng: np.random.Generator) -> None:
+    config = task.SceneConfig(size=96)
+    states = [task.inside(_material(), [_photo()], config, rng).state for _ in range(20)]
+    assert all(set(state) <= {3} for state in states) and [] in states
+
+
+def test_upside_down_is_background_and_on_its_side_ignored() -> None:
+    turned = {degrees: task.placed(np.full(2, 64.0), np.full(2, 64.0), 1.0, degrees) for degrees in (60, 95, 180)}
+    states = {}
+    for degrees, matrix in turned.items():
+        points = align.transform_points(POINTS, matrix)
+        assert roll(points) == pytest.approx(degrees if degrees < 180 else 180, abs=1e-6)
+        scene = task.Scene(np.zeros((128, 128, 3), np.uint8))
+        scene.add(task.moved_box(BOX, matrix), points)
+        states[degrees] = scene.state
+    assert states == {60: [1], 95: [3], 180: []}
+
+
+def test_scenes_follow_from_their_seeds() -> None:
+    material = _material(([np.zeros((40, 50, 3), np.uint8)], [np.full((30, 30, 4), 200, np.uint8)]))
+    config = task.SceneConfig(size=96, least=20, most=90)
+    seeds = [[1, i] for i in range(12)]
+    first, again = task.scenes(material, config, seeds), task.scenes(material, config, seeds)
+    assert first.images.shape == (12, 96, 96, 3) and len(first) == 12
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.points, again.points)
+    assert set(np.unique(first.state)) == {0, 1, 2, 3} or set(np.unique(first.state)) == {0, 1, 2}
 
 
 def test_hardly_seen_small_and_doubtful_faces_are_ignored() -> None:
@@ -122,12 +164,35 @@ def test_backgrounds_avoid_faces(rng: np.random.Generator) -> None:
         assert piece.shape == (64, 64, 3) and piece.dtype == np.uint8
 
 
-def test_scenes_are_composed_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNMASK_CACHE", str(tmp_path))
-    config = task.SceneConfig(count=3, size=96, least=30, most=60)
-    first = task.build_scenes([_photo()], None, config)
-    assert first.images.shape == (3, 96, 96, 3) and len(first) == 3
-    monkeypatch.setattr(task, "compose", lambda *_: pytest.fail("composed again"))
-    again = task.build_scenes([_photo()], None, config)
-    np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.points, again.points)
+def test_pictures_without_a_face_are_read_and_every_third_is_held_out(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as stored:
+        for i, mode in enumerate(("RGB", "RGBA", "L", "RGB")):
+            buffer = io.BytesIO()
+            Image.new(mode, (20 + i, 30)).save(buffer, "PNG")
+            stored.writestr(f"{i}.png", buffer.getvalue())
+    assert [p.shape for p in load_empty(tmp_path, "val")] == [(30, 20, 3), (30, 23, 3)]
+    assert [p.shape for p in load_empty(tmp_path, "train")] == [(30, 21, 4), (30, 22, 3)]
+    with pytest.raises(UnmaskError, match=r"images\.zip: no such pictures"):
+        load_empty(tmp_path / "gone", "val")
+
+
+def test_cut_out_things_are_strewn_over_a_background(rng: np.random.Generator) -> None:
+    red = np.zeros((40, 40, 4), np.uint8)
+    red[10:30, 10:30] = (255, 0, 0, 255)
+    seen = [background([], 64, rng, [[red]]) for _ in range(12)]
+    assert all(p.shape == (64, 64, 3) and p.dtype == np.uint8 for p in seen)
+    assert any((p == (255, 0, 0)).all(2).mean() > 0.02 for p in seen)
+
+
+def test_drawn_pictures_differ_and_have_their_size(rng: np.random.Generator) -> None:
+    pictures = [drawn(48, rng) for _ in range(40)]
+    assert all(p.shape == (48, 48, 3) and p.dtype == np.uint8 for p in pictures)
+    assert len({p.tobytes() for p in pictures}) == 40
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_leaves_something(shape: Callable[..., None], rng: np.random.Generator) -> None:
+    canvas = np.full((64, 64, 3), 7, np.uint8)
+    for _ in range(3):
+        shape(canvas, 32, 32, 20, rng)
+    assert (canvas != 7).any(2).mean() > 0.02

@@ -72,43 +72,60 @@ def _toy_scrfd(path: Path, size: tuple[int, int] | None = None, points: bool = T
     return path
 
 
+class Compass:
+    """Sees one face, up to 200 px wide, where the picture is red above green."""
+
+    use_kps = True
+
+    def forward(self, image: np.ndarray, threshold: float) -> tuple[list, list, list]:
+        green, red = (image[..., k].astype(int) for k in (1, 2))
+        ys, xs = np.nonzero(red > 200)
+        below = np.nonzero(green > 200)[0]
+        n = int(len(ys) > 0 and ys.mean() < below.mean() - 1 and np.ptp(xs) <= 200)
+        left, right, top, bottom = (xs.min(), xs.max() + 1, ys.min(), below.max() + 1) if n else (0, 0, 0, 0)
+        middle = (left + right) / 2
+        points = [(left, top), (right, top), (middle, (top + bottom) / 2), (left, bottom), (right, bottom)]
+        box = np.array([[left, top, right, bottom]], np.float32)[:n]
+        return [np.full((n, 1), 0.9, np.float32)], [box], [np.array([points], np.float32)[:n]]
+
+
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> detect.ScrfdDetector:
-    return detect.load_detector(_toy_scrfd(tmp_path_factory.mktemp("toy") / "toy.onnx"))
+    return detect.load_detector(_toy_scrfd(tmp_path_factory.mktemp("toy") / "toy.onnx"), turned=False)
 
 
 def test_decoding_agrees_with_arithmetic(toy: detect.ScrfdDetector) -> None:
     photo = np.zeros((192, 320, 3), np.uint8)  # 320 wide: the coarse pass sees it as it is
     photo[64:80, 160:176] = 255  # cell (4, 10) of stride 16
-    (face,) = toy.detect(photo)
+    _, coarse = toy.passes(photo)
     anchor = np.array([160.0, 64.0])
-    assert np.allclose(face.bbox, [*(anchor - 16 * np.array([1, 2])), *(anchor + 16 * np.array([3, 4]))])
-    assert np.allclose(face.kps, anchor + 16 * np.array(_POINTS).reshape(5, 2))
-    assert face.det_score == pytest.approx(127.5 / 128, abs=1e-4)
-    assert face.side == pytest.approx(64) and face.area == pytest.approx(64 * 96)
+    assert np.allclose(coarse.boxes[:, :4], [[*(anchor - 16 * np.array([1, 2])), *(anchor + 16 * np.array([3, 4]))]])
+    assert np.allclose(coarse.points, [anchor + 16 * np.array(_POINTS).reshape(5, 2)])
+    assert coarse.boxes[0, 4] == pytest.approx(127.5 / 128, abs=1e-4)
+    assert coarse.scale == 1 and np.allclose(coarse.sides, np.sqrt(64 * 96))
 
 
-def test_sizes_are_mapped_back_and_faces_sorted(toy: detect.ScrfdDetector) -> None:
+def test_sizes_are_mapped_back(toy: detect.ScrfdDetector) -> None:
     photo = np.zeros((384, 640, 3), np.uint8)  # coarse pass at half size, fine pass as it is
-    photo[128:160, 320:352] = 255  # a whole cell at half size, four cells in the fine pass
-    photo[304:320, 48:64] = 255  # a cell in the fine pass only: a quarter of one at half size
-    faces = toy.detect(photo)
-    areas = [face.area for face in faces]
-    assert areas == sorted(areas, reverse=True)
-    assert any(np.allclose(face.bbox, [320 - 32, 128 - 64, 320 + 96, 128 + 128]) for face in faces)
-    assert any(np.allclose(face.bbox, [48 - 16, 304 - 32, 48 + 48, 304 + 64]) for face in faces)
-    assert len(toy.detect(photo, max_faces=1)) == 1
-    assert toy.detect(photo, max_faces=1)[0].area == areas[0]
+    photo[128:160, 320:352] = 255  # a whole cell at half size
+    photo[304:320, 48:64] = 255  # a cell in the fine pass
+    _, coarse, fine = toy.passes(photo)
+    at_half = [320 - 32, 128 - 64, 320 + 96, 128 + 128]
+    assert np.allclose(coarse.boxes[0, :4], at_half) and coarse.scale == 0.5
+    assert any(np.allclose(box, [48 - 16, 304 - 32, 48 + 48, 304 + 64]) for box in fine.boxes[:, :4])
 
 
-def test_min_size_and_an_empty_photo(tmp_path: Path, toy: detect.ScrfdDetector) -> None:
+def test_faces_are_sorted_and_the_small_ones_dropped() -> None:
     photo = np.zeros((192, 320, 3), np.uint8)
-    assert toy.detect(photo) == []
-    photo[64:80, 160:176] = 255
-    picky = detect.load_detector(_toy_scrfd(tmp_path / "toy.onnx"), min_size=65)
-    assert picky.detect(photo) == []
+    detector = detect.ScrfdDetector(Compass(), "compass", turned=False)
+    assert detector.detect(photo) == []
+    photo[64:80, 160:192, 0] = 255
+    photo[80:96, 160:192, 1] = 255
+    (face,) = detector.detect(photo)
+    assert face.side == pytest.approx(32) and face.area == pytest.approx(32 * 32) and face.det_score > 0.8
+    assert detect.ScrfdDetector(Compass(), "compass", min_size=33, turned=False).detect(photo) == []
     with pytest.raises(ValueError, match="uint8"):
-        toy.detect(photo[:, :, 0])
+        detector.detect(photo[:, :, 0])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (40, 30), (1000, 50), (33, 4000)])
@@ -118,37 +135,53 @@ def test_any_shape_passes(toy: detect.ScrfdDetector, shape: tuple[int, int], rng
         assert np.isfinite(face.bbox).all() and np.isfinite(face.kps).all()
 
 
-def test_a_face_that_fills_the_frame_is_found_with_a_border(toy: detect.ScrfdDetector) -> None:
-    calls = []
-
+def test_a_face_that_fills_the_frame_is_found_with_a_border() -> None:
     class Shy:
         """Finds nothing until the photo has a border."""
 
-        use_kps, nms_thresh = True, 0.4
+        use_kps = True
 
         def forward(self, image: np.ndarray, threshold: float) -> tuple[list, list, list]:
-            calls.append(image.shape)
-            framed = image[0].max() == 0
-            n = 1 if framed else 0
-            box = np.array([[96.0, 96, 288, 288]], np.float32)[:n]
-            return [np.full((n, 1), 0.9, np.float32)], [box], [np.full((n, 5, 2), 192.0, np.float32)]
+            n = 1 if image[0].max() == 0 else 0
+            box = np.array([[48.0, 48, 208, 208]], np.float32)[:n]
+            return [np.full((n, 1), 0.9, np.float32)], [box], [np.full((n, 5, 2), 128.0, np.float32)]
 
-        def nms(self, boxes: np.ndarray) -> list[int]:
-            return list(range(len(boxes)))
+    photo = np.full((800, 800, 3), 200, np.uint8)
+    (one, *others) = detect.ScrfdDetector(Shy(), "shy", turned=False).passes(photo)
+    assert np.allclose(one.boxes, [[0, 0, 800, 800, 0.9]], atol=0.5)
+    assert np.allclose(one.points, 400, atol=0.5)
+    assert [round(other.scale * 800) for other in others] == [320, 800]
 
-    photo = np.full((200, 200, 3), 200, np.uint8)
-    (face,) = detect.ScrfdDetector(Shy(), "shy").detect(photo)
-    assert calls == [(320, 320, 3), (384, 384, 3)]
-    assert np.allclose(face.bbox, [0, 0, 200, 200], atol=0.5)
-    assert np.allclose(face.kps, 100, atol=0.5)
+
+@pytest.mark.parametrize(("quarters", "roll"), [(0, 0), (1, -90), (2, 180), (3, 90)])
+def test_turned_faces_are_found_as_they_lie(quarters: int, roll: float) -> None:
+    upright = np.zeros((240, 320, 3), np.uint8)
+    upright[80:110, 120:180, 0] = 255
+    upright[110:150, 120:180, 1] = 255
+    photo = np.ascontiguousarray(np.rot90(upright, quarters))
+    (face,) = detect.ScrfdDetector(Compass(), "compass").detect(photo)
+    assert abs((face.roll - roll + 180) % 360 - 180) < 1
+    left, top, right, bottom = face.bbox.round().astype(int)
+    inside = photo[max(top, 0) : bottom + 1, max(left, 0) : right + 1].max(2)
+    assert inside.mean() > 240 and photo.max(2).sum() <= inside.sum() * 1.05
+
+
+def test_a_face_of_any_size_has_a_pass() -> None:
+    """In a photo of many pixels the passes go down to one in which the face is small."""
+    photo = np.zeros((3000, 4000, 3), np.uint8)
+    photo[200:1500, 400:3400, 0] = 255
+    photo[1500:2900, 400:3400, 1] = 255
+    (face,) = detect.ScrfdDetector(Compass(), "compass", turned=False).detect(photo)
+    assert np.allclose(face.bbox, [400, 200, 3400, 2900], atol=60)
 
 
 def test_a_fixed_input_size_is_kept(tmp_path: Path) -> None:
     fixed = detect.load_detector(_toy_scrfd(tmp_path / "fixed.onnx", size=(160, 160)))
     photo = np.zeros((320, 320, 3), np.uint8)
     photo[64:96, 160:192] = 255
-    (face,) = fixed.detect(photo)
-    assert np.allclose(face.bbox, [160 - 32, 64 - 64, 160 + 96, 64 + 128])
+    coarse = fixed.passes(photo)[1]
+    assert np.allclose(coarse.boxes[:, :4], [[160 - 32, 64 - 64, 160 + 96, 64 + 128]])
+    assert len(fixed.passes(np.zeros((900, 700, 3), np.uint8))) == 5  # with a border, as it is, and turned
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:

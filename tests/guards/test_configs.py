@@ -28,7 +28,8 @@ SMALL = {
     "batch_size": 2, "teacher": "", "hint_layer": "", "recognizer": "", "start": "", "judge": "pixels",
     "pool.count": 6, "pool": 6, "val_faces": 4, "val_scenes": 2,
     "threads": 0,
-    "scenes.count": 6, "crowds": 2, "worn": "[]", "precision": "fp32",
+    "crowds": 2, "worn": "[]", "precision": "fp32", "per_source": 6, "crops": 8, "val_crops": 4, "things": 4,
+    "miner": "",
 }  # fmt: skip
 
 
@@ -51,8 +52,8 @@ def drawn(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     header = ["file", "identity", *(f"{p}_{axis}" for p in POINT_NAMES for axis in "xy")]
-    small = [f"faces128/{name}" for name in ("celebw", "meb", "aaf", "utk")]
-    for source in (*small, "celeba_small/images", "casia/images"):
+    small = [f"faces128/{name}" for name in ("celebw", "meb", "aaf", "utk", "ffhq")]
+    for source in (*small, "faces256/meb", "faces256/aaf", "celeba_small/images", "casia/images"):
         folder = root / source
         folder.mkdir(parents=True)
         with (folder / "index.csv").open("w", newline="") as stream:
@@ -72,6 +73,11 @@ def drawn(tmp_path_factory) -> Path:
             with archive.open(f"{i:03d}.png", "w") as file:
                 face(rng, 256).save(file, "PNG")
             rows.writerow([f"{i:03d}.png", 48, 32, 208, 240, 0.9, *(2 * POINTS).ravel()])
+    (root / "scenes").mkdir()
+    with zipfile.ZipFile(root / "scenes" / "images.zip", "w") as archive:
+        for i in range(4):
+            with archive.open(f"{i:03d}.png", "w") as file:
+                Image.fromarray(rng.integers(0, 255, (160, 200, 3), dtype=np.uint8)).save(file, "PNG")
     return root
 
 

@@ -76,8 +76,11 @@ def modulated(x, w, kernel, affine, demodulate, up):
     return low_pass(full, 1, 1)
 
 
-def synthesis(ws, net, equalized):
-    """``ws [num_ws, W]`` to one picture. ``equalized``: 3x3 kernels too are scaled by 1 / sqrt(fan in)."""
+def synthesis(ws, net, equalized, clamp=np.inf):
+    """``ws [num_ws, W]`` to one picture. ``equalized``: 3x3 kernels too are scaled by 1 / sqrt(fan in).
+
+    ``clamp`` is StyleGAN2-ADA's ``conv_clamp``: what every layer's output, after its activation, is held to.
+    """
     x, image, index = net["const"], None, 0
     for r in CHANNELS:
         for name in ("conv0", "conv1"):
@@ -85,11 +88,12 @@ def synthesis(ws, net, equalized):
                 continue
             kernel = layer["weight"] / (np.sqrt(layer["weight"][0].size) if equalized else 1)
             x = modulated(x, ws[index], kernel, layer["affine"], True, name == "conv0")
-            x = lrelu(x + layer["noise_strength"] * layer["noise"] + layer["bias"][:, None, None])
+            x = lrelu(x + layer["noise_strength"] * layer["noise"] + layer["bias"][:, None, None]).clip(-clamp, clamp)
             index += 1
         rgb = net[r, "rgb"]
         kernel = rgb["weight"] / np.sqrt(rgb["weight"][0].size)
         y = modulated(x, ws[index], kernel, rgb["affine"], False, False) + rgb["bias"][:, None, None]
+        y = y.clip(-clamp, clamp)
         image = y if image is None else low_pass(between_zeros(image), 2, 1) + y
     return image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import sys
 import types
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from unmask import models, weights
 from unmask.errors import UnmaskError
 from unmask.weights import convert, official_pickle
 
@@ -73,8 +75,8 @@ def test_wrong_state_dicts_are_named(change, message: str) -> None:
         convert.to_generator(state, "net.pt")
 
 
-def module_tree(state: dict[str, torch.Tensor]) -> dict:
-    """The nested state that an ``nn.Module`` with these tensors has."""
+def module_tree(state: dict[str, torch.Tensor], clamp: float | None = None) -> dict:
+    """The nested state that an ``nn.Module`` with these tensors has, and what NVIDIA's layers keep besides."""
     tree: dict = {"_parameters": {}, "_buffers": {}, "_modules": {}, "training": False}
     for key, value in state.items():
         *path, name = key.split(".")
@@ -82,11 +84,15 @@ def module_tree(state: dict[str, torch.Tensor]) -> dict:
         for part in path:
             node = node["_modules"].setdefault(part, {"_parameters": {}, "_buffers": {}, "_modules": {}})
         is_buffer = name in ("noise_const", "resample_filter", "w_avg")
+        node |= {"weight_gain": np.float64(0.25), "conv_clamp": clamp, "_non_persistent_buffers_set": set()}
         node["_buffers" if is_buffer else "_parameters"][name] = value if is_buffer else torch.nn.Parameter(value)
     return tree
 
 
-def official_file(path: Path, state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+def official_file(
+    path: Path, state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, protocol: int = 4,
+    clamp: float | None = None,
+) -> None:  # fmt: skip
     """Write what StyleGAN2-ADA writes: objects rebuilt from source that is in the file; ours would end the process."""
     module = types.ModuleType("torch_utils.persistence")
     module._reconstruct_persistent_obj = lambda meta: None
@@ -107,15 +113,45 @@ def official_file(path: Path, state: dict[str, torch.Tensor], monkeypatch: pytes
                                  state=self.tree)  # fmt: skip
             return module._reconstruct_persistent_obj, (meta,)
 
-    content = {"G": None, "D": None, "G_ema": Persistent(module_tree(state)), "training_set_kwargs": util.EasyDict(a=1)}
-    path.write_bytes(pickle.dumps(content))
+    tree = module_tree(state, clamp)
+    content = {"G": None, "D": None, "G_ema": Persistent(tree), "training_set_kwargs": util.EasyDict(a=1)}
+    path.write_bytes(pickle.dumps(content, protocol))
 
 
-def test_official_pickles_are_read_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_official_pickles_are_read_and_not_run(protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, _ = golden(convert.ADA)
-    official_file(tmp_path / "net.pkl", state, monkeypatch)
+    official_file(tmp_path / "net.pkl", state, monkeypatch, protocol)
     converted = convert.read(tmp_path / "net.pkl")
     torch.testing.assert_close(converted.tensors, convert.to_generator(state).tensors)
+    data = (tmp_path / "net.pkl").read_bytes()
+    assert b"numpy" in data and b"multiarray" in data and b"weight_gain" in data
+    if protocol < 4:  # as NVIDIA's numpy named it; protocol 4 keeps lengths
+        (tmp_path / "old.pkl").write_bytes(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        torch.testing.assert_close(convert.read(tmp_path / "old.pkl").tensors, converted.tensors)
+
+
+def test_official_clamps_are_honored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 too: against the clamped NumPy network, far from the free one."""
+    spec = importlib.util.spec_from_file_location("numpy_stylegan2", GOLDEN.with_name("numpy_stylegan2.py"))
+    numpy_net = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(numpy_net)
+    state, arrays = golden(convert.ADA)
+    net = numpy_net.random_net(np.random.default_rng(1))  # the golden one
+    ws = [np.repeat(row[None], 6, 0) for row in arrays["w"]]
+    wanted, free = (np.stack([numpy_net.synthesis(w, net, False, clamp) for w in ws]) for clamp in (1.0, np.inf))
+    np.testing.assert_allclose(free, arrays["images"], rtol=1e-6, atol=1e-6)
+    assert np.abs(free - wanted).max() > 1
+    official_file(tmp_path / "net.pkl", state, monkeypatch, clamp=1)
+    converted = convert.read(tmp_path / "net.pkl")
+    assert converted.arch["conv_clamp"] == 1
+    path = converted.save(tmp_path / "net.safetensors", "net.pkl")
+    stored = weights.read(path, "generator")
+    network = models.build("generator", **stored.arch).eval()
+    weights.fill(network, stored)
+    with torch.no_grad():
+        got = network(torch.from_numpy(arrays["z"]).float(), noise="const").numpy()
+    assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 class Harm:
@@ -135,7 +171,7 @@ def test_harmful_pickles_stop(content, tmp_path: Path, monkeypatch: pytest.Monke
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "net.pkl"
     path.write_bytes(pickle.dumps({"G_ema": [1, 2]})[:-5])
-    with pytest.raises(UnmaskError, match="not a readable pickle"):
+    with pytest.raises(UnmaskError, match=r"the pickle is damaged .* download it again"):
         official_pickle.state_dict(path)
     path.write_bytes(pickle.dumps({"D": None}))
     with pytest.raises(UnmaskError, match="none of G_ema, G"):

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "models": "models:models",
     "doctor": "doctor:doctor",
     "export": "export:export",
+    "convert": "convert:convert",
     "explain": "explain:explain",
     "convert-faces": "convert_faces:convert_faces",
     "serve": "serve:serve",

@@ -177,18 +177,20 @@ def restore(
     how = Wanted(region=None if region == "auto" else region, **wanted)
     if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
-    jobs = files.plan(inputs, out, MARK, many_jobs.words())
+    planned = files.plan(inputs, out, MARK, many_jobs.words(), CLIPS)
+    jobs: list[Job] = planned
     clips = [job for job in jobs if job.source is not None and job.source.suffix.lower() in CLIPS]
     options = Options(how, out, skip_existing, as_json, manifest, shard, engine, len(jobs) > 1)
     _check(jobs, len(clips), options)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)
-    if dry_run:
+    models = Models(device, weights, detector, min_score)
+    with files.rest_told(planned):
+        if not dry_run:
+            return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
         for job in jobs:
             click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
         return 0
-    models = Models(device, weights, detector, min_score)
-    return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
 
 
 def _check(jobs: list[Job], clips: int, options: Options) -> None:

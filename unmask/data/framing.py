@@ -14,7 +14,6 @@ NEAR, FAR, REACH = (0.22, 0.4), (0.4, 0.7), (0.45, 0.75)
 UNKNOWN = -1
 
 
-
 def relation(points: np.ndarray, matrix: np.ndarray, size: int) -> tuple[float, float]:
     """How far the middle of a face lies from that of the crop, in sides of the aligned face, and the log of its size
     relative to what it should be. ``matrix`` takes its points to the crop of ``size`` pixels.

@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from .. import files
+from ..config import Share, Weight
 from ..faces.detect import Detector
 from ..simulation import simulate
 from . import not_faces, segmentation
 from .backgrounds import background
-from .face_sets import cache_folder, keep
+from .face_sets import keep
 from .photos import LabelledPhoto
 
 LEAST_WORN = 40.0  # pixels, shorter side of the box: smaller ones stand behind the people in face masks
-
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,18 @@ class Shares:
     and of faces that are ``close`` to where an earlier look would have put them.
     """
 
-    aligned: float = 0.50
-    photos: float = 0.10
-    worn: float = 0.04
-    candidates: float = 0.06
-    pieces: float = 0.10
-    empty: float = 0.10
-    drawn: float = 0.05
-    misused: float = 0.05
-    masked: float = 0.6
-    occluded: float = 0.1
-    tinted: float = 0.12
-    close: float = 0.45
+    aligned: Weight = 0.50
+    photos: Weight = 0.10
+    worn: Weight = 0.04
+    candidates: Weight = 0.06
+    pieces: Weight = 0.10
+    empty: Weight = 0.10
+    drawn: Weight = 0.05
+    misused: Weight = 0.05
+    masked: Share = 0.6
+    occluded: Share = 0.1
+    tinted: Share = 0.12
+    close: Share = 0.45
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def with_candidates(scenes: Sequence[Scene], detector: Detector, zooms: Sequence
     digest = hashlib.sha256(f"{getattr(detector, 'name', detector)}|{zooms}|{seed}|1".encode())
     for scene in scenes:
         digest.update(np.ascontiguousarray(scene.pixels).tobytes())
-    path = cache_folder() / f"candidates-{digest.hexdigest()[:16]}.npz"
+    path = files.cache_folder() / f"candidates-{digest.hexdigest()[:16]}.npz"
     if not path.is_file():
         found = {}
         for i, scene in enumerate(tqdm(scenes, desc="mining candidates", mininterval=5)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import files
 from ..faces import align
 from ..faces.landmarks import frame, from_pixels
 from . import augment, framing, landmark_crops, not_faces, segmentation
-from .face_sets import cache_folder, keep
+from .face_sets import keep
 from .landmark_crops import sample
 from .landmark_material import Material, Shares
 
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 def render(gather: Callable[[], Material], shares: Shares, size: int, count: int, seed: int, key: str) -> Crops:
     """``count`` crops of the material that ``gather`` makes and ``key`` names; kept in the cache folder."""
     about = (key, shares, size, count, seed, _source(), segmentation.renderer_digest())
-    path = cache_folder() / f"crops-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}.npz"
+    path = files.cache_folder() / f"crops-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         material = gather()
         crops = Crops(
@@ -73,8 +73,8 @@ def render(gather: Callable[[], Material], shares: Shares, size: int, count: int
 
 def _source() -> str:
     """A digest of what makes the crops beside the renderer."""
-    files = (landmark_crops.__file__, framing.__file__, not_faces.__file__)
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()
+    made_by = (landmark_crops.__file__, framing.__file__, not_faces.__file__)
+    return "".join(files.sha256(file) for file in made_by)
 
 
 def batch(crops: Crops, rows: np.ndarray) -> Batch:

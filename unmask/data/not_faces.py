@@ -128,7 +128,7 @@ def _poster(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ink(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    paper, ink = np.float32(rng.uniform(200, 255, 3)), np.float32(any_color(rng)) * 0.4
+    paper, ink = rng.uniform(200, 255, 3).astype(np.float32), np.asarray(any_color(rng), np.float32) * 0.4
     if rng.random() < 0.2:
         paper, ink = ink, paper
     return paper + _lines(face, rng)[..., None] * (ink - paper)
@@ -151,7 +151,7 @@ def _print(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     u, v = xs * np.cos(angle) + ys * np.sin(angle), ys * np.cos(angle) - xs * np.sin(angle)
     screen = 0.5 + 0.25 * (np.cos(2 * np.pi * u / pitch) + np.cos(2 * np.pi * v / pitch))
     share = np.clip((gray - screen) * 3 + 0.5, 0, 1)[..., None]
-    dark, light = np.float32(any_color(rng)) * 0.5, np.float32(any_color(rng)) * 0.4 + 150
+    dark, light = np.asarray(any_color(rng), np.float32) * 0.5, np.asarray(any_color(rng), np.float32) * 0.4 + 150
     return dark + share * (light - dark)
 
 

@@ -17,7 +17,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
     if rng.random() < 0.35 * strength:
         out = _soften(out, rng)
     if rng.random() < 0.4 * strength:
-        out += rng.normal(0.0, rng.uniform(0.005, 0.05), out.shape).astype(np.float32)
+        out += rng.standard_normal(out.shape, np.float32) * float(rng.uniform(0.005, 0.05))
     result = (np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8)
     if rng.random() < 0.3 * strength:
         quality = int(rng.integers(20, 90))
@@ -28,18 +28,30 @@ def degrade(image: np.ndarray, rng: np.random.Generator, strength: float = 1.0) 
 def colors(x: np.ndarray, rng: np.random.Generator, strength: float = 1.0) -> np.ndarray:
     """Exposure, gamma, contrast, saturation, cast, and light from one side, on float32 [H,W,3] in [0,1]."""
     s = strength
-    x = np.clip(x, 0.0, 1.0) ** np.exp(rng.normal(0, 0.25 * s))
-    x = (x - 0.45) * np.exp(rng.normal(0, 0.2 * s)) + 0.45 + rng.normal(0, 0.07 * s)
+    x = np.clip(x, 0.0, 1.0) ** float(np.exp(rng.normal(0, 0.25 * s)))  # plain floats: the picture stays float32
+    x = (x - 0.45) * float(np.exp(rng.normal(0, 0.2 * s))) + float(0.45 + rng.normal(0, 0.07 * s))
     gray = (x @ GRAY)[..., None]
-    saturation = 0.0 if rng.random() < 0.06 * s else np.exp(rng.normal(0, 0.3 * s))
+    saturation = 0.0 if rng.random() < 0.06 * s else float(np.exp(rng.normal(0, 0.3 * s)))
     x = gray + (x - gray) * saturation
-    x = x * np.exp(rng.normal(0, 0.08 * s, 3))
+    x = x * np.exp(rng.normal(0, 0.08 * s, 3)).astype(np.float32)
     if rng.random() < 0.4 * s:
         height, width = x.shape[:2]
         angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5)
         ys, xs = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-        x = x * (1 + depth * (np.cos(angle) * xs + np.sin(angle) * ys))[..., None]
+        x = x * (1 + depth * (np.cos(angle) * xs + np.sin(angle) * ys))[..., None].astype(np.float32)
     return x.astype(np.float32)
+
+
+def tinted(image: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:
+    """``share`` of pictures uint8 [H,W,3] in one hue: monochrome, sepia, cyanotype, stage light, night vision."""
+    if rng.random() >= share:
+        return image
+    level = (image.astype(np.float32) / 255 @ GRAY)[..., None]
+    dark, light = np.sort(rng.uniform(0, 1, (2, 3)), axis=0)
+    if rng.random() < 0.4:  # gray or nearly so
+        dark, light = rng.uniform(0, 0.15, 1) + rng.uniform(0, 0.05, 3), rng.uniform(0.7, 1, 1) - rng.uniform(0, 0.1, 3)
+    out = (dark + (light - dark) * level).astype(np.float32)
+    return np.asarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8)
 
 
 def _soften(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import files
+from ..config import PoolSize, Seed, Share, Weight
 from ..images import to_tensor
 from ..simulation import simulate
 from . import garment_variation, pose
@@ -22,7 +23,7 @@ from .photometric import degrade
 
 GARMENT, PLAIN, OCCLUDED = 1, 0, 2
 OCCLUDERS, SHARES = ("hand", "microphone", "cup", "block"), (0.45, 0.2, 0.2, 0.15)
-NOT_RENDERER = ("__init__", "blend", "detect", "patches", "segment", "tone")
+NOT_RENDERER = ("__init__", "blend", "candidates", "detect", "patches", "segment", "tone")
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class PoolConfig:
     share of faces chosen for being turned to a side.
     """
 
-    count: int = 12_000
-    garments: float = 0.66
-    scarves: float = 0.04
-    occluded: float = 0.12
-    handled: float = 0.08
-    turned: float = 0.0
-    seed: int = 0
+    count: PoolSize = 12_000
+    garments: Share = 0.66
+    scarves: Share = 0.04
+    occluded: Share = 0.12
+    handled: Share = 0.08
+    turned: Share = 0.0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class AugmentConfig:
     ``equipped`` is the share of face masks that get straps, valves or cloth down the neck.
     """
 
-    shift: float = 3.0
-    degrees: float = 4.0
-    scale: float = 0.06
-    restyle: float = 0.35
-    transplant: float = 0.2
-    tight: float = 0.3
-    equipped: float = 0.0
-    strength: float = 1.0
+    shift: Weight = 3.0
+    degrees: Weight = 4.0
+    scale: Weight = 0.06
+    restyle: Share = 0.35
+    transplant: Share = 0.2
+    tight: Share = 0.3
+    equipped: Share = 0.0
+    strength: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Pool:
 
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
     """Render the pool from aligned faces, or read it back; its key: the config, the faces and the renderer's source."""
-    key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
+    key = json.dumps([asdict(config), faces.digest, renderer_digest(), 3])
     path = files.cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)

@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from unmask.errors import UnmaskError
 from unmask.images import bgr
 
-COARSE = 320  # pixels of the longer side in the first pass: it finds faces from a tenth of the frame up to all of it
-FINE = 1280  # and at most in the second pass, which finds the small ones
-_FINE_FROM = 400  # photos up to this size need no second pass
-_PAD = 0.5  # of the longer side, added on every side when nothing was found: a face then never fills the frame
-_PADDED = 384  # pixels of the longer side with that border: the photo in it has half
-_NMS = 0.4
-_STEP = 32  # the coarsest stride of the network: canvas sides are multiples of it
+from . import align
+from .candidates import Pass, combined, suppress, turned_back
+
+COARSE = 320  # pixels of the longer side in the first pass: it finds faces from a tenth of the frame up to most of it
+FINE = 2560  # and at most in the last one, which finds the small ones
+_FINE_FROM = 400  # photos up to this size need the first pass only
+_FRAMED = (160, 48)  # pixels of the longer side, and of a border on every side: a face then never fills the frame
+_DOUBT = 0.1  # least score with which a pass may confirm what another one found
+_TURNED = 0.6  # least score of a face on its side or upside down
+_CELL = 32  # the coarsest stride of the network: canvas sides are multiples of it
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Face:
         bbox: float64 ``[4]``: left, top, right, bottom; it may reach beyond the photo.
         kps: float64 ``[5, 2]`` (x, y): left eye, right eye, nose, left and right mouth corner as seen in the picture.
         det_score: confidence in [0, 1].
+
+    Faces that lie on their side or upside down have their points as they lie.
     """
 
     bbox: NDArray[np.float64]
@@ -49,6 +54,12 @@ class Face:
         """Area of the box, in pixels."""
         return float((self.bbox[2] - self.bbox[0]) * (self.bbox[3] - self.bbox[1]))
 
+    @property
+    def roll(self) -> float:
+        """By how many degrees the face is turned clockwise in the photo, in (-180, 180]; 0 is upright."""
+        matrix = align.similarity(align.template("ffhq", 1), self.kps)
+        return float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+
 
 class Detector(Protocol):
     """What finds faces."""
@@ -59,77 +70,112 @@ class Detector(Protocol):
 
 
 class ScrfdDetector:
-    """SCRFD in two passes over the photo, a coarse and a fine one, and a third with a wide border if both find nothing.
+    """SCRFD in several passes over the photo, from coarse to fine, and on its sides and upside down.
 
-    A network of this kind finds faces of a certain span of sizes. Few pixels show it the large faces (on photos of
-    masked people up to 400 pixels wide, 320 pixels found 95 % of the faces and 640 found 64 %), many the small ones.
+    A network of this kind finds faces of a certain span of sizes. Few pixels show it the large faces, many the small
+    ones; of a large face it takes parts for faces if it sees nothing else. So each pass answers for its own span, and
+    faces that several passes ought to see need the word of all (see :func:`unmask.faces.candidates.combined`).
     """
 
-    def __init__(self, model: Any, name: str, min_score: float = 0.5, min_size: float = 0.0, fine: int = FINE):
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        min_score: float = 0.5,
+        min_size: float = 0.0,
+        fine: int = FINE,
+        turned: bool = True,
+    ):
         """Wrap a model of ``insightface.model_zoo``.
 
         Args:
-            model: with ``forward(bgr image, threshold)``, ``nms(boxes)`` and ``use_kps``, as insightface's SCRFD.
+            model: with ``forward(bgr image, threshold)`` and ``use_kps``, as insightface's SCRFD.
             name: for messages.
             min_score: faces below this confidence are dropped.
             min_size: faces whose shorter side has fewer pixels are dropped.
-            fine: pixels of the longer side in the second pass, at most; less is faster and misses smaller faces.
+            fine: pixels of the longer side in the last pass, at most; less is faster and misses smaller faces.
+            turned: whether faces on their side or upside down are looked for.
         """
         self.model = model
         self.name = name
         self.min_score = min_score
         self.min_size = min_size
         self.fine = fine
-        self.model.nms_thresh = _NMS
+        self.turned = turned
+        self._fixed: tuple[int, int] | None = getattr(model, "static_input_size", None)  # width, height
 
     def detect(self, image: NDArray[np.uint8], max_faces: int | None = None) -> list[Face]:
         """The faces of an RGB photo uint8 ``[H, W, 3]``, largest first, at most ``max_faces`` of them."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
-        longer = max(image.shape[:2])
-        found = [self._pass(image, COARSE)]
-        if longer > _FINE_FROM and self.fine > COARSE:
-            found.append(self._pass(image, min(longer, self.fine)))
-        if not any(len(boxes) for boxes, _ in found):
-            found = [self._padded(image)]
-        boxes, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.argsort(-boxes[:, 4], kind="stable")
-        boxes, points = boxes[order], points[order]
+        boxes, points = combined(self.passes(image), self.min_score, max(self.min_score, _TURNED))
         faces = [
-            Face(boxes[i, :4].astype(np.float64), points[i].astype(np.float64), float(boxes[i, 4]))
-            for i in (self.model.nms(boxes) if len(boxes) else ())
+            Face(box[:4], kps, float(box[4])) for box, kps in zip(boxes, points, strict=True) if np.isfinite(kps).all()
         ]
         faces = [face for face in faces if face.side >= max(self.min_size, 1.0) and _in_frame(face, image.shape)]
         faces.sort(key=lambda face: -face.area)
         return faces if max_faces is None else faces[:max_faces]
 
-    def _padded(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        # shrink first: what is padded is small then, whatever the photo's size
-        scale = min(1.0, COARSE / max(image.shape[:2]))
-        small = _resized(image, scale)
-        pad = round(_PAD * max(small.shape[:2]))
-        framed = np.pad(small, ((pad, pad), (pad, pad), (0, 0)))
-        boxes, points = self._pass(framed, _PADDED)
-        boxes[:, :4] = (boxes[:, :4] - pad) / scale
-        return boxes, (points - pad) / scale
+    def passes(self, image: NDArray[np.uint8]) -> list[Pass]:
+        """What the network sees in an RGB photo uint8 ``[H, W, 3]``, from coarse to fine, and in the photo turned."""
+        longer = max(image.shape[:2])
+        small = _resized(image, min(1.0, COARSE / longer))
+        found = [self._framed(small, image.shape), self._pass(small, COARSE, image.shape)]
+        found += [self._pass(image, side, image.shape) for side in self._finer(longer)]
+        for quarters in (1, 2, 3) if self.turned else ():
+            found.append(self._pass(np.rot90(small, quarters), COARSE, image.shape, quarters))
+        return found
 
-    def _pass(self, image: NDArray[np.uint8], longer: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _finer(self, longer: int) -> list[int]:
+        """Pixels of the longer side in the passes after the coarse one, each about twice that of the one before."""
+        finest = min(longer, self.fine)
+        if longer <= _FINE_FROM or finest <= COARSE or self._fixed is not None:
+            return []
+        steps = max(1, round(np.log2(finest / COARSE)))
+        return [round(COARSE * (finest / COARSE) ** (k / steps)) for k in range(1, steps + 1)]
+
+    def _framed(self, image: NDArray[np.uint8], shape: tuple[int, ...]) -> Pass:
+        """A pass with a border around the photo."""
+        longer, border = _FRAMED
+        small = _resized(image, min(1.0, longer / max(image.shape[:2])))
+        framed = np.pad(small, ((border, border), (border, border), (0, 0)))
+        boxes, points = self._see(framed, max(framed.shape[:2]))
+        boxes[:, :4] -= border
+        return _in_photo(boxes, points - border, small.shape, shape)
+
+    def _pass(self, image: NDArray[np.uint8], longer: int, shape: tuple[int, ...], quarters: int = 0) -> Pass:
+        """A pass over ``image``, the photo of ``shape`` at any size, turned by quarters."""
+        boxes, points = self._see(image, longer)
+        sides = image.shape[:2] if quarters % 2 == 0 else image.shape[1::-1]
+        found = _in_photo(*turned_back(boxes, points, quarters, sides), sides, shape)
+        return Pass(found.boxes, found.points, longer / max(shape[:2]), quarters)
+
+    def _see(self, image: NDArray[np.uint8], longer: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Boxes ``[N, 5]`` (with the score) and points ``[N, 5, 2]`` found at one size, in pixels of ``image``."""
-        fixed = getattr(self.model, "static_input_size", None)
         height, width = image.shape[:2]
-        if fixed is not None:
-            canvas_w, canvas_h = fixed
+        if self._fixed is not None:
+            canvas_w, canvas_h = self._fixed
             scale = min(canvas_w / width, canvas_h / height)
         else:
             scale = longer / max(height, width)
         small = _resized(image, scale)
-        if fixed is None:
-            canvas_h, canvas_w = (-(-side // _STEP) * _STEP for side in small.shape[:2])
+        if self._fixed is None:
+            canvas_h, canvas_w = (-(-side // _CELL) * _CELL for side in small.shape[:2])
         canvas = np.zeros((canvas_h, canvas_w, 3), np.uint8)
         canvas[: small.shape[0], : small.shape[1]] = small[:canvas_h, :canvas_w]
-        scores, boxes, points = (np.concatenate(part) for part in self.model.forward(bgr(canvas), self.min_score))
-        found = np.concatenate([boxes / scale, scores.reshape(-1, 1)], axis=1).astype(np.float32)
-        return found, (points / scale).astype(np.float32)
+        scores, boxes, points = (np.concatenate(part) for part in self.model.forward(bgr(canvas), _DOUBT))
+        found = np.concatenate([boxes / scale, scores.reshape(-1, 1)], axis=1).astype(np.float64)
+        keep = suppress(found)
+        return found[keep], points[keep].astype(np.float64) / scale
+
+
+def _in_photo(
+    boxes: NDArray[np.float64], points: NDArray[np.float64], seen: tuple[int, ...], shape: tuple[int, ...]
+) -> Pass:
+    """Boxes and points in a picture of the size ``seen`` [H, W, ...] as a pass over the photo of ``shape``."""
+    scale = max(seen[:2]) / max(shape[:2])
+    boxes = np.concatenate([boxes[:, :4] / scale, boxes[:, 4:]], 1)
+    return Pass(boxes, points / scale, scale)
 
 
 def _resized(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -148,14 +194,18 @@ def _in_frame(face: Face, shape: tuple[int, ...]) -> bool:
 
 
 def load_detector(
-    name_or_path: str | os.PathLike[str] = "embedded", min_score: float = 0.5, min_size: float = 0.0, fine: int = FINE
+    name_or_path: str | os.PathLike[str] = "embedded",
+    min_score: float = 0.5,
+    min_size: float = 0.0,
+    fine: int = FINE,
+    turned: bool = True,
 ) -> ScrfdDetector:
     """A face detector by name or by path.
 
     Args:
         name_or_path: "embedded" for the project's own, "insightface:PACK" for one of an installed pack, or the path
             of an ONNX file in SCRFD's output layout (strides 8, 16 and 32, two anchors, with five points).
-        min_score, min_size, fine: see :class:`ScrfdDetector`.
+        min_score, min_size, fine, turned: see :class:`ScrfdDetector`.
 
     Raises:
         UnmaskError: the file is missing, is no ONNX model, or is no face detector with five points.
@@ -168,7 +218,7 @@ def load_detector(
     model = _open(path)
     if getattr(model, "taskname", None) != "detection" or not getattr(model, "use_kps", False):
         raise UnmaskError(f"{path}: not a face detector with five points; use an SCRFD model that ends in 'kps'")
-    return ScrfdDetector(model, str(path), min_score, min_size, fine)
+    return ScrfdDetector(model, str(path), min_score, min_size, fine, turned)
 
 
 def _locate(name: str) -> Path:
@@ -191,9 +241,13 @@ def _locate(name: str) -> Path:
 
 
 def _open(path: Path) -> Any:
-    """The model as insightface loads it, without its prints."""
+    """The model as insightface loads it, without its prints, after a look at its sha256 where a table has one."""
     import onnxruntime
     import torch
+
+    from unmask import weights
+
+    weights.check(path)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import weights
+from ..config import Grid, Margin, Number, Positive, Rate, Share, Shares, Signed, Weight, Width, Width0
 from ..data import augment
 from ..errors import UsageError
 from ..losses import identity, relation
@@ -49,13 +50,13 @@ class Network:
 
     trunk: Trunk = Trunk()
     mask_kind: Literal["3d", "2d", "embedding", "none"] = "3d"
-    grid: int = 5
-    pyramid: int = 256
+    grid: Grid = 5
+    pyramid: Width = 256
     scales: Literal["multi", "single"] = "multi"
     statistics: Literal["shared", "separate"] = "separate"
-    narrow: int = 0
-    dropout: float = 0.5
-    mask_bias: float = 0.0
+    narrow: Width0 = 0
+    dropout: Share = 0.5
+    mask_bias: Signed = 0.0
     frozen: bool = False
 
 
@@ -71,23 +72,23 @@ class Config(paired.Config):
     """
 
     model: Network = Network()
-    clean_steps: int = 0
+    clean_steps: Number = 0
     start: str = ""
-    mask_share: float = 0.5
+    mask_share: Share = 0.5
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 2e-3
-    lr_masked: float = 1e-3
-    clean_drops: tuple[float, ...] = ()
-    masked_drops: tuple[float, ...] = ()
-    warmup_steps: int = 100
-    weight_decay: float = 5e-4
-    label_weight: float = 1.0
-    distill_weight: float = 0.0
-    contrast_weight: float = 0.0
-    pattern_weight: float = 1.0
-    scale: float = 30.0
-    m_cos: float = 0.35
-    coarse_share: float = 0.3
+    lr: Rate = 2e-3
+    lr_masked: Rate = 1e-3
+    clean_drops: Shares = ()
+    masked_drops: Shares = ()
+    warmup_steps: Number = 100
+    weight_decay: Weight = 5e-4
+    label_weight: Weight = 1.0
+    distill_weight: Weight = 0.0
+    contrast_weight: Weight = 0.0
+    pattern_weight: Weight = 1.0
+    scale: Positive = 30.0
+    m_cos: Margin = 0.35
+    coarse_share: Share = 0.3
 
 
 class Batch(NamedTuple):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import weights
+from ..config import BatchSize0, Count, Depths, Few, Grid, Number, Rate, Share, Side, Weight, Width, Widths
 from ..data import augment, masked
 from ..errors import UsageError
 from ..faces import align
@@ -43,19 +44,19 @@ class EncoderShape:
     """
 
     kind: Literal["unmasker", "ict", "pixels", "painted", "crop"] = "unmasker"
-    widths: tuple[int, ...] = (32, 64, 128, 224)
-    depths: tuple[int, ...] = (2, 3, 2)
-    block: int = 2
-    fold: int = 4
-    margin: int = 1
+    widths: Widths = (32, 64, 128, 224)
+    depths: Depths = (2, 3, 2)
+    block: Few = 2
+    fold: Grid = 4
+    margin: Few = 1
 
 
 @dataclass(frozen=True)
 class ReformerShape:
     """Further arguments of :class:`.network.Reformer`; or ``onnx``, the file of a recognizer to start from."""
 
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    depths: tuple[int, ...] = (2, 3, 3, 2)
+    widths: Widths = (64, 128, 256, 512)
+    depths: Depths = (2, 3, 3, 2)
     pool: Literal["mean", "gdc"] = "mean"
     act: Literal["prelu", "lrelu"] = "prelu"
     early_stride: bool = False
@@ -66,8 +67,8 @@ class ReformerShape:
 class Network:
     """Arguments of :class:`unmask.g2d.network.G2D`."""
 
-    size: int = 128
-    embedding: int = 512
+    size: Side = 128
+    embedding: Width = 512
     encoder: EncoderShape = EncoderShape()
     reformer: ReformerShape = ReformerShape()
 
@@ -85,23 +86,23 @@ class Config(paired.Config):
     model: Network = Network()
     start: str = ""
     painter: unmasker.Network = unmasker.Network()
-    encoder_steps: int = 0
-    encoder_batch: int = 0
-    reformer_steps: int = 1000
-    lr_encoder: float = 1e-4
-    lr: float = 2e-3
-    lr_classifier: float = 1e-2
-    warmup_steps: int = 100
-    weight_decay: float = 5e-4
-    instance_weight: float = 1.0
-    distance_weight: float = 1.0
-    angle_weight: float = 2.0
-    angle_faces: int = 48
-    contrast_weight: float = 0.0
-    inside_weight: float = 1.0
-    outside_weight: float = 0.2
-    grow: float = 0.3
-    coarse_share: float = 0.3
+    encoder_steps: Number = 0
+    encoder_batch: BatchSize0 = 0
+    reformer_steps: Number = 1000
+    lr_encoder: Rate = 1e-4
+    lr: Rate = 2e-3
+    lr_classifier: Rate = 1e-2
+    warmup_steps: Number = 100
+    weight_decay: Weight = 5e-4
+    instance_weight: Weight = 1.0
+    distance_weight: Weight = 1.0
+    angle_weight: Weight = 2.0
+    angle_faces: Count = 48
+    contrast_weight: Weight = 0.0
+    inside_weight: Weight = 1.0
+    outside_weight: Weight = 0.2
+    grow: Share = 0.3
+    coarse_share: Share = 0.3
 
 
 class Batch(NamedTuple):

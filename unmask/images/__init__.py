@@ -6,7 +6,7 @@ Everywhere else a photo is uint8 ``[H, W, 3]`` RGB, upright, and a batch is floa
 
 from unmask.images.photo import MAX_PIXELS, Photo, read
 from unmask.images.tensors import bgr, sheet, to_tensor, to_uint8
-from unmask.images.write import encode, like_source, write
+from unmask.images.write import encode, in_colors_of, like_source, write
 from unmask.images.xmp import read_note
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Photo",
     "bgr",
     "encode",
+    "in_colors_of",
     "like_source",
     "read",
     "read_note",

@@ -41,9 +41,11 @@ class SynthesisLayer(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int, resolution: int, up: bool) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, w_dim: int, resolution: int, up: bool, conv_clamp: float | None = None
+    ) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, w_dim, up=up)
+        self.conv, self.conv_clamp = ModulatedConv(inputs, outputs, w_dim, up=up), conv_clamp
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
@@ -56,22 +58,24 @@ class SynthesisLayer(nn.Module):
             y = y + drawn * self.noise_strength.to(y.dtype)
         elif noise == "const":
             y = y + (self.noise_const * self.noise_strength).to(y.dtype)
-        clamp = 256.0 if y.dtype == torch.float16 else None  # only half precision can overflow here
+        clamp = self.conv_clamp
+        if clamp is None and y.dtype == torch.float16:
+            clamp = 256.0  # only half precision can overflow here
         return bias_act(y, self.bias.to(y.dtype), act="lrelu", clamp=clamp)
 
 
 class ToRGB(nn.Module):
     """1x1 modulated convolution to RGB, without demodulation."""
 
-    def __init__(self, inputs: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, w_dim: int, conv_clamp: float | None = None) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, 3, w_dim, kernel=1, demodulate=False)
+        self.conv, self.conv_clamp = ModulatedConv(inputs, 3, w_dim, kernel=1, demodulate=False), conv_clamp
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """[N,inputs,H,W] -> [N,3,H,W]."""
-        y = self.conv(x, w).float()
-        return y + self.bias[None, :, None, None]
+        y: Tensor = self.conv(x, w).float() + self.bias[None, :, None, None]
+        return y if self.conv_clamp is None else y.clamp(-self.conv_clamp, self.conv_clamp)
 
 
 class Synthesis(nn.Module):
@@ -81,11 +85,14 @@ class Synthesis(nn.Module):
         w_dim: length of a style vector.
         img_resolution: side of the picture, a power of two from 8.
         channels: channels at 4, 8, ... img_resolution; None takes the paper's.
+        conv_clamp: what every layer's output is clamped to, as StyleGAN2-ADA's networks were trained; None: nothing.
     """
 
     taps: Tensor
 
-    def __init__(self, w_dim: int, img_resolution: int, channels: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, w_dim: int, img_resolution: int, channels: Sequence[int] | None = None, conv_clamp: float | None = None
+    ) -> None:
         super().__init__()
         levels = int(math.log2(img_resolution)) - 1
         if 2 ** (levels + 1) != img_resolution or levels < 2:
@@ -100,9 +107,9 @@ class Synthesis(nn.Module):
         self.conv0, self.conv1, self.rgb = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, r in enumerate(self.resolutions):
             if i:
-                self.conv0.append(SynthesisLayer(widths[i - 1], widths[i], w_dim, r, up=True))
-            self.conv1.append(SynthesisLayer(widths[i], widths[i], w_dim, r, up=False))
-            self.rgb.append(ToRGB(widths[i], w_dim))
+                self.conv0.append(SynthesisLayer(widths[i - 1], widths[i], w_dim, r, True, conv_clamp))
+            self.conv1.append(SynthesisLayer(widths[i], widths[i], w_dim, r, False, conv_clamp))
+            self.rgb.append(ToRGB(widths[i], w_dim, conv_clamp))
         self.register_buffer("taps", setup_filter(TAPS), persistent=False)
 
     def forward(self, ws: Tensor, noise: str = "const", skips: Skips | None = None) -> Tensor:
@@ -137,8 +144,10 @@ class Generator(nn.Module):
     Args:
         z_dim, w_dim: lengths of latent and style.
         img_resolution: side of the picture.
-        channels: see :class:`Synthesis`.
+        channels, conv_clamp: see :class:`Synthesis`.
         mapping_layers: fully connected layers from z to w.
+        w_avg_rows: mean styles that ``w_avg`` has, one a layer from the first on (pSp and e4e keep it so); 0 is one
+            for all, [w_dim].
     """
 
     w_avg: Tensor
@@ -150,25 +159,30 @@ class Generator(nn.Module):
         img_resolution: int = 256,
         channels: Sequence[int] | None = None,
         mapping_layers: int = 8,
+        conv_clamp: float | None = None,
+        w_avg_rows: int = 0,
     ) -> None:
         super().__init__()
         self.z_dim, self.w_dim, self.img_resolution = z_dim, w_dim, img_resolution
         self.mapping = MappingNetwork(z_dim, w_dim, mapping_layers)
-        self.synthesis = Synthesis(w_dim, img_resolution, channels)
+        self.synthesis = Synthesis(w_dim, img_resolution, channels, conv_clamp)
         self.num_ws = self.synthesis.num_ws
-        self.register_buffer("w_avg", torch.zeros(w_dim))
+        if 0 < w_avg_rows < self.num_ws:
+            raise ValueError(f"w_avg_rows is {w_avg_rows}; {img_resolution} px takes {self.num_ws}")
+        self.register_buffer("w_avg", torch.zeros((w_avg_rows, w_dim) if w_avg_rows else w_dim))
 
     def styles(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
         """z [N,z_dim] -> ws [N,num_ws,w_dim], pulled towards ``w_avg`` by ``truncation_psi``."""
-        w = self.mapping(z).float()
-        if truncation_psi != 1.0:
-            w = self.w_avg.lerp(w, truncation_psi)
-        return w[:, None].expand(-1, self.num_ws, -1)
+        ws: Tensor = self.mapping(z).float()[:, None].expand(-1, self.num_ws, -1)
+        if truncation_psi == 1.0:
+            return ws
+        mean = self.w_avg if self.w_avg.ndim == 1 else self.w_avg[: self.num_ws]
+        return mean.lerp(ws, truncation_psi)
 
     @torch.no_grad()
     def track(self, w: Tensor, beta: float = 0.998) -> None:
         """Move ``w_avg`` towards the mean of the styles w [N,w_dim]."""
-        self.w_avg.copy_(w.detach().float().mean(0).lerp(self.w_avg, beta))
+        self.w_avg.copy_(w.detach().float().mean(0).expand_as(self.w_avg).lerp(self.w_avg, beta))
 
     def forward(self, z: Tensor, truncation_psi: float = 1.0, noise: str = "random") -> Tensor:
         """z [N,z_dim] -> [N,3,S,S]."""

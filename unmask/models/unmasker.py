@@ -16,7 +16,7 @@ class Unmasker(nn.Module):
     """Masked crop and region to a crop of the whole face, ``y_hat = G(w_avg + E(x, region))``.
 
     Args:
-        img_resolution, w_dim, channels: of the :class:`unmask.models.generator.Synthesis` network.
+        img_resolution, w_dim, channels, conv_clamp: of the :class:`unmask.models.generator.Synthesis` network.
         encoder: further arguments of :class:`unmask.models.encoder.Encoder`.
         skips: resolutions with skip features.
         gated: those of them that pass only outside the region.
@@ -37,10 +37,11 @@ class Unmasker(nn.Module):
         skips: Sequence[int] = (16, 32, 64),
         gated: Sequence[int] = (64,),
         margin: int = 1,
+        conv_clamp: float | None = None,
     ) -> None:
         super().__init__()
         self.size, self.margin = img_resolution, margin
-        self.synthesis = Synthesis(w_dim, img_resolution, channels)
+        self.synthesis = Synthesis(w_dim, img_resolution, channels, conv_clamp)
         wanted = {r: self.synthesis.channels[r] for r in skips}
         self.encoder = Encoder(
             self.synthesis.num_ws, w_dim, img_resolution, skips=wanted, gated=gated, **dict(encoder or {})

@@ -140,7 +140,7 @@ def setup_filter(
     Raises:
         ValueError: No taps, too many dimensions, a sum of zero to divide by, or a negative gain.
     """
-    f = torch.as_tensor(taps, dtype=torch.float64)
+    f = torch.as_tensor(taps, dtype=torch.float64, device=taps.device if isinstance(taps, Tensor) else "cpu")
     if f.ndim not in (1, 2) or f.numel() == 0:
         raise ValueError(f"a filter is [taps] or [taps_y, taps_x], not of shape {tuple(f.shape)}")
     if gain < 0:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__, images
+from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
 from ..faces import align, blend, tone
 
@@ -190,6 +190,7 @@ def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | Non
         target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
     else:
         return None
+    formats.refuse_unwritable(target, given)
     if given is not None and target.resolve() == given.resolve():
         raise UsageError(f"{target}: is the input itself; give another file to write")
     if target.exists() and not target.is_file():

@@ -62,10 +62,15 @@ def start(name: str, overrides: Sequence[str] = (), resume: str | None = None, d
     found = checkpoint.latest(settings.out) if resume == "auto" else Path(resume) if resume else None
     if found is None and resume is None and checkpoint.latest(settings.out):
         raise UsageError(f"{settings.out}: holds a run already; go on with --resume auto, or choose another out=FOLDER")
-    task = _module(settings.task).build(settings, place)
+    try:
+        task = _module(settings.task).build(settings, place)
+    except ValueError as error:  # what a network says of a shape that it cannot have
+        raise UsageError(f"{name}: {error}; change the config") from error
     for module in task.modules.values():
         distributed.broadcast(module)
-    return loop.run(task, settings, found)
+    saved = loop.run(task, settings, found)
+    distributed.stop()
+    return saved
 
 
 def _module(task: str) -> ModuleType:

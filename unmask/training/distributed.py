@@ -1,9 +1,9 @@
-"""One process or many by ``torchrun``: start, rank, and averaging of gradients."""
+"""One process or many by ``torchrun``: start, rank, and what all processes know together."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -32,16 +32,62 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def stop() -> None:
+    """Wait for the others and leave the process group, if there is one."""
+    if count() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def count() -> int:
+    """How many processes train together, 1 without ``torchrun``."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over all processes (nothing to do in a single one)."""
-    if not (dist.is_available() and dist.is_initialized()):
+    _average([p.grad for p in parameters if p.grad is not None])
+
+
+def average_buffers(modules: Iterable[nn.Module]) -> None:
+    """Average running statistics over all processes: each has seen other pictures."""
+    found = {id(b): b for module in modules for b in module.buffers() if b.is_floating_point()}
+    _average(list(found.values()))
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean of a tensor over all processes; gradients do not pass."""
+    found = value.detach().clone()
+    _average([found])
+    return found
+
+
+def together(value: Tensor) -> Tensor:
+    """The rows [N,...] of all processes, in the order of their ranks; each must have as many."""
+    if count() == 1:
+        return value
+    parts = [torch.empty_like(value) for _ in range(count())]
+    dist.all_gather(parts, value.contiguous())
+    return torch.cat(parts)
+
+
+def any_of(flag: bool, device: torch.device) -> bool:
+    """Whether a flag is set in any process: what follows from it is then the same in all."""
+    if count() == 1:
+        return flag
+    found = torch.tensor(float(flag), device=device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return bool(found)
+
+
+def _average(tensors: Sequence[Tensor]) -> None:
+    if count() == 1 or not tensors:
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in gradients])
+    flat = torch.cat([t.reshape(-1).float() for t in tensors])
     dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    flat /= count()
+    for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from . import distributed
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -20,11 +22,11 @@ def twin(module: M) -> M:
 def update(average: nn.Module, module: nn.Module, batch_size: int, kimg: float, step: int) -> None:
     """Move the average towards the module with a half-life of ``kimg`` thousand images, shorter at the start.
 
-    Buffers (running statistics, constant noise) are copied.
+    ``batch_size`` is one process's; the images of all count. Buffers (running statistics, constant noise) are copied.
     """
-    seen = (step + 1) * batch_size
-    half_life = min(kimg * 1000, 0.1 * seen)  # the ramp of StyleGAN2-ADA
-    beta = 0.5 ** (batch_size / max(half_life, 1e-8))
+    images = batch_size * distributed.count()
+    half_life = min(kimg * 1000, 0.1 * (step + 1) * images)  # the ramp of StyleGAN2-ADA
+    beta = 0.5 ** (images / max(half_life, 1e-8))
     for slow, fast in zip(average.parameters(), module.parameters(), strict=True):
         slow.lerp_(fast, 1 - beta)
     for kept, current in zip(average.buffers(), module.buffers(), strict=True):

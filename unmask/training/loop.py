@@ -7,6 +7,8 @@ So a resumed run takes the very steps that an uninterrupted one would have taken
 from __future__ import annotations
 
 import json
+import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +24,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import config as configs
-from ..errors import UsageError
+from .. import files
+from ..config import BatchSize, Count, Minutes, Number, Seed, Threads
+from ..errors import UnmaskError, UsageError
 from . import checkpoint, distributed
 
 Batch = Any
 M = TypeVar("M", bound=nn.Module)
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,16 @@ class RunConfig:
     task: str
     data: Path = Path("data")
     out: Path = Path("runs")
-    seed: int = 0
-    batch_size: int = 32
-    max_steps: int = 1000
-    max_minutes: float = 0.0
-    log_every: int = 20
-    val_every: int = 500
-    sheet_every: int = 500
-    checkpoint_every: int = 200
+    seed: Seed = 0
+    batch_size: BatchSize = 32
+    max_steps: Number = 1000
+    max_minutes: Minutes = 0.0
+    log_every: Count = 20
+    val_every: Count = 500
+    sheet_every: Number = 500
+    checkpoint_every: Count = 200
     precision: Precision = "auto"
-    threads: int = 0
+    threads: Threads = 0
 
 
 @dataclass
@@ -67,12 +71,16 @@ class Task:
 
 
 def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
-    """Train ``task`` for ``config.max_steps`` steps and return the path of the last checkpoint."""
-    folder = config.out
-    folder.mkdir(parents=True, exist_ok=True)
+    """Train ``task`` for ``config.max_steps`` steps and return the path of the last checkpoint.
+
+    All processes stop, average their running statistics and save at the same steps.
+
+    Raises:
+        UnmaskError: a loss or a weight is not finite any more; the last checkpoint is left as it is.
+    """
     first = _restore(task, config, resume) if resume else 0
-    log = Log(folder, first)
-    saved = folder / checkpoint.NAME
+    saved = config.out / checkpoint.NAME
+    log = Log(config.out, first)
     deadline = time.monotonic() + 60 * config.max_minutes if config.max_minutes else float("inf")
     steps = tqdm(
         range(first, config.max_steps),
@@ -82,31 +90,83 @@ def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
         disable=not distributed.is_main(),
         mininterval=5,
     )
-    step = first
+    kept = first if resume else None
     try:
         for step, batch in zip(steps, prefetch(task, config, first), strict=False):
             torch.manual_seed(_seed(config.seed, step))
             losses = task.step(batch, step)
             done = step + 1
+            over = done == config.max_steps or _any(task, time.monotonic() > deadline)
+            saving = over or done % config.checkpoint_every == 0
+            if saving or done % config.val_every == 0:
+                distributed.average_buffers(task.modules.values())
+            _check(task, losses, done, saving, kept, saved)
             if done % config.log_every == 0:
                 log.write(done, "train", {k: float(v) for k, v in losses.items()})
                 steps.set_postfix_str(" ".join(f"{k} {float(v):.3g}" for k, v in losses.items())[:100])
-            if not distributed.is_main():
-                continue
-            if task.validate and done % config.val_every == 0:
-                log.write(done, "val", task.validate())
-            if task.sheet and config.sheet_every and done % config.sheet_every == 0:
-                Image.fromarray(task.sheet()).save(folder / f"sheet-{done:07d}.png")
-            if done % config.checkpoint_every == 0:
+            if distributed.is_main():
+                _look(task, config, done, log)
+            if saving:
                 _save(saved, task, config, done)
-            if time.monotonic() > deadline:
+                kept = done
+            if over:
                 break
     finally:
         steps.close()
         log.close()
-    if distributed.is_main():
-        _save(saved, task, config, min(step + 1, config.max_steps) if config.max_steps > first else first)
+    if first >= config.max_steps:  # nothing was left to do
+        _save(saved, task, config, first)
     return saved
+
+
+def _look(task: Task, config: RunConfig, done: int, log: Log) -> None:
+    """Validate and draw where the step is one for it."""
+    if task.validate and done % config.val_every == 0:
+        log.write(done, "val", task.validate())
+    if task.sheet and config.sheet_every and done % config.sheet_every == 0:
+        Image.fromarray(task.sheet()).save(config.out / f"sheet-{done:07d}.png")
+
+
+def _check(
+    task: Task, losses: Mapping[str, Tensor | float], done: int, saving: bool, kept: int | None, saved: Path
+) -> None:
+    """Stop all processes where one has a loss or weight that is not finite; before saving, the whole state counts."""
+    fault = _not_finite(task, losses, saving)
+    if not _any(task, bool(fault)):
+        return
+    left = "no checkpoint was written yet" if kept is None else f"{saved} still holds step {kept}"
+    raise UnmaskError(
+        f"step {done}: {fault or 'another process has a value that is not finite'}; {left}; lower lr, or set "
+        "precision=fp32, and go on from there with --resume auto"
+    )
+
+
+def _not_finite(task: Task, losses: Mapping[str, Tensor | float], thorough: bool) -> str:
+    """What is not finite: a loss, a weight, or (if ``thorough``) a buffer or a moment of an optimizer; or nothing."""
+    for name, value in losses.items():
+        if not math.isfinite(float(value)):
+            return f"the loss {name} is {float(value)}"
+    for name, optimizer in task.optimizers.items():
+        weights = [p.detach() for group in optimizer.param_groups for p in group["params"]]
+        moments = [v for state in optimizer.state.values() for v in state.values() if _is_float(v)] if thorough else []
+        for what, tensors in (("weights", weights), ("moments", moments)):
+            if not bool(nn.utils.get_total_norm(tensors, math.inf).isfinite()):
+                return f"the {what} that the optimizer {name} trains are not finite"
+    for name, module in task.modules.items() if thorough else ():
+        for key, value in module.state_dict().items():
+            if _is_float(value) and not bool(value.isfinite().all()):
+                return f"{key} of {name} is not finite"
+    return ""
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _any(task: Task, flag: bool) -> bool:
+    """Whether a flag is set in any process."""
+    place = next((p.device for module in task.modules.values() for p in module.parameters()), torch.device("cpu"))
+    return distributed.any_of(flag, place)
 
 
 def prefetch(task: Task, config: RunConfig, first: int, ahead: int = 3) -> Iterator[Batch]:
@@ -133,7 +193,7 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
         precision = "bf16" if capable else "fp32"
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def place(module: M, device: torch.device) -> M:
@@ -146,12 +206,15 @@ def _seed(seed: int, step: int) -> int:
 
 
 def _save(path: Path, task: Task, config: RunConfig, step: int) -> None:
+    if not distributed.is_main():
+        return
     checkpoint.save(
         path,
         {
             "task": config.task,
             "step": step,
             "config": configs.plain(config),
+            "processes": distributed.count(),
             "modules": {k: m.state_dict() for k, m in task.modules.items()},
             "optimizers": {k: o.state_dict() for k, o in task.optimizers.items()},
             "extra": dict(task.extra),
@@ -163,17 +226,34 @@ def _restore(task: Task, config: RunConfig, path: Path) -> int:
     content = checkpoint.read(path)
     if content["task"] != config.task:
         raise UsageError(f"{path}: a checkpoint of task {content['task']!r}, not {config.task!r}")
-    for name, module in task.modules.items():
-        try:
+    name = ""
+    try:
+        for name, module in task.modules.items():
             module.load_state_dict(content["modules"][name])
-        except (KeyError, RuntimeError):
-            raise UsageError(
-                f"{path}: its {name} has another shape than the config; resume with its own config"
-            ) from None
-    for name, optimizer in task.optimizers.items():
-        optimizer.load_state_dict(content["optimizers"][name])
+        for name, optimizer in task.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][name])
+    except (KeyError, RuntimeError, ValueError):
+        raise UsageError(f"{path}: its {name} has another shape than the config; resume with its own config") from None
     task.extra.update(content.get("extra", {}))
+    if distributed.is_main():
+        now = {**configs.plain(config), "processes": distributed.count()}
+        then = {"processes": 1, **content.get("config", {}), **{k: content[k] for k in ("processes",) if k in content}}
+        told = [f"{key} {old} -> {new}" for key, old, new in changes(then, now)]
+        if told:
+            print(f"{path}: goes on with other settings: {', '.join(told)}", file=sys.stderr)
     return int(content["step"])
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Keys (dotted where nested) whose values differ, with both; where a run writes is no matter."""
+    found: list[tuple[str, Any, Any]] = []
+    for key in dict.fromkeys((*then, *now)):
+        old, new = then.get(key, "none"), now.get(key, "none")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changes(old, new, f"{prefix}{key}.")
+        elif old != new and key != "out":
+            found.append((f"{prefix}{key}", old, new))
+    return found
 
 
 class Log:
@@ -182,7 +262,11 @@ class Log:
     def __init__(self, folder: Path, first: int) -> None:
         self.start = time.monotonic()
         self.main = distributed.is_main()
-        self.stream = (folder / "log.jsonl").open("a", encoding="utf-8") if self.main else None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.stream = (folder / "log.jsonl").open("a", encoding="utf-8") if self.main else None
+        except OSError as error:
+            raise UnmaskError(f"{folder}: cannot be written ({files.reason(error)}); give another out=FOLDER") from None
         self.board: Any = None
         if self.main:
             try:
@@ -196,13 +280,9 @@ class Log:
         """Append one line: step, kind ("train" or "val"), seconds since the start, and the values."""
         if self.stream is None:
             return
-        line = {
-            "step": step,
-            "kind": kind,
-            "seconds": round(time.monotonic() - self.start, 1),
-            **{k: round(v, 6) for k, v in values.items()},
-        }
-        self.stream.write(json.dumps(line) + "\n")
+        figures = {k: round(v, 6) if math.isfinite(v) else None for k, v in values.items()}  # JSON knows no NaN
+        line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self.start, 1), **figures}
+        self.stream.write(json.dumps(line, allow_nan=False) + "\n")
         self.stream.flush()
         if self.board is not None:
             for name, value in values.items():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import recognition
+from ..config import Count, Share, Variants, Workers
 from ..data import augment, face_sets, masked
 from ..errors import UsageError
 from ..recognition import trunk
@@ -31,12 +32,12 @@ class Config(loop.RunConfig):
     """
 
     sources: tuple[str, ...] = ()
-    variants: int = 1
-    occluders: float = 0.0
-    workers: int = 2
+    variants: Variants = 1
+    occluders: Share = 0.0
+    workers: Workers = 2
     teacher: str = ""
-    clean_share: float = 1 / 3
-    val_faces: int = 1000
+    clean_share: Share = 1 / 3
+    val_faces: Count = 1000
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class Problem(BaseModel):
 class Limits(BaseModel):
     """What is accepted."""
 
-    max_bytes: int = Field(default=40 * 1024**2, description="of one request, files and all")
-    max_pixels: int = Field(default=48_000_000, description="of one photo")
+    max_bytes: int = Field(default=64 * 1024**2, description="of one request, files and all")
+    max_pixels: int = Field(default=50_000_000, description="of one photo")
     max_samples: int = Field(default=MAX_SAMPLES, description="of one request")
     max_waiting: int = Field(default=16, description="photos in line")
 

@@ -1,4 +1,5 @@
-"""Read StyleGAN2 generators in the layouts of others: StyleGAN2-ADA (and StyleGAN3's repository) and rosinality.
+"""Read StyleGAN2 generators in the layouts of others: StyleGAN2-ADA (and StyleGAN3's repository) and rosinality, whose
+names pSp and e4e keep.
 
 The weights mean the same in both, so the numbers are copied as they are; only the names differ. StyleGAN2-ADA keeps
 no equalized learning rate in its modulated convolutions where this project does, which demodulation cancels.
@@ -20,8 +21,9 @@ from ..errors import UnmaskError
 from ..models.generator import Generator
 from ..models.layers import TAPS
 from ..ops import setup_filter
-from . import official_pickle
+from . import official_pickle, table, torch_file
 
+MAX_LAYERS = 64
 ADA, ROSINALITY = "stylegan2-ada", "rosinality"
 _MARKS = {"synthesis.b4.const": ADA, "input.input": ROSINALITY}
 
@@ -34,6 +36,11 @@ class Converted:
     arch: dict[str, Any]
     tensors: dict[str, Tensor]
 
+    def save(self, path: str | Path, source: str) -> Path:
+        """Write a checkpoint of kind ``generator``; ``source`` says in it where the weights came from."""
+        meta = {"source": source, "layout": self.layout}
+        return table.save(path, "generator", self.arch, self.tensors, meta, half=False)
+
     def build(self) -> Generator:
         """The generator with these weights, on the CPU, in evaluation mode."""
         net = Generator(**self.arch)
@@ -42,10 +49,11 @@ class Converted:
 
 
 def read(path: str | Path) -> Converted:
-    """Read a generator from a ``.pkl`` of StyleGAN2-ADA, or a ``.pt`` of a state dict in either layout.
+    """Read a generator from a ``.pkl`` of StyleGAN2-ADA, or a ``.pt`` that holds a state dict in a known layout.
 
-    No code of the file is run: pickles are read by :mod:`unmask.weights.official_pickle`, the rest with
-    ``weights_only=True``.
+    Such a ``.pt`` may be the state dict itself or a training file of StyleGAN2-ADA, rosinality, pSp, e4e or BasicSR and
+    GFPGAN, whose generator is taken out of it. No code of the file is run: pickles are read by
+    :mod:`unmask.weights.official_pickle`, the rest by :mod:`unmask.models.torch_file`.
 
     Raises:
         UnmaskError: The file is missing, holds something else, or needs code to be run; the message names the cure.
@@ -54,28 +62,15 @@ def read(path: str | Path) -> Converted:
     if not path.is_file():
         raise UnmaskError(f"{path}: there is no such file")
     if path.suffix == ".pkl":
-        return to_generator(official_pickle.state_dict(path), str(path))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnmaskError(
-            f"{path}: not a file of plain tensors ({reason}); save its state_dict() and use that"
-        ) from None
-    state = content
-    if isinstance(content, dict):
-        state = next((content[key] for key in ("g_ema", "G_ema") if isinstance(content.get(key), dict)), content)
-        if "latent_avg" in content and state is not content:
-            state = {**state, "latent_avg": content["latent_avg"]}
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UnmaskError(
-            f"{path}: no state dict of a generator; expected tensors by name, or an entry 'g_ema' of them"
-        )
-    return to_generator(state, str(path))
+        state, clamp = official_pickle.state_dict(path)
+        return to_generator(state, str(path), clamp)
+    return to_generator(torch_file.generator(torch_file.load(path), path), str(path))
 
 
-def to_generator(state: Mapping[str, Tensor], name: str = "the state dict") -> Converted:
-    """Translate a state dict; ``name`` is what error messages call it.
+def to_generator(
+    state: Mapping[str, Tensor], name: str = "the state dict", conv_clamp: float | None = None
+) -> Converted:
+    """Translate a state dict; ``name`` is what error messages call it, ``conv_clamp`` what its layers are clamped to.
 
     Raises:
         UnmaskError: The layout is unknown, a tensor is missing, left over or of the wrong shape, the generator is
@@ -89,18 +84,40 @@ def to_generator(state: Mapping[str, Tensor], name: str = "the state dict") -> C
     source = _Source(dict(state), name)
     if any(key.startswith("mapping.embed") for key in state):
         raise UnmaskError(f"{name}: a conditional generator (mapping.embed); only unconditional ones can be read")
-    tensors, channels = _ada(source) if layout == ADA else _rosinality(source)
-    source.finish()
-    depth = sum(key.startswith("mapping.") and key.endswith(".weight") for key in tensors)
-    w_dim, z_dim = tensors["mapping.layers.0.weight"].shape
-    arch = {
-        "z_dim": z_dim,
-        "w_dim": tensors[f"mapping.layers.{depth - 1}.weight"].shape[0] if depth else w_dim,
-        "img_resolution": 4 * 2 ** (len(channels) - 1),
-        "channels": channels,
-        "mapping_layers": depth,
-    }
+    try:
+        tensors, channels = _ada(source) if layout == ADA else _rosinality(source)
+        source.finish()
+        arch = _arch(tensors, channels)
+    except (ValueError, IndexError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise UnmaskError(f"{name}: its tensors have not the shapes of a generator ({reason[:80]})") from None
+    if conv_clamp is not None:
+        arch["conv_clamp"] = conv_clamp
+    _check_shapes(arch, tensors, name)
     return Converted(layout, arch, tensors)
+
+
+def _arch(tensors: Mapping[str, Tensor], channels: list[int]) -> dict[str, Any]:
+    depth = sum(key.startswith("mapping.") and key.endswith(".weight") for key in tensors)
+    z_dim = tensors["mapping.layers.0.weight"].shape[1]
+    w_dim = tensors[f"mapping.layers.{depth - 1}.weight"].shape[0]
+    arch = {
+        "z_dim": z_dim, "w_dim": w_dim, "img_resolution": 4 * 2 ** (len(channels) - 1), "channels": channels,
+        "mapping_layers": depth,
+    }  # fmt: skip
+    return {**arch, "w_avg_rows": len(tensors["w_avg"])} if tensors["w_avg"].ndim == 2 else arch
+
+
+def _check_shapes(arch: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str) -> None:
+    try:
+        with torch.device("meta"):
+            wanted = {key: tuple(value.shape) for key, value in Generator(**arch).state_dict().items()}
+    except (ValueError, RuntimeError) as error:
+        raise UnmaskError(f"{name}: no generator of such a shape can be built ({error})") from None
+    for key, shape in wanted.items():
+        if key not in tensors or tuple(tensors[key].shape) != shape:
+            found = list(tensors[key].shape) if key in tensors else "missing"
+            raise UnmaskError(f"{name}: {key} is {found} where the other tensors ask for {list(shape)}")
 
 
 class _Source:
@@ -112,7 +129,10 @@ class _Source:
     def take(self, key: str) -> Tensor:
         if key not in self.state:
             raise UnmaskError(f"{self.name}: {key} is missing; is the file whole?")
-        return self.state.pop(key).detach().float().cpu()
+        found = self.state.pop(key).detach()
+        if found.layout != torch.strided or found.numel() * found.element_size() > found.untyped_storage().nbytes():
+            raise UnmaskError(f"{self.name}: {key} is no plain tensor; save the state dict as torch does by itself")
+        return found.float().cpu()
 
     def has(self, key: str) -> bool:
         return key in self.state
@@ -173,7 +193,8 @@ def _rosinality(source: _Source) -> tuple[dict[str, Tensor], list[int]]:
             tensors[f"mapping.layers.{i}.{part}"] = source.take(f"style.{number}.{part}")
     w_dim = tensors[f"mapping.layers.{i}.weight"].shape[0]
     # rosinality estimates the mean style when it is asked for; some files carry one beside the weights.
-    tensors["w_avg"] = source.take("latent_avg").reshape(-1)[:w_dim] if source.has("latent_avg") else torch.zeros(w_dim)
+    average = source.take("latent_avg") if source.has("latent_avg") else torch.zeros(w_dim)
+    tensors["w_avg"] = average[0] if average.ndim == 2 and len(average) == 1 else average
     tensors["synthesis.const"] = source.take("input.input")[0]
     channels = []
     later = _numbers(source, r"to_rgbs\.(\d+)\.conv\.weight")
@@ -201,7 +222,9 @@ def _rosinality(source: _Source) -> tuple[dict[str, Tensor], list[int]]:
 
 
 def _numbers(source: _Source, pattern: str) -> list[int]:
-    found = sorted(int(m[1]) for key in source.state if (m := re.fullmatch(pattern, key)))
+    found = sorted(int(m[1]) for key in source.state if len(key) < 100 and (m := re.fullmatch(pattern, key)))
+    if len(found) > MAX_LAYERS:
+        raise UnmaskError(f"{source.name}: {len(found)} tensors are named like {pattern}; no generator has so many")
     if not found:
         raise UnmaskError(f"{source.name}: no tensor is named like {pattern}; is the file whole?")
     return found

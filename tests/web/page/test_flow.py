@@ -14,7 +14,7 @@ import pytest
 from tests.web.conftest import encoded
 from tests.web.page.conftest import Place, choose, restored, sent_region, stroke, upload
 from unmask import images
-from unmask.restore.restorer import STATEMENT
+from unmask.restore import STATEMENT
 
 Visit = Callable[..., Any]
 
@@ -125,10 +125,10 @@ def test_twenty_photos_at_once(visit: Visit, tmp_path: Path) -> None:
     """The server's line takes three; the page keeps the others back, restores them all, and packs them."""
     page = visit()
     page.set_input_files("#file", [upload(f"{'same' if i < 2 else i}.png", level=60 + 5 * i) for i in range(20)])
-    page.locator("#photos .words .quiet:text-is('1 face, 1 with a face mask')").nth(19).wait_for()
+    page.locator("#photos .words .quiet:text-is('1 face, 1 with a face mask')").nth(19).wait_for(timeout=90_000)
     page.get_by_text("1", exact=True).first.click()  # one guess each
     page.get_by_role("button", name="Restore all").click()
-    page.locator("#photos li.done").nth(19).wait_for()
+    page.locator("#photos li.done").nth(19).wait_for(timeout=90_000)
     assert not page.locator("#error").is_visible() and page.locator("#photos .bad").count() == 0
     assert page.locator("#restore-all").is_disabled()
     with page.expect_download() as download:

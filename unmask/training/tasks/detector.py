@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...data import detection, face_sets, photos
+from ... import weights
+from ...config import Count, Depths, Layers, Number, Rate, Weight, Width, Widths
+from ...data import backgrounds, detection, face_sets, photos, scene
+from ...errors import UsageError
 from ...images import sheet
 from ...models.detector import STRIDES, Detector, centers, decode
+from ...models.small import Residual
 from .. import assignment, distributed, loop, schedule
 
 Batch = dict[str, Tensor]
@@ -27,66 +32,77 @@ Batch = dict[str, Tensor]
 class Network:
     """Arguments of :class:`unmask.models.detector.Detector`."""
 
-    stem: int = 32
-    widths: tuple[int, ...] = (64, 64, 64)
-    depths: tuple[int, ...] = (1, 2, 2, 1)
-    neck: int = 64
-    head: int = 2
+    stem: Width = 32
+    widths: Widths = (64, 64, 64)
+    depths: Depths = (1, 2, 2, 1)
+    neck: Width = 64
+    head: Layers = 2
 
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
     """Config of the detector.
 
-    ``photos`` are folders with ``images.zip`` and ``faces.csv`` (without it ``teacher``, the path of a detector,
-    labels the photos); ``worn`` likewise, of people who wear real face masks: only every second of these is used, the
-    others are for looking at. ``sources`` are aligned faces; ``crowds`` is how many scenes are grids of them.
+    ``photos`` are folders with ``images.zip`` and ``faces.csv``; ``teacher``, the path of a detector, labels those
+    without a table and looks for faces that a table leaves out. ``worn`` likewise, of people who wear real face masks:
+    only every second of these is used, ``worn_repeats`` times, the others are for looking at. ``sources`` are aligned
+    faces of 128 pixels, ``large`` of 256, at most ``per_source`` of each; ``empty`` folders of pictures without a face.
+    Every ``wide_every``-th step has scenes twice as wide, a quarter as many. ``start`` is the name or path of a
+    detector whose weights are taken where the shapes are the same; residual blocks that it lacks begin as identities.
     """
 
     model: Network = Network()
     photos: tuple[str, ...] = ()
     worn: tuple[str, ...] = ()
-    worn_repeats: int = 2
+    worn_repeats: Count = 2
     sources: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
+    per_source: Count = 5000
+    empty: tuple[str, ...] = ()
     teacher: str = ""
+    start: str = ""
     scenes: detection.SceneConfig = detection.SceneConfig()
-    crowds: int = 0
-    lr: float = 2e-3
-    weight_decay: float = 1e-4
-    warmup_steps: int = 100
-    box_weight: float = 2.0
-    points_weight: float = 8.0
-    val_scenes: int = 200
+    wide_every: Number = 0
+    lr: Rate = 2e-3
+    weight_decay: Weight = 1e-4
+    warmup_steps: Number = 100
+    box_weight: Weight = 2.0
+    points_weight: Weight = 8.0
+    val_scenes: Count = 200
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
-    """The detector task: labels the photos, composes the scenes (both once, cached) and builds the network."""
-    known, held = gather(config)
-    faces = face_sets.load(config.data, config.sources, split="train") if config.sources else None
-    held_faces = face_sets.load(config.data, config.sources, split="val") if config.sources else None
-    sets = [detection.build_scenes(known, faces, config.scenes)]
-    if config.crowds and faces:
-        crowded = replace(config.scenes, count=config.crowds, crowd=True, seed=config.scenes.seed + 2)
-        sets.append(detection.build_scenes(known, faces, crowded))
-    scenes = detection.joined(sets)
-    held_config = replace(config.scenes, count=config.val_scenes, seed=config.scenes.seed + 1)
-    held_scenes = detection.build_scenes(held, held_faces, held_config)
+    """The detector task: labels the photos (once, cached), dresses them and builds the network."""
+    material, held = gather(config)
+    seeds = [[config.scenes.seed, 1, i] for i in range(config.val_scenes)]
+    held_scenes = detection.scenes(held, config.scenes, seeds)
     torch.manual_seed(config.seed)
-    model = Detector(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Detector(**vars(config.model))
+    if config.start:
+        begin(model, config.start)
+    model = loop.place(model, device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    grid = assignment.anchors(config.scenes.size, config.scenes.size)
-    placed = assignment.Anchors(grid.center.to(device), grid.size.to(device), grid.stride.to(device), grid.counts)
+    wide = replace(config.scenes, size=2 * config.scenes.size, most=2 * config.scenes.most)
+    grids = {s: assignment.anchors(s, s) for s in (config.scenes.size, wide.size)}
+    placed = {
+        s: assignment.Anchors(g.center.to(device), g.size.to(device), g.stride.to(device), g.counts)
+        for s, g in grids.items()
+    }
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return collate(scenes, rng.integers(0, len(scenes), config.batch_size), grid, rng)
+        widely = config.wide_every and step % config.wide_every == 0
+        how, count = (wide, max(1, config.batch_size // 4)) if widely else (config.scenes, config.batch_size)
+        drawn = detection.scenes(material, how, rng.integers(0, 2**31, (count, 2)).tolist())
+        return collate(drawn, grids[how.size], rng)
 
     def step(inputs: Batch, at: int) -> Mapping[str, Tensor | float]:
         model.train()
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
         there = {k: v.to(device) for k, v in inputs.items()}
+        x = there.pop("x").contiguous(memory_format=torch.channels_last)
         with loop.autocast(config.precision, device):
-            outputs = model(there.pop("x").contiguous(memory_format=torch.channels_last))
-        losses = assignment.losses(outputs, placed, **there)
+            outputs = model(x)
+        losses = assignment.losses(outputs, placed[x.shape[-1]], **there)
         total = losses["score"]
         if "box" in losses:
             total = total + config.box_weight * losses["box"] + config.points_weight * losses["points"]
@@ -106,37 +122,60 @@ def build(config: Config, device: torch.device) -> loop.Task:
     return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
 
 
-def gather(config: Config) -> tuple[list[photos.LabelledPhoto], list[photos.LabelledPhoto]]:
-    """The labeled photos for training and those held out."""
+def begin(model: Detector, start: str) -> None:
+    """Take over the weights of another detector; raises UsageError where more than residual blocks is missing."""
+    known = weights.read(start, kind="detector").tensors
+    own = model.state_dict()
+    if any(k not in own or own[k].shape != v.shape for k, v in known.items()):
+        raise UsageError(f"start={start}: a network of another shape; only further residual blocks can be added")
+    missing = model.load_state_dict(known, strict=False).missing_keys
+    for name, module in model.named_modules():
+        if isinstance(module, Residual) and any(k.startswith(f"{name}.") for k in missing):
+            nn.init.zeros_(module.second.bn.weight)  # type: ignore[arg-type]
+            missing = [k for k in missing if not k.startswith(f"{name}.")]
+    if missing:
+        raise UsageError(f"start={start}: lacks {missing[0]}; give a detector of the same layout")
+
+
+def gather(config: Config) -> tuple[detection.Material, detection.Material]:
+    """What training scenes are made of, and what held-out ones are."""
     from ...faces.detect import load_detector
 
     teacher = load_detector(config.teacher, min_score=photos.DOUBT) if config.teacher else None
-    known: list[photos.LabelledPhoto] = []
-    held: list[photos.LabelledPhoto] = []
-    for name in config.photos:
-        known += photos.load(Path(config.data) / name, "train", teacher)
-        held += photos.load(Path(config.data) / name, "val", teacher)
-    for name in config.worn:
-        known += photos.load(Path(config.data) / name, "train", teacher, every=2, dressed=True) * config.worn_repeats
-    return known, held
+    split: Literal["train", "val"]
+    made = []
+    for split in ("train", "val"):
+        known: list[photos.LabelledPhoto] = []
+        for name in config.photos:
+            known += photos.load(Path(config.data) / name, split, teacher)
+        for name in config.worn if split == "train" else ():
+            worn = photos.load(Path(config.data) / name, split, teacher, every=2, dressed=True)
+            known += worn * config.worn_repeats
+        sets = [
+            some(face_sets.load(config.data, [name], size=size, split=split), config.per_source)
+            for size, names in ((128, config.sources), (256, config.large))
+            for name in names
+        ]
+        empty = [backgrounds.load_empty(Path(config.data) / name, split) for name in config.empty]
+        made.append(detection.gather(known, sets, empty, config.scenes))
+    return made[0], made[1]
 
 
-def collate(scenes: detection.Scenes, rows: np.ndarray, grid: assignment.Anchors, rng: np.random.Generator) -> Batch:
-    """Scenes as tensors with the anchors' tasks; each is mirrored or not, and its light varied a little."""
-    n, size = len(rows), scenes.images.shape[1]
-    images = np.empty((n, size, size, 3), np.float32)
-    boxes, points = scenes.boxes[rows].copy(), scenes.points[rows].copy()
-    state = scenes.state[rows]
+def some(faces: face_sets.FaceSet, most: int) -> face_sets.FaceSet:
+    """At most ``most`` faces, evenly taken."""
+    if len(faces) <= most:
+        return faces
+    return faces.subset(np.linspace(0, len(faces) - 1, most).astype(int))
+
+
+def collate(scenes: scene.Scenes, grid: assignment.Anchors, rng: np.random.Generator) -> Batch:
+    """Scenes as tensors with the anchors' tasks; the light of each is varied a little."""
+    images = scenes.images.astype(np.float32)
     owners, counts = [], []
-    for i, row in enumerate(rows):
-        image = scenes.images[row]
-        if rng.random() < 0.5:
-            image = image[:, ::-1]
-            boxes[i] = boxes[i][:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + np.array([size - 1, 0, size - 1, 0])
-            points[i] = points[i][:, [1, 0, 2, 4, 3]] * (-1, 1) + np.array([size - 1, 0])
-        images[i] = image * np.float32(np.exp(rng.normal(0, 0.15))) + np.float32(rng.normal(0, 12))
-        real = torch.from_numpy(boxes[i])
-        there, ignored = torch.from_numpy((state[i] == 1) | (state[i] == 2)), torch.from_numpy(state[i] == 3)
+    for i, state in enumerate(scenes.state):
+        images[i] = images[i] * np.float32(np.exp(rng.normal(0, 0.15))) + np.float32(rng.normal(0, 12))
+        real = torch.from_numpy(scenes.boxes[i])
+        there, ignored = torch.from_numpy((state == 1) | (state == 2)), torch.from_numpy(state == 3)
         owner, count = assignment.assign(grid, real[there], real[ignored])
         back = torch.nonzero(there)[:, 0]  # numbers among the true faces -> rows of the table
         owners.append(torch.where(owner >= 0, back[owner.clamp(min=0)] if len(back) else owner, owner))
@@ -147,9 +186,9 @@ def collate(scenes: detection.Scenes, rows: np.ndarray, grid: assignment.Anchors
         "x": x,
         "owner": torch.stack(owners),
         "counts": torch.stack(counts),
-        "boxes": torch.from_numpy(boxes),
-        "points": torch.from_numpy(points),
-        "trusted": torch.from_numpy(state == 1),
+        "boxes": torch.from_numpy(scenes.boxes),
+        "points": torch.from_numpy(scenes.points),
+        "trusted": torch.from_numpy(scenes.state == 1),
     }
 
 
@@ -188,7 +227,7 @@ def detect(
     return found
 
 
-def figures(model: torch.nn.Module, scenes: detection.Scenes, device: torch.device) -> dict[str, float]:
+def figures(model: torch.nn.Module, scenes: scene.Scenes, device: torch.device) -> dict[str, float]:
     """Recall at score 0.5, false faces per scene, average precision, and the points' error over the eye distance."""
     hits, errors, total, ranked = 0, [], 0, []
     for i in range(len(scenes)):
@@ -235,7 +274,7 @@ def average_precision(ranked: list[tuple[float, bool]], total: int) -> float:
     return float((precision * right).sum() / total)
 
 
-def picture(model: torch.nn.Module, scenes: detection.Scenes, device: torch.device) -> np.ndarray:
+def picture(model: torch.nn.Module, scenes: scene.Scenes, device: torch.device) -> np.ndarray:
     """Held-out scenes with what was found in them."""
     drawn = []
     for i in range(min(12, len(scenes))):

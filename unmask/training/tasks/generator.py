@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import config as field
 from ... import images, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Drawer
@@ -26,18 +27,21 @@ from ...models.encoder import Encoder
 from ...models.generator import Generator
 from .. import ada, distributed, ema, latent, loop, schedule
 from ..adversary import Judges, discriminate
-from .unmasker import EncoderShape
+from .unmasker import EncoderShape, levels
 
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.generator.Generator`."""
 
-    z_dim: int = 256
-    w_dim: int = 256
-    img_resolution: int = 128
-    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
-    mapping_layers: int = 4
+    z_dim: field.Width = 256
+    w_dim: field.Width = 256
+    img_resolution: field.Side = 128
+    channels: field.Widths = (160, 160, 160, 128, 64, 32)
+    mapping_layers: field.Layers = 4
+
+    def __post_init__(self) -> None:
+        levels("channels", self.channels, self.img_resolution)
 
 
 @dataclass(frozen=True)
@@ -56,37 +60,43 @@ class Config(loop.RunConfig):
 
     model: Network = Network()
     encoder: EncoderShape = EncoderShape()
-    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64, 32)
-    window: int = 0
+    discriminator: field.Widths = (160, 160, 128, 96, 64, 32)
+    window: field.Number = 0
     sources: tuple[str, ...] = ()
     start: str = ""
     recognizer: str = ""
     judge: Literal["pixels", "features", "both"] = "pixels"
-    lr: float = 2e-3
-    lr_discriminator: float = 2e-3
-    beta1: float = 0.0
-    mapping_rate: float = 1.0
-    warmup_steps: int = 100
-    recon_weight: float = 0.0
-    feature_weight: float = 0.0
-    spread_weight: float = 0.0
-    single_share: float = 0.0
-    latent_weight: float = 0.0
-    latent_steps: int = 4
-    adversarial_weight: float = 1.0
-    adv_start: int = 0
-    r1_gamma: float = 1.0
-    r1_every: int = 16
-    path_weight: float = 2.0
-    path_every: int = 4
-    ada_target: float = 0.6
-    ada_kimg: float = 500.0
-    ema_kimg: float = 10.0
-    variants: int = 1
-    occluders: float = 0.08
-    hidden_share: float = 0.7
-    grow: float = 0.3
-    workers: int = 2
+    lr: field.Rate = 2e-3
+    lr_discriminator: field.Rate = 2e-3
+    beta1: field.Beta = 0.0
+    mapping_rate: field.Rate = 1.0
+    warmup_steps: field.Number = 100
+    recon_weight: field.Weight = 0.0
+    feature_weight: field.Weight = 0.0
+    spread_weight: field.Weight = 0.0
+    single_share: field.Share = 0.0
+    latent_weight: field.Weight = 0.0
+    latent_steps: field.Count = 4
+    adversarial_weight: field.Weight = 1.0
+    adv_start: field.Number = 0
+    r1_gamma: field.Weight = 1.0
+    r1_every: field.Count = 16
+    path_weight: field.Weight = 2.0
+    path_every: field.Count = 4
+    ada_target: field.Sign = 0.6
+    ada_kimg: field.Positive = 500.0
+    ema_kimg: field.Weight = 10.0
+    variants: field.Variants = 1
+    occluders: field.Share = 0.08
+    hidden_share: field.Share = 0.7
+    grow: field.Share = 0.3
+    workers: field.Workers = 2
+
+    def __post_init__(self) -> None:
+        side = self.window or self.model.img_resolution
+        if side > self.model.img_resolution or side < 8 or side & (side - 1):
+            raise ValueError(f"window is {self.window}; it is 0, or a power of two from 8 to model.img_resolution")
+        levels("discriminator", self.discriminator, side)
 
 
 class Trainer:
@@ -163,12 +173,16 @@ class Trainer:
         if config.latent_weight:
             losses.update(self._latent(mean.detach()))
         else:
-            self.network.track(mean)
+            self._track(mean)
         return losses
+
+    def _track(self, w: Tensor) -> None:
+        """Move the network's mean style towards the mean of the styles [N,w_dim] of all processes."""
+        self.network.track(distributed.mean(w.detach().float().mean(0, keepdim=True)))
 
     def _latent(self, real: Tensor) -> dict[str, Tensor]:
         """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
-        self.latent.remember(real)
+        self.latent.remember(distributed.together(real))  # of all processes, so that the checkpoint has them
         losses: dict[str, Tensor] = {}
         for _ in range(self.config.latent_steps):
             losses = self._latent_step()
@@ -178,7 +192,7 @@ class Trainer:
         memory = self.latent.memory
         count = min(latent.DRAWN, len(memory))
         w = self.network.mapping(torch.randn(count, self.config.model.z_dim, device=self.device))
-        self.network.track(w)
+        self._track(w)
         self.latent.requires_grad_(False)
         loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
         distributed.descend(self.optimizer_m, loss)
@@ -198,7 +212,7 @@ class Trainer:
             w = self.network.mapping(z)
             if config.latent_weight:
                 w = w.detach()
-            self.network.track(w)
+            self._track(w)
             fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
             logits = self.judge(ada.augment(fake, p))
         found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
@@ -220,9 +234,10 @@ class Trainer:
                 config.precision,
             )
         )
-        signs = float(found.pop("signs"))
+        signs = float(distributed.mean(found.pop("signs")))
         if config.ada_target:
-            self.state["p"] = ada.adjust(p, signs, n, config.ada_target, config.ada_kimg)
+            images = n * distributed.count()
+            self.state["p"] = ada.adjust(p, signs, images, config.ada_target, config.ada_kimg)
         found["ada_p"] = torch.tensor(self.state["p"])
         return found
 
@@ -234,7 +249,7 @@ class Trainer:
         mean = torch.tensor(self.state["path_mean"], device=self.device)
         penalty, updated = adversarial.path_length(image, ws, mean)
         (config.path_weight * config.path_every * penalty).backward()
-        self.state["path_mean"] = float(updated)
+        self.state["path_mean"] = float(distributed.mean(updated))
         return penalty.detach()
 
 
@@ -294,14 +309,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
             rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
         return images.sheet(rows)
 
-    modules = {
-        "network": trainer.network,
-        "average": trainer.average,
-        "judge": trainer.judge,
-        "encoder": trainer.encoder,
-        "average_encoder": trainer.average_encoder,
-        "latent": trainer.latent,
-    }
+    names = ("network", "average", "judge", "encoder", "average_encoder", "latent")
+    modules = {name: getattr(trainer, name) for name in names}
     optimizers = {"network": trainer.optimizer, "mapping": trainer.optimizer_m, "judge": trainer.optimizer_d,
                   "latent": trainer.optimizer_l}  # fmt: skip
     return loop.Task(modules, optimizers, batch, trainer.step, None, sheet, trainer.state)

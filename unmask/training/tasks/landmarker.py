@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...config import Layers0, Number, Pixels, PoolSize, Rate, Share, Variants, Weight, Width, Widths, Zooms
 from ...data import face_sets, photos, segmentation
 from ...data import landmark_material as made_of
 from ...data import landmarks as crops_of
@@ -30,11 +32,11 @@ HELD_PHOTOS = 3  # of whole photos every third is held out: they are few
 class Network:
     """Arguments of :class:`unmask.models.landmarker.Landmarker`."""
 
-    size: int = 96
-    widths: tuple[int, ...] = (24, 40, 56, 64)
-    depths: tuple[int, ...] = (0, 1, 1, 1)
-    squeeze: int = 16
-    hidden: int = 96
+    size: Pixels = 96
+    widths: Widths = (24, 40, 56, 64)
+    depths: Layers0 = (0, 1, 1, 1)
+    squeeze: Width = 16
+    hidden: Width = 96
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,21 @@ class Config(loop.RunConfig):
     worn: tuple[str, ...] = ()
     teacher: str = ""
     miner: str = ""
-    miner_score: float = 0.3
-    zooms: tuple[float, ...] = (1.0, 2.5)
-    variants: int = 2
-    things: int = 1000
-    crops: int = 36_000
+    miner_score: Share = 0.3
+    zooms: Zooms = (1.0, 2.5)
+    variants: Variants = 2
+    things: PoolSize = 1000
+    crops: PoolSize = 36_000
     pool: segmentation.PoolConfig = segmentation.PoolConfig()
     shares: made_of.Shares = made_of.Shares()
-    lr: float = 3e-3
-    warmup_steps: int = 100
-    weight_decay: float = 1e-4
-    roll_weight: float = 0.5
-    points_weight: float = 8.0
-    garment_weight: float = 0.5
-    shift_weight: float = 0.0
-    val_crops: int = 600
+    lr: Rate = 3e-3
+    warmup_steps: Number = 100
+    weight_decay: Weight = 1e-4
+    roll_weight: Weight = 0.5
+    points_weight: Weight = 8.0
+    garment_weight: Weight = 0.5
+    shift_weight: Weight = 0.0
+    val_crops: PoolSize = 600
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
@@ -119,7 +121,7 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     of_pool = replace(config.pool, **more)
     pool = segmentation.build_pool(faces, of_pool)
     points = faces.points[segmentation.order(faces, of_pool)].astype(np.float64)
-    half = "val" if held else "train"
+    half: Literal["train", "val"] = "val" if held else "train"
     known = [p for name in config.photos for p in photos.load(config.data / name, half, every=HELD_PHOTOS)]
     folders = [config.data / name for name in config.scenes]
     bare = [p for folder in folders for p in photos.load(folder, half, None, HELD_PHOTOS, faceless=True)]

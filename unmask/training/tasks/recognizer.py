@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ... import recognition, weights
+from ...config import Depths, Margin, Number, Pixels, Positive, Rate, Share, Stride, Weight, Width, Widths
 from ...data import augment, face_sets
+from ...errors import UsageError
 from ...losses import identity
 from ...models.iresnet import IResNet
 from .. import distributed, loop, schedule, teacher
@@ -26,15 +28,19 @@ from .. import distributed, loop, schedule, teacher
 class Network:
     """Arguments of :class:`unmask.models.iresnet.IResNet`."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 224)
-    depths: tuple[int, ...] = (2, 3, 2)
-    embedding: int = 128
-    size: tuple[int, int] = (112, 112)
-    head: str = "gdc"
-    stem_stride: int = 2
-    dropout: float = 0.0
-    act: str = "lrelu"
+    widths: Widths = (32, 64, 128, 224)
+    depths: Depths = (2, 3, 2)
+    embedding: Width = 128
+    size: tuple[Pixels, Pixels] = (112, 112)
+    head: Literal["fc", "flat", "gdc"] = "gdc"
+    stem_stride: Stride = 2
+    dropout: Share = 0.0
+    act: Literal["lrelu", "prelu"] = "lrelu"
     early_stride: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.depths) + 1:
+            raise ValueError(f"widths has {len(self.widths)} entries; it takes one more than depths")
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,15 @@ class Config(loop.RunConfig):
     teacher: str = ""
     hint_layer: str = ""
     start: str = ""
-    lr: float = 2e-3
-    weight_decay: float = 5e-4
-    warmup_steps: int = 200
-    distill_weight: float = 1.0
-    hint_weight: float = 1.0
-    label_weight: float = 0.1
-    scale: float = 30.0
-    m_cos: float = 0.25
-    coarse_share: float = 0.3
+    lr: Rate = 2e-3
+    weight_decay: Weight = 5e-4
+    warmup_steps: Number = 200
+    distill_weight: Weight = 1.0
+    hint_weight: Weight = 1.0
+    label_weight: Weight = 0.1
+    scale: Positive = 30.0
+    m_cos: Margin = 0.25
+    coarse_share: Share = 0.3
 
 
 class Batch(NamedTuple):
@@ -75,14 +81,14 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The recognizer task on the faces of ``config.sources``."""
     height, width = config.model.size
     if height != width:
-        raise ValueError("this task trains on the square arcface template")
+        raise UsageError("model.size: this task trains on the square arcface template; give it [S, S]")
     faces = face_sets.load(config.data, config.sources, size=height, template="arcface", split="train")
     held = face_sets.load(config.data, config.sources, size=height, template="arcface", split="val")
     judge = recognition.load(config.teacher) if config.teacher else None
     targets, maps = _targets(config, faces, judge)
     held_targets = torch.from_numpy(teacher.embeddings(held, judge)) if judge else None
     if targets is not None and targets.shape[2] != config.model.embedding:
-        raise ValueError(f"the teacher's embeddings are {targets.shape[2]} long; set model.embedding to that")
+        raise UsageError(f"teacher: its embeddings are {targets.shape[2]} long; set model.embedding to that")
     torch.manual_seed(config.seed)
     network = loop.place(IResNet(**vars(config.model)), device)
     if config.start:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...config import Count, Depths, Number, Rate, Side, Weight, Widths
 from ...data import face_sets, segmentation, self_labels
 from ...images import sheet, to_uint8
 from ...models.segmenter import Segmenter
@@ -25,9 +26,13 @@ from .. import distributed, loop, schedule
 class Network:
     """Arguments of :class:`unmask.models.segmenter.Segmenter`."""
 
-    widths: tuple[int, ...] = (32, 48, 64, 80)
-    depths: tuple[int, ...] = (1, 1, 1, 1)
-    ups: tuple[int, ...] = (64, 48, 32)
+    widths: Widths = (32, 48, 64, 80)
+    depths: Depths = (1, 1, 1, 1)
+    ups: Widths = (64, 48, 32)
+
+    def __post_init__(self) -> None:
+        if len(self.depths) != len(self.widths) or len(self.ups) != len(self.widths) - 1:
+            raise ValueError("depths has an entry for each of widths, and ups one fewer")
 
 
 @dataclass(frozen=True)
@@ -40,18 +45,18 @@ class Config(loop.RunConfig):
 
     model: Network = Network()
     sources: tuple[str, ...] = ()
-    size: int = 128
+    size: Side = 128
     pool: segmentation.PoolConfig = segmentation.PoolConfig()
     augment: segmentation.AugmentConfig = segmentation.AugmentConfig()
     worn: tuple[str, ...] = ()
     worn_labels: str = ""
-    worn_repeats: int = 10
+    worn_repeats: Count = 10
     teacher: str = "embedded"
-    lr: float = 2e-3
-    warmup_steps: int = 100
-    weight_decay: float = 1e-4
-    garment_weight: float = 0.3
-    val_faces: int = 500
+    lr: Rate = 2e-3
+    warmup_steps: Number = 100
+    weight_decay: Weight = 1e-4
+    garment_weight: Weight = 0.3
+    val_faces: Count = 500
 
 
 def build(config: Config, device: torch.device) -> loop.Task:

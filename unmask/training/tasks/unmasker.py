@@ -7,7 +7,7 @@ the mean square of the code offsets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import config as field
 from ... import images, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
+from ...errors import UsageError
 from ...faces import blend
 from ...losses import adversarial, identity, perceptual, pixel
 from ...models.discriminator import Discriminator
@@ -26,27 +28,40 @@ from .. import distributed, ema, loop, schedule
 from ..adversary import discriminate
 
 
+def levels(name: str, channels: Sequence[int], side: int) -> None:
+    """Raise ValueError unless ``channels`` has an entry for 4, 8, ... ``side`` px; ``name`` is the field's."""
+    wanted = int(np.log2(side)) - 1
+    if len(channels) != wanted:
+        raise ValueError(f"{name} has {len(channels)} entries; {side} px takes {wanted}, for 4, 8, ... {side} px")
+
+
 @dataclass(frozen=True)
 class EncoderShape:
     """Further arguments of :class:`unmask.models.encoder.Encoder`."""
 
-    widths: tuple[int, ...] = (32, 64, 128, 224)
-    depths: tuple[int, ...] = (2, 3, 2)
-    pyramid: int = 96
-    narrow: int = 16
+    widths: field.Widths = (32, 64, 128, 224)
+    depths: field.Depths = (2, 3, 2)
+    pyramid: field.Width = 96
+    narrow: field.Width0 = 16
 
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.unmasker.Unmasker`."""
 
-    img_resolution: int = 128
-    w_dim: int = 256
-    channels: tuple[int, ...] = (160, 160, 160, 128, 64, 32)
+    img_resolution: field.Side = 128
+    w_dim: field.Width = 256
+    channels: field.Widths = (160, 160, 160, 128, 64, 32)
     encoder: EncoderShape = EncoderShape()
-    skips: tuple[int, ...] = (16, 32, 64)
-    gated: tuple[int, ...] = (64,)
-    margin: int = 1
+    skips: field.Sides = (16, 32, 64)
+    gated: field.Sides = (64,)
+    margin: field.Few = 1
+    conv_clamp: field.Positive | None = None
+
+    def __post_init__(self) -> None:
+        levels("channels", self.channels, self.img_resolution)
+        if not {*self.gated} <= {*self.skips}:
+            raise ValueError(f"gated is {list(self.gated)}; it names some of skips, {list(self.skips)}")
 
 
 @dataclass(frozen=True)
@@ -65,35 +80,40 @@ class Config(loop.RunConfig):
     """
 
     model: Network = Network()
-    discriminator: tuple[int, ...] = (160, 160, 128, 96, 64)
-    window: int = 64
-    jitter_share: float = 0.5
-    turned_share: float = 0.0
-    light_share: float = 0.0
-    equipped_share: float = 0.0
+    discriminator: field.Widths = (160, 160, 128, 96, 64)
+    window: field.Side = 64
+    jitter_share: field.Share = 0.5
+    turned_share: field.Share = 0.0
+    light_share: field.Share = 0.0
+    equipped_share: field.Share = 0.0
     sources: tuple[str, ...] = ()
-    variants: int = 2
-    occluders: float = 0.08
-    workers: int = 2
+    variants: field.Variants = 2
+    occluders: field.Share = 0.08
+    workers: field.Workers = 2
     start: str = ""
     generator: str = ""
     recognizer: str = ""
     tune: Literal["full", "frozen"] = "full"
-    lr: float = 1e-3
-    lr_discriminator: float = 1e-3
-    warmup_steps: int = 100
-    inside_weight: float = 1.0
-    outside_weight: float = 0.2
-    feature_weight: float = 1.0
-    identity_weight: float = 0.0
-    adversarial_weight: float = 0.0
-    adv_start: int = 0
-    pixel_steps: int = 0
-    code_weight: float = 1e-4
-    r1_gamma: float = 1.0
-    r1_every: int = 16
-    ema_kimg: float = 10.0
-    grow: float = 0.3
+    lr: field.Rate = 1e-3
+    lr_discriminator: field.Rate = 1e-3
+    warmup_steps: field.Number = 100
+    inside_weight: field.Weight = 1.0
+    outside_weight: field.Weight = 0.2
+    feature_weight: field.Weight = 1.0
+    identity_weight: field.Weight = 0.0
+    adversarial_weight: field.Weight = 0.0
+    adv_start: field.Number = 0
+    pixel_steps: field.Number = 0
+    code_weight: field.Weight = 1e-4
+    r1_gamma: field.Weight = 1.0
+    r1_every: field.Count = 16
+    ema_kimg: field.Weight = 10.0
+    grow: field.Share = 0.3
+
+    def __post_init__(self) -> None:
+        if self.window > self.model.img_resolution:
+            raise ValueError(f"window is {self.window}; it is at most model.img_resolution")
+        levels("discriminator", self.discriminator, self.window)
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
@@ -197,9 +217,14 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
         weights.fill(network, weights.read(config.start, kind="unmasker"))
     elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
+        limit, mean = checkpoint.arch.get("conv_clamp"), checkpoint.tensors["w_avg"]
+        if limit != config.model.conv_clamp:
+            raise UsageError(f"model.conv_clamp: that of {config.generator} is {limit}; set it to that")
+        if mean.ndim > 1 and not bool((mean == mean[0]).all()):
+            raise UsageError(f"generator: {config.generator} has mean styles that differ from layer to layer")
         own = {k.removeprefix("synthesis."): v for k, v in checkpoint.tensors.items() if k.startswith("synthesis.")}
         network.synthesis.load_state_dict(own)
-        network.w_avg.copy_(checkpoint.tensors["w_avg"])
+        network.w_avg.copy_(mean if mean.ndim == 1 else mean[0])
     if not config.recognizer:
         return None
     features = perceptual.load(config.recognizer, config.model.img_resolution, device)

@@ -196,6 +196,7 @@ async function restore(photo) {
   photo.stale = false;
   await run(photo, "restore", fields, "restoring", async (job) => {
     photo.result = await results.guesses(job);
+    photo.picture(closeUp(photo.result.guesses[0].sharp.small, photo.view, photo.region.boxes[0]));
     mark(photo, photo.result.summary, "done");
     if (photo !== open) return;
     present();
@@ -213,7 +214,7 @@ function present() {
   $("choices").lastElementChild.replaceChildren(...labels);
   $("choices").hidden = labels.length < 2;
   $("result-title").textContent = labels.length < 2 ? "A guess" : `${labels.length} guesses`;
-  $("summary").textContent = `${result.summary}. None of them is evidence of who this is.`;
+  $("summary").textContent = `${result.summary}. ${labels.length < 2 ? "It is no" : "None of them is"} evidence of who this is.`;
   $("doubt").hidden = !result.spread;
   $("note").textContent = JSON.stringify(result.note, null, 1);
   pick();
@@ -224,7 +225,7 @@ function pick() {
   URL.revokeObjectURL($("download").href);
   $("download").href = URL.createObjectURL(blob);
   $("download").download = $("download").title = filename;
-  open.picture(closeUp(sharp.small, open.view, open.region.boxes[0]));
+  open.picture(closeUp(sharp.small, open.view, open.region.boxes[0])); // in the strip
   say(`guess ${open.result.chosen + 1} is shown`);
   stage.draw();
 }
