@@ -62,12 +62,19 @@ class Models:
     device: str
     weights: str | None
     detector: str | None
+    min_score: float
 
     def load(self) -> Restorer:
-        """The restorer of them."""
+        """The restorer of them; says so where it takes no second look at faces."""
         from ..restore.restorer import Restorer
 
-        return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector)
+        made = Restorer.from_pretrained(
+            self.weights, device=self.device, detector=self.detector, min_score=self.min_score
+        )
+        if made.landmarker is None:
+            place = self.weights or "the weights folder"
+            click.echo(f"{place}: has no landmarker, so faces are taken as the detector gives them", err=True)
+        return made
 
 
 class Shard(click.ParamType):
@@ -124,6 +131,13 @@ class FaceChoice(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="How sure the second look must be that a face is a real one; less restores statues and drawings too.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
 @click.option(
     "--samples",
@@ -157,7 +171,7 @@ class FaceChoice(click.ParamType):
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and written.")
 def restore(
-    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None,
+    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None, min_score: float,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
     shard: tuple[int, int] | None, engine: str, lossless: bool, **wanted: Any,
 ) -> int:  # fmt: skip
@@ -177,7 +191,7 @@ def restore(
     _check(jobs, len(clips), options)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)
-    models = Models(device, weights, detector)
+    models = Models(device, weights, detector, min_score)
     with files.rest_told(planned):
         if not dry_run:
             return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
@@ -289,6 +303,8 @@ def _side_by_side(jobs: int) -> Iterator[int]:
 def _outcome(done: Done, options: Options) -> batch.Outcome:
     """Print what goes to stdout now, and say what is to be printed of the rest."""
     line = None
+    if done.warning:
+        click.echo(f"{done.job.name}: {done.warning}", err=True)
     if done.data is not None:
         files.to_stdout(done.data)
     elif done.error is None and options.as_json:

@@ -15,18 +15,19 @@ from torch import Tensor
 
 from .. import images, weights
 from ..devices import pick_device
-from ..errors import NoFaceError, UnmaskError, UsageError
+from ..errors import UnmaskError, UsageError
 from ..faces import align, blend, tone_curve
 from ..faces.blend import Fill
-from . import sampling
-from .located import Located, SegmenterLike, choose, given_region
-from .results import Restored, RestoredFace, give_back, provenance, share_out, target_of
+from . import finding, sampling
+from .finding import MIN_SCORE
+from .located import Located, SegmenterLike, given_region
+from .results import Restored, RestoredFace, drift, give_back, provenance, share_out, target_of
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
+    from ..faces.landmarks import Landmarker
     from ..recognition import Recognizer
 
-MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
 BATCH = 16  # crops at once
 
 
@@ -42,6 +43,8 @@ class Restorer:
         size: int = 128,
         template: str = "ffhq",
         recognizer: Recognizer | None = None,
+        landmarker: Landmarker | None = None,
+        min_score: float = MIN_SCORE,
         device: torch.device | str = "cpu",
         made_by: Mapping[str, Any] | None = None,
         parts: Mapping[str, str] | None = None,
@@ -52,10 +55,13 @@ class Restorer:
             model: what fills the region of aligned crops; any callable, so that a baseline can stand in.
             size, template: of the crops that ``model`` takes.
             recognizer: measures identity drift; None leaves it out.
+            landmarker: takes a second look at what the detector found; None believes the detector.
+            min_score: what the second look's face score has to be at least; less restores statues and drawings too.
             made_by: what the note says of the weights.
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
+        self.landmarker, self.min_score = landmarker, min_score
         self.size, self.template, self.device = size, template, torch.device(device)
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
@@ -70,6 +76,7 @@ class Restorer:
         device: str = "auto",
         detector: str | Path | Detector | None = None,
         segmenter: str | Path | SegmenterLike | None = None,
+        min_score: float = MIN_SCORE,
     ) -> Restorer:
         """Load the embedded pack, a weights folder, or one unmasker checkpoint beside the rest of the pack.
 
@@ -77,13 +84,16 @@ class Restorer:
             name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
+            min_score: as :class:`Restorer` takes it. A folder without a landmarker has no second look.
         """
         from .. import models, recognition
         from ..faces.detect import load_detector
+        from ..faces.landmarks import Landmarker
         from ..faces.segment import Segmenter
 
         where = pick_device(device)
-        given = {"name_or_path": name_or_path, "device": device, "detector": detector, "segmenter": segmenter}
+        given = {"name_or_path": name_or_path, "device": device, "detector": detector, "segmenter": segmenter,
+                 "min_score": min_score}  # fmt: skip
         folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
         name = "unmasker" if folder is not None or name_or_path is None else name_or_path
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
@@ -99,6 +109,10 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
+        known = any(row.name == "landmarker" for row in weights.rows(folder))
+        looker = weights.find("landmarker", folder=folder) if known else None
+        if looker is not None:
+            parts |= {"landmarker": weights.fingerprint(looker), "min_score": f"{min_score:g}"}
         made = cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
@@ -106,11 +120,13 @@ class Restorer:
             size=unmasker.size,
             template=unmasker.template,
             recognizer=recognition.of_pack(folder),
+            landmarker=Landmarker(looker, where) if looker is not None else None,
+            min_score=min_score,
             device=where,
             made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
             parts={"unmasker": checkpoint.sha256, **parts},
         )
-        if all(one is None or isinstance(one, str | Path) for one in given.values()):
+        if all(one is None or isinstance(one, str | Path | float) for one in given.values()):
             made._loaded = given
         return made
 
@@ -228,6 +244,7 @@ class Restorer:
             hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
         else:
             hidden, scores = self.segment(x)
+            scores = finding.both_scores(scores, chosen)
         return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
 
     def fill(
@@ -249,7 +266,8 @@ class Restorer:
         x = torch.stack([one.x[i] for one, i in masked])
         region = torch.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
-        drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
+        crops = images.to_uint8(painted.seen)
+        drifts = drift(x, painted.seen, self.template, self.recognizer)
         for k, (one, i) in enumerate(masked):
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
@@ -282,14 +300,8 @@ class Restorer:
         self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
-        if not found:
-            raise NoFaceError(f"{called}: no face found; give a photo in which the eyes can be seen")
-        faces = [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
-        for chosen in choose(faces, face, pixels.shape[:2], called):
-            left, top, right, bottom = chosen.bbox[:4]
-            chosen.status = "found" if min(right - left, bottom - top) >= MIN_FACE else "too small"
-        if all(f.status != "found" for f in faces):
-            raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
+        faces = finding.second_look(pixels, found, self.landmarker, self.min_score)
+        finding.mark(faces, face, pixels.shape[:2], called)
         return faces
 
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -308,15 +320,6 @@ class Restorer:
             x, hidden = x.to(self.device), hidden.to(self.device)
             parts.append(model(x, hidden).clamp(-1, 1).float().cpu())
         return torch.cat(parts)
-
-    def _drift(self, before: Tensor, after: Tensor) -> list[float | None]:
-        """One minus the cosine of the recognizer's embeddings, for each pair of crops [N,3,S,S]."""
-        if self.recognizer is None:
-            return [None] * len(before)
-        to = align.between(self.template, self.size, self.recognizer.template, self.recognizer.size)
-        both = align.warp_tensor(torch.cat([before, after]), to, self.recognizer.size)
-        a, b = self.recognizer.embed(both).cpu().chunk(2)
-        return list((1 - (a * b).sum(1)).tolist())
 
 
 def _loaded_again(given: dict[str, Any]) -> Restorer:
