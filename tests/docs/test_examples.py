@@ -43,7 +43,9 @@ def test_detector() -> None:
 
     found = load_detector().detect(images.read(MASKED).pixels)[0]
     box, points, score = detect(Image.open(MASKED))
-    assert np.abs(box - found.bbox).max() < 1 and np.abs(points - found.kps).max() < 1
+    # the example looks once, at 320 px; the library at several scales, and takes another of them here
+    width = found.bbox[2] - found.bbox[0]
+    assert np.abs(box - found.bbox).max() < 0.08 * width and np.abs(points - found.kps).max() < 0.08 * width
     assert score == pytest.approx(found.det_score, abs=0.01)
 
 

@@ -47,8 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "restore"),
-        *("simulation", "weights"),
+        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "recognition"),
+        *("restore", "simulation", "weights"),
     },
     "web": {"errors", "faces", "formats", "images", "restore"},
     "unmask": {"errors", "restore"},
