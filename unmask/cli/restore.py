@@ -71,9 +71,8 @@ class Models:
         made = Restorer.from_pretrained(
             self.weights, device=self.device, detector=self.detector, min_score=self.min_score
         )
-        if made.landmarker is None:
-            place = self.weights or "the weights folder"
-            click.echo(f"{place}: has no landmarker, so faces are taken as the detector gives them", err=True)
+        if self.weights and made.landmarker is None:
+            click.echo(f"{self.weights}: has no landmarker, so faces are taken as the detector gives them", err=True)
         return made
 
 

@@ -93,7 +93,7 @@ class Landmarker:
         found = weights.read(name_or_path, kind="landmarker")
         network = Network(**found.arch)
         weights.fill(network, found)
-        self.device, self.size = torch.device(device), network.size
+        self.device, self.size, self.sha256 = torch.device(device), network.size, found.sha256
         self.network = fuse(network).to(self.device)
 
     def verify(

@@ -79,7 +79,7 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     light = seen @ weights
     besides = seen - np.stack([_follow(light, knots, curve[:, k]) for k in range(3)], -1)
     side = max(3, round(_SMOOTH * seen.shape[0]) | 1)
-    besides = cv2.blur(besides, (side, side))
+    besides = np.asarray(cv2.blur(besides, (side, side)), np.float32)
     square = (besides * besides).sum(axis=2)
     color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
     low, high = COLORLESS

@@ -40,8 +40,8 @@ def second_look(
     ]
 
 
-def mark(faces: Sequence[RestoredFace], face: str | int, size: tuple[int, int], called: str) -> None:
-    """Mark those of all faces of a photo of ``size`` (height, width) that ``face`` asks for: "found" or "too small".
+def marked(faces: list[RestoredFace], face: str | int, size: tuple[int, int], called: str) -> list[RestoredFace]:
+    """All faces of a photo of ``size`` (height, width), those that ``face`` asks for being "found" or "too small".
 
     Raises:
         NoFaceError: there is none, or none of these is large enough.
@@ -53,6 +53,7 @@ def mark(faces: Sequence[RestoredFace], face: str | int, size: tuple[int, int], 
         chosen.status = "found" if min(right - left, bottom - top) >= MIN_FACE else "too small"
     if all(one.status != "found" for one in faces):
         raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
+    return faces
 
 
 def choose(

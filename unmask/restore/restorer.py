@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..recognition import Recognizer
 
 BATCH = 16  # crops at once
+_NAMES = ("name_or_path", "device", "detector", "segmenter", "min_score")
 
 
 class Restorer:
@@ -55,14 +57,14 @@ class Restorer:
             model: what fills the region of aligned crops; any callable, so that a baseline can stand in.
             size, template: of the crops that ``model`` takes.
             recognizer: measures identity drift; None leaves it out.
-            landmarker: takes a second look at what the detector found; None believes the detector.
-            min_score: what the second look's face score has to be at least; less restores statues and drawings too.
+            landmarker: takes a second look at what the detector found; None believes it.
+            min_score: what its face score has to be at least; less restores drawings too.
             made_by: what the note says of the weights.
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
-        self.landmarker, self.min_score = landmarker, min_score
-        self.size, self.template, self.device = size, template, torch.device(device)
+        self.landmarker, self.min_score, self.device = landmarker, min_score, torch.device(device)
+        self.size, self.template = size, template
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
         self._detecting = threading.Lock()
@@ -84,7 +86,7 @@ class Restorer:
             name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
-            min_score: as :class:`Restorer` takes it. A folder without a landmarker has no second look.
+            min_score: as :class:`Restorer` takes it; a folder without a landmarker has no second look.
         """
         from .. import models, recognition
         from ..faces.detect import load_detector
@@ -92,8 +94,7 @@ class Restorer:
         from ..faces.segment import Segmenter
 
         where = pick_device(device)
-        given = {"name_or_path": name_or_path, "device": device, "detector": detector, "segmenter": segmenter,
-                 "min_score": min_score}  # fmt: skip
+        given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score), strict=True))
         folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
         name = "unmasker" if folder is not None or name_or_path is None else name_or_path
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
@@ -109,10 +110,10 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
-        known = any(row.name == "landmarker" for row in weights.rows(folder))
-        looker = weights.find("landmarker", folder=folder) if known else None
-        if looker is not None:
-            parts |= {"landmarker": weights.fingerprint(looker), "min_score": f"{min_score:g}"}
+        looker = None
+        if any(row.name == "landmarker" for row in weights.rows(folder)):
+            looker = Landmarker(weights.find("landmarker", folder=folder), where)
+            parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
         made = cls(
             unmasker,
             Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
@@ -120,7 +121,7 @@ class Restorer:
             size=unmasker.size,
             template=unmasker.template,
             recognizer=recognition.of_pack(folder),
-            landmarker=Landmarker(looker, where) if looker is not None else None,
+            landmarker=looker,
             min_score=min_score,
             device=where,
             made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
@@ -134,7 +135,7 @@ class Restorer:
         """Pickled as what it was loaded from, so that a spawned worker loads it anew."""
         if self._loaded is None:
             raise TypeError("a Restorer made of objects cannot be pickled; make it with from_pretrained from names")
-        return _loaded_again, (self._loaded,)
+        return partial(Restorer.from_pretrained, **self._loaded), ()
 
     def _same_process(self) -> None:
         if os.getpid() != self._process:
@@ -243,8 +244,8 @@ class Restorer:
         if region is not None:
             hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
         else:
-            hidden, scores = self.segment(x)
-            scores = finding.both_scores(scores, chosen)
+            hidden, garment = self.segment(x)
+            scores = finding.both_scores(garment, chosen)
         return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
 
     def fill(
@@ -300,9 +301,8 @@ class Restorer:
         self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
-        faces = finding.second_look(pixels, found, self.landmarker, self.min_score)
-        finding.mark(faces, face, pixels.shape[:2], called)
-        return faces
+        seen = finding.second_look(pixels, found, self.landmarker, self.min_score)
+        return finding.marked(seen, face, pixels.shape[:2], called)
 
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
@@ -320,7 +320,3 @@ class Restorer:
             x, hidden = x.to(self.device), hidden.to(self.device)
             parts.append(model(x, hidden).clamp(-1, 1).float().cpu())
         return torch.cat(parts)
-
-
-def _loaded_again(given: dict[str, Any]) -> Restorer:
-    return Restorer.from_pretrained(**given)
