@@ -47,5 +47,7 @@ def refuse_unwritable(target: Path, source: Path | None = None) -> None:
     No suffix at all, or that of ``source``, says nothing: the picture keeps the format it has.
     """
     suffix = target.suffix.lower()
+    if source is not None and not source.suffix and target.stem == source.name:
+        return  # the name of a file without a suffix, with a mark such as ".unmasked" behind it
     if suffix and suffix not in SUFFIXES and (source is None or suffix != source.suffix.lower()):
         raise UsageError(f"{target}: no picture can be written as {suffix}; end it in one of {', '.join(SUFFIXES)}")

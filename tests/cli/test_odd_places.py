@@ -125,3 +125,10 @@ def test_a_wrong_word_for_the_ops_is_a_usage_error(monkeypatch: pytest.MonkeyPat
         models.build("iresnet")
     monkeypatch.setenv("UNMASK_OPS", "")
     assert ops.preferred() == "auto"
+
+
+def test_a_photo_without_a_suffix(run: Run, make: Make) -> None:
+    photo = make("a.png")
+    bare = photo.rename(photo.with_name("IMG_1"))
+    assert run("restore", bare)[0] == 0
+    assert images.read(bare.with_name("IMG_1.unmasked")).format == "PNG"

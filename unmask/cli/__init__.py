@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         click.echo(f"unmask: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
-        error.message = printable(error.message)
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,12 +191,12 @@ def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | Non
         target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
     else:
         return None
-    formats.refuse_unwritable(target, given)
-    if given is not None and target.resolve() == given.resolve():
+    formats.refuse_unwritable(target, given or Path(str(getattr(image, "name", ""))))
+    if given is not None and os.path.realpath(target) == os.path.realpath(given):
         raise UsageError(f"{target}: is the input itself; give another file to write")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise UnmaskError(f"{target}: is no file and is not replaced; give a file to write")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise UnmaskError(f"{target}: exists; say overwrite to replace it")
     return target
 
