@@ -140,8 +140,7 @@ class Restorer:
     def _same_process(self) -> None:
         if os.getpid() != self._process:
             raise UnmaskError(
-                "this restorer was loaded before the process forked, and its threads stayed behind; load it in each "
-                "worker, or start workers by spawn"
+                "this restorer was loaded before the process forked; load it in each worker, or spawn them"
             )
 
     def restore(
