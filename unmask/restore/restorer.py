@@ -114,10 +114,9 @@ class Restorer:
         if any(row.name == "landmarker" for row in weights.rows(folder)):
             looker = Landmarker(weights.find("landmarker", folder=folder), where)
             parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
+        seen = Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter
         made = cls(
-            unmasker,
-            Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
-            detector,
+            *(unmasker, seen, detector),
             size=unmasker.size,
             template=unmasker.template,
             recognizer=recognition.of_pack(folder),
@@ -237,14 +236,14 @@ class Restorer:
         target = target_of(image, out, overwrite)
         photo = image if isinstance(image, images.Photo) else images.read(image)
         known = self.find(photo.pixels, face, photo.name) if faces is None else list(faces)
-        chosen = [one for one in known if one.status == "found"]
-        pairs = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
+        chosen = [f for f in known if f.status == "found"]
+        pairs = [align.crop_face(photo.pixels, f.kps, self.template, self.size) for f in chosen]
         x, matrices = images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
         if region is not None:
             hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
         else:
-            hidden, garment = self.segment(x)
-            scores = finding.both_scores(garment, chosen)
+            hidden, scores = self.segment(x)
+            scores = finding.both_scores(scores, chosen)
         return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
 
     def fill(
