@@ -246,9 +246,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
 
     from ..video import clip, restore
 
-    restorer = models.load()
-
-    def do(job: Job) -> str:
+    def do(restorer: Restorer, job: Job) -> str:
         assert job.source is not None and job.target is not None
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
         with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
@@ -257,23 +255,35 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
-        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
+        lost = "".join(f"; {words}" for words in clip.losses(job.source))
+        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
-    return batch.report(batch.each(todo, do), len(todo))
+    with _one_thread():  # before the models are loaded, which take as many as they find
+        restorer = models.load()
+        return batch.report(batch.each(todo, lambda job: do(restorer, job)), len(todo))
 
 
 @contextlib.contextmanager
 def _side_by_side(jobs: int) -> Iterator[int]:
     """How many pictures to work on at once; several get one thread each, which wastes less than sharing them."""
+    import torch
+
+    cores = torch.get_num_threads()
+    with _one_thread() if jobs > 1 else contextlib.nullcontext():
+        yield cores
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread each for torch, OpenCV, and the ONNX sessions that are opened meanwhile: else their pools fight."""
     import cv2
     import torch
 
     cores, of_cv2 = torch.get_num_threads(), cv2.getNumThreads()
-    if jobs > 1:
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     try:
-        yield cores
+        yield
     finally:
         cv2.setNumThreads(of_cv2)
         torch.set_num_threads(cores)

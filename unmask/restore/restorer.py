@@ -237,11 +237,12 @@ class Restorer:
         samples: int = 1,
         model: Fill | None = None,
         exact: bool = False,
+        drift: bool = True,
     ) -> None:
         """Unmask the crops of all ``located`` photos together, the other half; their errors stay in them.
 
         ``model`` stands in for the restorer's own; its rows are the masked faces, in order. With ``exact`` the regions
-        are not grown before they are filled: they are known to a pixel.
+        are not grown before they are filled: they are known to a pixel. Without ``drift`` it is not measured.
         """
         masked = [(one, i) for one in located for i in one.masked]
         if not masked:
@@ -249,7 +250,8 @@ class Restorer:
         x = torch.stack([one.x[i] for one, i in masked])
         region = torch.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
-        drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
+        drifts = self._drift(x, painted.seen) if drift else [None] * len(x)
+        crops = images.to_uint8(painted.seen)
         for k, (one, i) in enumerate(masked):
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
