@@ -59,6 +59,7 @@ class Done:
         data: the result where it goes to stdout.
         error: why there is none.
         before: it was done by an earlier run.
+        warning: one line where the result will not please (see :attr:`unmask.restore.results.Restored.warning`).
     """
 
     job: Job
@@ -68,6 +69,7 @@ class Done:
     data: bytes | None = None
     error: Exception | None = None
     before: bool = False
+    warning: str | None = None
 
 
 class Step:
@@ -170,7 +172,7 @@ class Step:
         if restored is None or work.error is not None:
             return Done(job, record, error=work.error)
         data = restored.image if job.target is None else None
-        return Done(job, record, restored.summary(), restored.note, data)
+        return Done(job, record, restored.summary(), restored.note, data, warning=restored.warning)
 
     def _write_extras(self, job: Job, photo: images.Photo, restored: Restored) -> None:
         def keep(pixels: NDArray[np.uint8], word: str) -> None:

@@ -33,8 +33,8 @@ HOLD = 6  # frames for which a face that is not found stays where it was
 class Track:
     """A face over time: ``kps`` [5,2] and ``box`` in the photo, and what is kept of its frames.
 
-    ``hidden`` [1,S,S] and ``score`` are the region and the garment score, ``ws`` [L,D] and ``skips`` {r: [C,r,r]} the
-    codes.
+    ``hidden`` [1,S,S] and ``score`` are the region and the garment score, ``mask`` is what the second look says of a
+    face mask, ``ws`` [L,D] and ``skips`` {r: [C,r,r]} are the codes.
     """
 
     kps: NDArray[np.float64]
@@ -44,6 +44,7 @@ class Track:
     hidden: Tensor | None = None
     ws: Tensor | None = None
     skips: Skips | None = None
+    mask: float | None = None
 
 
 class Steady:
@@ -72,13 +73,13 @@ class Steady:
         tracks = self._followed(chosen)
         if not tracks:
             return pixels, found
-        faces = [RestoredFace(track.box, track.kps, 0.0, "found") for track in tracks]
+        faces = [RestoredFace(track.box, track.kps, 0.0, "found", mask_score=track.mask) for track in tracks]
         located = self.restorer.locate(pixels, faces=faces)
         located.region, located.scores = self._steady_regions(tracks, located)
         located.decide()
         if located.error is not None:
             return pixels, faces
-        self.restorer.fill([located], self.seed, model=self._model(tracks, located), drift=False)
+        self.restorer.fill([located], self.seed, model=self._model(tracks, located), with_drift=False)
         return self.restorer.paste(located).pixels, faces
 
     def look_anew(self) -> None:
@@ -111,7 +112,7 @@ class Steady:
             away = [float(np.hypot(*((t.box[:2] + t.box[2:4]) / 2 - middle))) for t in left]
             nearest = int(np.argmin(away)) if away else -1
             if nearest < 0 or away[nearest] > NEAR * width:
-                self.tracks.append(Track(one.kps.copy(), one.bbox[:4].copy()))
+                self.tracks.append(Track(one.kps.copy(), one.bbox[:4].copy(), mask=one.mask_score))
             else:
                 self._move(left.pop(nearest), one)
         for track in left:
@@ -124,7 +125,7 @@ class Steady:
         moved = float(np.hypot(*(one.kps - track.kps).T).mean()) / eyes
         keep = self.keep * KEEP_POINTS * max(0.0, 1 - moved / MOVED)
         track.kps = keep * track.kps + (1 - keep) * one.kps
-        track.box, track.missed = one.bbox[:4].copy(), 0
+        track.box, track.missed, track.mask = one.bbox[:4].copy(), 0, one.mask_score
 
     def _steady_regions(self, tracks: Sequence[Track], located: Located) -> tuple[Tensor, Tensor]:
         """Steady regions [N,1,S,S], which hide all that is hidden now, and garment scores [N]."""
@@ -160,6 +161,8 @@ class Steady:
         arrays: dict[str, Any] = {"count": np.array(len(self.tracks))}
         for i, track in enumerate(self.tracks):
             arrays |= {f"{i}.kps": track.kps, f"{i}.box": track.box, f"{i}.missed": np.array(track.missed)}
+            if track.mask is not None:
+                arrays[f"{i}.mask"] = np.array(track.mask)
             if track.hidden is not None:
                 arrays |= {f"{i}.hidden": track.hidden.numpy(), f"{i}.score": np.array(track.score)}
             if track.ws is not None and track.skips is not None:
@@ -175,6 +178,7 @@ class Steady:
         self.tracks, device = [], self.restorer.device
         for i in range(int(arrays["count"])):
             track = Track(arrays[f"{i}.kps"], arrays[f"{i}.box"], int(arrays[f"{i}.missed"]))
+            track.mask = float(arrays[f"{i}.mask"]) if f"{i}.mask" in arrays else None
             if f"{i}.hidden" in arrays:
                 track.hidden, track.score = torch.from_numpy(arrays[f"{i}.hidden"]), float(arrays[f"{i}.score"])
             if f"{i}.ws" in arrays:
