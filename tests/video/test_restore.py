@@ -113,6 +113,8 @@ def test_faces_are_followed_between_the_frames_in_which_they_are_looked_for() ->
     for t in range(8):
         one.frame(np.ascontiguousarray(large[20 : 20 + clips.HEIGHT, 30 - t : 30 - t + clips.WIDTH]))
         places.append(one.tracks[0].kps[0, 0])
+        one.tracks[0].mask = 0.7 if t == 0 else one.tracks[0].mask
+        assert one.tracks[0].mask == 0.7 or t >= 4  # what is known of a face goes on with it
     assert detector.count == 2
     assert np.abs(np.diff(places[:4]) - 1).max() < 0.3 and np.abs(np.diff(places[4:]) - 1).max() < 0.3
     assert motion.follow(large[:, :, 0], 255 - large[::-1, :, 0], one.tracks[0].kps, one.tracks[0].box) is None

@@ -95,7 +95,10 @@ class Steady:
         live = [track for track in self.tracks if not track.missed]
         if before is not None and self._gray is not None and self._since < self.every and len(live) == len(self.tracks):
             moved = [motion.follow(before, self._gray, track.kps, track.box) for track in live]
-            faces = [RestoredFace(box, kps, 0.0, "found") for kps, box in filter(None, moved)]
+            faces = [
+                RestoredFace(there[1], there[0], 0.0, "found", mask_score=track.mask)
+                for track, there in zip(live, moved, strict=True) if there is not None
+            ]  # fmt: skip
             if len(faces) == len(live) > 0:
                 return faces
         self._since = 0
