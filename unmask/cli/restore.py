@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ import click
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
 from ..errors import UsageError, printable
-from . import batch, files
+from . import batch, files, threads
 
 if TYPE_CHECKING:
     from ..batch.manifest import Manifest
@@ -251,7 +249,7 @@ def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | 
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return batch.report((_outcome(done, options) for done in through), len(todo), told)
-    with _side_by_side(len(todo)) as workers:
+    with threads.side_by_side(len(todo)) as workers:
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
         return batch.report(outcomes, len(todo), told)
@@ -278,35 +276,9 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         lost = "".join(f"; {words}" for words in clip.losses(job.source))
         return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
-    with _one_thread():  # before the models are loaded, which take as many as they find
+    with threads.one_each():  # before the models are loaded, which take as many as they find
         restorer = models.load()
         return batch.report(batch.each(todo, lambda job: do(restorer, job)), len(todo))
-
-
-@contextlib.contextmanager
-def _side_by_side(jobs: int) -> Iterator[int]:
-    """How many pictures to work on at once; several get one thread each, which wastes less than sharing them."""
-    import torch
-
-    cores = torch.get_num_threads()
-    with _one_thread() if jobs > 1 else contextlib.nullcontext():
-        yield cores
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread each for torch, OpenCV, and the ONNX sessions that are opened meanwhile: else their pools fight."""
-    import cv2
-    import torch
-
-    cores, of_cv2 = torch.get_num_threads(), cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(of_cv2)
-        torch.set_num_threads(cores)
 
 
 def _outcome(done: Done, options: Options) -> batch.Outcome:
