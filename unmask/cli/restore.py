@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ import click
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
 from ..errors import UsageError, printable
-from . import batch, files
+from . import batch, files, threads
 
 if TYPE_CHECKING:
     from ..batch.manifest import Manifest
@@ -251,7 +249,7 @@ def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | 
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return batch.report((_outcome(done, options) for done in through), len(todo), told)
-    with _side_by_side(len(todo)) as workers:
+    with threads.side_by_side(len(todo)) as workers:
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
         return batch.report(outcomes, len(todo), told)
@@ -266,9 +264,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
 
     from ..video import clip, restore
 
-    restorer = models.load()
-
-    def do(job: Job) -> str:
+    def do(restorer: Restorer, job: Job) -> str:
         assert job.source is not None and job.target is not None
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
         with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
@@ -277,26 +273,12 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
-        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
+        lost = "".join(f"; {words}" for words in clip.losses(job.source))
+        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
-    return batch.report(batch.each(todo, do), len(todo))
-
-
-@contextlib.contextmanager
-def _side_by_side(jobs: int) -> Iterator[int]:
-    """How many pictures to work on at once; several get one thread each, which wastes less than sharing them."""
-    import cv2
-    import torch
-
-    cores, of_cv2 = torch.get_num_threads(), cv2.getNumThreads()
-    if jobs > 1:
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-    try:
-        yield cores
-    finally:
-        cv2.setNumThreads(of_cv2)
-        torch.set_num_threads(cores)
+    with threads.one_each():  # before the models are loaded, which take as many as they find
+        restorer = models.load()
+        return batch.report(batch.each(todo, lambda job: do(restorer, job)), len(todo))
 
 
 def _outcome(done: Done, options: Options) -> batch.Outcome:

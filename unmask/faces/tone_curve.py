@@ -82,8 +82,7 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     besides = np.asarray(cv2.blur(besides, (side, side)), np.float32)
     square = (besides * besides).sum(axis=2)
     color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
-    low, high = COLORLESS
-    colored = float(np.clip((color - low) / (high - low), 0, 1))
+    colored = float(np.clip((color - COLORLESS[0]) / (COLORLESS[1] - COLORLESS[0]), 0, 1))
     return ToneCurve(colored, weights, knots, curve, _gains(colors) if colored else np.ones(3, np.float32))
 
 
@@ -100,7 +99,7 @@ def _curve(colors: Floats, weights: Floats) -> tuple[Floats, Floats]:
     slope = np.asarray((middle * along[:, None]).sum(axis=0) / max(float((along * along).sum()), 1e-3), np.float32)
     slope = slope if float(slope @ weights) > 0.5 else np.ones(3, np.float32)
     ends = np.array([min(0.0, knots[0] - 1e-3), max(255.0, knots[-1] + 1e-3)])
-    low, high = (curve[i] + (ends[i] - knots[i]) * slope for i in (0, -1))
+    low, high = (np.asarray(curve[i] + (ends[i] - knots[i]) * slope) for i in (0, -1))
     return (
         np.concatenate([ends[:1], knots, ends[1:]]).astype(np.float32),
         np.concatenate([low[None], curve, high[None]]).clip(0, 255).astype(np.float32),

@@ -253,11 +253,12 @@ class Restorer:
         samples: int = 1,
         model: Fill | None = None,
         exact: bool = False,
+        with_drift: bool = True,
     ) -> None:
         """Unmask the crops of all ``located`` photos together, the other half; their errors stay in them.
 
         ``model`` stands in for the restorer's own; its rows are the masked faces, in order. With ``exact`` the regions
-        are not grown before they are filled: they are known to a pixel.
+        are not grown before they are filled: they are known to a pixel. Without ``with_drift`` no drift is measured.
         """
         masked = [(one, i) for one in located for i in one.masked]
         if not masked:
@@ -265,18 +266,16 @@ class Restorer:
         x = torch.stack([one.x[i] for one, i in masked])
         region = torch.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
-        crops = images.to_uint8(painted.seen)
-        drifts = drift(x, painted.seen, self.template, self.recognizer)
-        for k, (one, i) in enumerate(masked):
+        drifts = drift(x, painted.seen, self.template, self.recognizer if with_drift else None)
+        for (one, i), crop, moved in zip(masked, images.to_uint8(painted.seen), drifts, strict=True):
             face = one.chosen[i]
-            face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
+            face.status, face.restored, face.drift = "restored", crop, moved
         if samples > 1:
             curves = tone_curve.curves_of(x)
-            natural = [tone_curve.neutral(t, curves) for t in (x, painted.whole)]
-            a, b, c = (t.to(self.device) for t in (natural[0], painted.region, natural[1]))
-            several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            drawn = [tone_curve.toned(one, curves) for one in several.cpu()]
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
+            natural = (tone_curve.neutral(x, curves), painted.region, tone_curve.neutral(painted.whole, curves))
+            given = [t.to(self.device) for t in natural]
+            drawn = sampling.several(sampling.seeded(self.model, seed), *given, samples, seed).cpu()
+            share_out([o.chosen[i] for o, i in masked], x, painted.region, [tone_curve.toned(y, curves) for y in drawn])
         parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from ..restore.located import Located
 from ..restore.restorer import Restorer
 from ..restore.results import RestoredFace
 from ..restore.sampling import Inverter, Skips
+from . import motion
 
 KEEP = 0.8  # share of the past in codes and features
 KEEP_REGION = 0.6  # and in regions and garment scores
@@ -53,18 +55,20 @@ class Steady:
             whose codes are kept steady. With another model only points and regions are.
         face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
         keep: scales the shares of the past; 0 restores each frame for itself.
+        every: faces are looked for in every so many frames, and followed by their motion in between.
     """
 
-    def __init__(self, restorer: Restorer, face: str | int = "all", seed: int = 0, keep: float = 1.0) -> None:
-        self.restorer, self.face, self.seed, self.keep = restorer, face, seed, keep
+    def __init__(
+        self, restorer: Restorer, face: str | int = "all", seed: int = 0, keep: float = 1.0, every: int = 1
+    ) -> None:
+        self.restorer, self.face, self.seed, self.keep, self.every = restorer, face, seed, keep, every
         self.tracks: list[Track] = []
+        self._since = 0  # frames since faces were looked for
+        self._gray: NDArray[np.uint8] | None = None
 
     def frame(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[RestoredFace]]:
         """The next frame, uint8 [H,W,3], restored where there is a face mask, and its faces."""
-        try:
-            found = self.restorer.find(pixels, self.face, "the frame")
-        except NoFaceError:
-            found = []
+        found = self._found(pixels)
         chosen = [one for one in found if one.status == "found"]
         tracks = self._followed(chosen)
         if not tracks:
@@ -75,8 +79,33 @@ class Steady:
         located.decide()
         if located.error is not None:
             return pixels, faces
-        self.restorer.fill([located], self.seed, model=self._model(tracks, located))
+        self.restorer.fill([located], self.seed, model=self._model(tracks, located), with_drift=False)
         return self.restorer.paste(located).pixels, faces
+
+    def look_anew(self) -> None:
+        """Look for faces in the next frame, whatever was followed before: so does a run that goes on from a state."""
+        self._gray = None
+
+    def _found(self, pixels: NDArray[np.uint8]) -> list[RestoredFace]:
+        """The faces of the next frame: looked for, or followed from the last one where that goes well."""
+        before, self._gray = self._gray, None
+        if self.every > 1:
+            self._gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+        self._since += 1
+        live = [track for track in self.tracks if not track.missed]
+        if before is not None and self._gray is not None and self._since < self.every and len(live) == len(self.tracks):
+            moved = [motion.follow(before, self._gray, track.kps, track.box) for track in live]
+            faces = [
+                RestoredFace(there[1], there[0], 0.0, "found", mask_score=track.mask)
+                for track, there in zip(live, moved, strict=True) if there is not None
+            ]  # fmt: skip
+            if len(faces) == len(live) > 0:
+                return faces
+        self._since = 0
+        try:
+            return self.restorer.find(pixels, self.face, "the frame")
+        except NoFaceError:
+            return []
 
     def _followed(self, faces: Sequence[RestoredFace]) -> list[Track]:
         """The tracks to restore in this frame: those of ``faces``, moved, and those that are lost for a moment."""
