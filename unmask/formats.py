@@ -31,11 +31,23 @@ def suffix_of(format: str) -> str:
     return next(suffix for suffix, name in SUFFIXES.items() if name == format)
 
 
+def note_file(path: Path) -> Path | None:
+    """Where the note of a picture goes whose format has no place for one: ``NAME.EXT.note.json``."""
+    return path.with_name(f"{path.name}.note.json") if format_of(path) in ("BMP", "PPM") else None
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file of that name is encoded anew as a whole, so that all its pixels change a little."""
+    return format_of(path) in ("JPEG", "WEBP", "HEIF", "AVIF")
+
+
 def refuse_unwritable(target: Path, source: Path | None = None) -> None:
     """UsageError for a file that is to be written and whose suffix stands for no format.
 
     No suffix at all, or that of ``source``, says nothing: the picture keeps the format it has.
     """
     suffix = target.suffix.lower()
+    if source is not None and not source.suffix and target.stem == source.name:
+        return  # the name of a file without a suffix, with a mark such as ".unmasked" behind it
     if suffix and suffix not in SUFFIXES and (source is None or suffix != source.suffix.lower()):
         raise UsageError(f"{target}: no picture can be written as {suffix}; end it in one of {', '.join(SUFFIXES)}")

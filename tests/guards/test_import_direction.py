@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
     "restore": {"devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "weights"},
-    "batch": {"data", "errors", "faces", "files", "images", "restore", "weights"},
+    "batch": {"data", "errors", "faces", "files", "formats", "images", "restore", "weights"},
     "video": {"batch", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
         *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "recognition"),

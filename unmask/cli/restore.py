@@ -15,7 +15,7 @@ import click
 
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from . import batch, files
 
 if TYPE_CHECKING:
@@ -147,6 +147,11 @@ class FaceChoice(click.ParamType):
 )
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesized.")
+@click.option(
+    "--lossless",
+    is_flag=True,
+    help="Write PNG where the format (JPEG, AVIF, WebP) would change pixels outside the region, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
@@ -167,17 +172,19 @@ class FaceChoice(click.ParamType):
 def restore(
     inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None, min_score: float,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
-    shard: tuple[int, int] | None, engine: str, **wanted: Any,
+    shard: tuple[int, int] | None, engine: str, lossless: bool, **wanted: Any,
 ) -> int:  # fmt: skip
     """Restore the masked faces in photos (files, folders, patterns, or - for stdin) or in clips (files).
 
-    The restored region is a plausible guess, written as such into the file. It is no evidence of identity.
+    The restored region is a plausible guess, written as such into the file (beside it for BMP and PPM). It is no
+    evidence of identity. Pixels outside it stay as they are, but for what JPEG, AVIF and lossy WebP change in any
+    picture that they encode; see --lossless.
     """
     how = Wanted(region=None if region == "auto" else region, **wanted)
     if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
     planned = files.plan(inputs, out, MARK, many_jobs.words(), CLIPS)
-    jobs: list[Job] = planned
+    jobs: list[Job] = [many_jobs.lossless(job) for job in planned] if lossless else planned
     clips = [job for job in jobs if job.source is not None and job.source.suffix.lower() in CLIPS]
     options = Options(how, out, skip_existing, as_json, manifest, shard, engine, len(jobs) > 1)
     _check(jobs, len(clips), options)
@@ -188,7 +195,7 @@ def restore(
         if not dry_run:
             return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
         for job in jobs:
-            click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
+            click.echo(printable(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}"))
         return 0
 
 
@@ -309,5 +316,5 @@ def _outcome(done: Done, options: Options) -> batch.Outcome:
     return batch.Outcome(done.job, line, done.error, done.before)
 
 
-def _failed(outcome: batch.Outcome) -> None:
-    click.echo(json.dumps({"input": outcome.job.name, "error": outcome.message}))
+def _failed(outcome: batch.Outcome) -> str:
+    return json.dumps({"input": outcome.job.name, "error": outcome.message})

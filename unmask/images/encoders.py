@@ -155,7 +155,7 @@ def _other(ready: Ready) -> bytes:
     if ready.target == "AVIF":
         options.update(quality=95, subsampling="4:4:4", exif=ready.exif, xmp=ready.xmp, icc_profile=ready.icc)
     if ready.target == "JPEG2000":
-        options.update(irreversible=False)
+        options.update(irreversible=False, comment=ready.text)
     out = io.BytesIO()
     image = picture(ready.samples, ready.mode, ready.palette)
     image.save(out, ready.target, **{k: v for k, v in options.items() if v is not None})

@@ -44,7 +44,8 @@ def encode(photo: Photo, pixels: NDArray[np.uint8], note: Note | None = None, fo
         pixels: uint8 ``[H, W, 3]``, upright, of the photo's size. Where they equal ``photo.pixels`` the
             file's own samples are kept, at full precision; the encoding of JPEG and other lossy formats still
             applies.
-        note: provenance, written as XMP (JPEG, PNG, WebP, HEIC, TIFF, AVIF), PNG text, or a GIF comment.
+        note: provenance, written as XMP (JPEG, PNG, WebP, HEIC, TIFF, AVIF), PNG text, or a comment (GIF, JPEG 2000);
+            BMP and PPM have no place for it, see :func:`write`.
         format: Pillow's name of a format; the photo's own if None, PNG for pictures that came from no file.
 
     Raises:
@@ -99,6 +100,8 @@ def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None 
     The suffix of ``dest`` decides the format, the photo's own where it says nothing. The file appears under
     its name only once complete: it is written beside it and moved into place.
 
+    Where the format has no place for the note it goes into a file of its own, see :func:`unmask.formats.note_file`.
+
     Raises:
         UnmaskError: the place cannot be written to, or the format cannot hold the picture.
     """
@@ -106,6 +109,9 @@ def write(photo: Photo, pixels: NDArray[np.uint8], dest: Any, note: Note | None 
         dest.write(encode(photo, pixels, note))
         return
     path = Path(os.fsdecode(dest))
+    beside = formats.note_file(path)
+    if note is not None and beside is not None:
+        files.write(beside, xmp.note_text(note).encode() + b"\n")
     data = encode(photo, pixels, note, formats.format_of(path))
     files.write(path, data)
 

@@ -13,8 +13,9 @@ NAMESPACE = "urn:unmask:provenance"
 PNG_KEYWORD = "unmask"
 # The newscodes term for a photo of which a part was made by a trained model.
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_OURS = re.compile(rb'\s*<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance".*?</rdf:Description>', re.S)
-_NOTE = re.compile(rb"<unmask:Note>(.*?)</unmask:Note>", re.S)
+_OURS = b'<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance"'
+_OURS_END = b"</rdf:Description>"
+_NOTE, _NOTE_END = b"<unmask:Note>", b"</unmask:Note>"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 # What belongs to a second picture or a film behind the photo, neither of which is written: namespace -> names, or all.
 _COMPANIONS = {
@@ -50,7 +51,7 @@ def packet(note: Mapping[str, Any], existing: bytes | None = None) -> bytes:
         "</rdf:Description>"
     ).encode("ascii")
     if existing and existing.count(b"</rdf:RDF>") == 1:
-        kept = _OURS.sub(b"", existing)
+        kept = _without_ours(existing)
         return kept.replace(b"</rdf:RDF>", description + b"</rdf:RDF>")
     return (
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -63,14 +64,27 @@ def packet(note: Mapping[str, Any], existing: bytes | None = None) -> bytes:
 
 def read_note(data: bytes) -> dict[str, Any] | None:
     """The provenance note inside the bytes of an image file (or an XMP packet), or None."""
-    found = _NOTE.search(data)
-    if found is None:
-        return None
-    try:
-        note = json.loads(unescape(found.group(1).decode("utf-8", "replace")))
-    except ValueError:
-        return None
-    return note if isinstance(note, dict) else None
+    for part in reversed(data.split(_NOTE)[1:]):  # the last is ours, whatever stands before it
+        text, end, _ = part.partition(_NOTE_END)
+        if not end:
+            continue
+        try:
+            note = json.loads(unescape(text.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(note, dict):
+            return note
+    return None
+
+
+def _without_ours(packet: bytes) -> bytes:
+    """A packet without the notes that we wrote into it earlier; one pass, whatever it holds."""
+    first, *others = packet.split(_OURS)
+    kept = [first]
+    for part in others:
+        _, end, rest = part.partition(_OURS_END)
+        kept.append(rest if end else _OURS + part)
+    return b"".join(kept)
 
 
 def tidied(packet: bytes, orientation: int, changed: bool = True, extended: bool = True) -> bytes:

@@ -40,9 +40,7 @@ def second_look(
     ]
 
 
-def marked(
-    faces: list[RestoredFace], face: str | int, size: tuple[int, int], called: str
-) -> list[RestoredFace]:
+def marked(faces: list[RestoredFace], face: str | int, size: tuple[int, int], called: str) -> list[RestoredFace]:
     """All faces of a photo of ``size`` (height, width), those that ``face`` asks for being "found" or "too small".
 
     Raises:

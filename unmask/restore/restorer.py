@@ -16,8 +16,8 @@ from torch import Tensor
 
 from .. import images, weights
 from ..devices import pick_device
-from ..errors import UnmaskError
-from ..faces import align, blend
+from ..errors import UnmaskError, UsageError
+from ..faces import align, blend, tone_curve
 from ..faces.blend import Fill
 from . import finding, sampling
 from .finding import MIN_SCORE
@@ -101,7 +101,8 @@ class Restorer:
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
         except (UnmaskError, TypeError, ValueError) as error:
-            raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
+            told = UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version")
+            raise error if isinstance(error, UsageError) else told from None
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
         if segmenter is None or isinstance(segmenter, str | Path):
@@ -139,8 +140,7 @@ class Restorer:
     def _same_process(self) -> None:
         if os.getpid() != self._process:
             raise UnmaskError(
-                "this restorer was loaded before the process forked, and its threads stayed behind; load it in each "
-                "worker, or start workers by spawn"
+                "this restorer was loaded before the process forked; load it in each worker, or spawn them"
             )
 
     def restore(
@@ -272,9 +272,12 @@ class Restorer:
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
         if samples > 1:
-            a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
+            curves = tone_curve.curves_of(x)
+            natural = [tone_curve.neutral(t, curves) for t in (x, painted.whole)]
+            a, b, c = (t.to(self.device) for t in (natural[0], painted.region, natural[1]))
             several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+            drawn = [tone_curve.toned(one, curves) for one in several.cpu()]
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
         parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed

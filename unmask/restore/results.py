@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
-from ..faces import align, blend, tone
+from ..faces import align, blend
 
 if TYPE_CHECKING:
     from ..recognition import Recognizer
@@ -190,12 +191,12 @@ def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | Non
         target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
     else:
         return None
-    formats.refuse_unwritable(target, given)
-    if given is not None and target.resolve() == given.resolve():
+    formats.refuse_unwritable(target, given or Path(str(getattr(image, "name", ""))))
+    if given is not None and os.path.realpath(target) == os.path.realpath(given):
         raise UsageError(f"{target}: is the input itself; give another file to write")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise UnmaskError(f"{target}: is no file and is not replaced; give a file to write")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise UnmaskError(f"{target}: exists; say overwrite to replace it")
     return target
 
@@ -210,11 +211,10 @@ def give_back(
     return str(target) if isinstance(image, str) else target
 
 
-def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
-    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
-    wholes = [tone.as_colorful(x, one) for one in drawn]
-    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
-    whole = np.stack([images.to_uint8(one) for one in wholes])
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Sequence[Tensor]) -> None:
+    """Give each face its samples, K times ``drawn`` [N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in drawn])
+    whole = np.stack([images.to_uint8(one) for one in drawn])
     for k, face in enumerate(faces):
         face.samples, face.whole = shown[:, k], whole[:, k]
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)

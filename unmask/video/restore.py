@@ -103,7 +103,7 @@ def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
     written = folder / "plan.json"
     try:
         same = json.loads(written.read_text(encoding="utf-8")) == json.loads(json.dumps(plan))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         same = False
     if not same:
         for left in folder.iterdir():

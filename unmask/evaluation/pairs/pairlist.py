@@ -17,6 +17,7 @@ __all__ = ["Faults", "Pair", "PairList", "assemble", "compare", "finish", "pictu
 
 FOLDS = 10  # where a list does not say
 SHOWN_FAULTS = 4
+MOST_TEXT = 160  # characters of one fault
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Faults:
 
     def add(self, line: int, text: str) -> None:
         """Note one fault."""
+        text = text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."
         if (line, text) not in self.found[-2:]:
             self.found.append((line, text))
 
