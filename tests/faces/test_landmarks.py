@@ -110,7 +110,7 @@ def test_what_is_surely_no_face_is_not_looked_at_twice(stored: Path) -> None:
     photo[100:, 300:] = 255
     looks = looker.look(photo, there + np.array([[[20.0, 20.0]], [[310.0, 110.0]]]))
     assert [look.face > 0.5 for look in looks] == [False, True]
-    assert network.seen == [1, 1, len(landmarks.VIEWS)]
+    assert network.seen == [1, 1, 1, len(landmarks.VIEWS)]
 
 
 def test_points_on_one_spot_and_no_candidates_are_no_errors(stored: Path) -> None:

@@ -22,7 +22,8 @@ from .detect import Face
 
 MARGIN = 1.3  # the crop's side in sides of the aligned face
 TEMPLATE = "ffhq"
-ROUNDS = 2  # looks at each candidate
+# Looks at each candidate: of faces turned anyhow, one in nine lies askew after two looks, one in twenty after three.
+ROUNDS = 3
 LOST = 0.02  # a first look this sure that there is no face is the last one
 # What the last look is the mean of: turned by degrees, log of growth, shift in pixels of 96; every second one mirrored.
 VIEWS = ((0, 0, 0, 0), (0, 0, 0, 0), (6, 0.05, 2, 1), (-6, -0.05, -2, -1), (-6, 0.08, -2, 2), (6, -0.08, 2, -2),

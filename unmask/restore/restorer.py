@@ -63,11 +63,10 @@ class Restorer:
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
-        self.landmarker, self.min_score, self.device = landmarker, min_score, torch.device(device)
-        self.size, self.template = size, template
+        self.landmarker, self.min_score, self.size, self.template = landmarker, min_score, size, template
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
-        self._detecting = threading.Lock()
+        self.device, self._detecting = torch.device(device), threading.Lock()
         self._process = os.getpid()
         self._loaded: dict[str, Any] | None = None  # what :meth:`from_pretrained` was given, if that can be pickled
 
