@@ -17,7 +17,7 @@ from torch import Tensor
 from .. import images, weights
 from ..devices import pick_device
 from ..errors import UnmaskError, UsageError
-from ..faces import align, blend, tone_curve
+from ..faces import align, blend
 from ..faces.blend import Fill
 from . import finding, sampling
 from .finding import MIN_SCORE
@@ -270,11 +270,8 @@ class Restorer:
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crop, moved
         if samples > 1:
-            curves = tone_curve.curves_of(x)
-            natural = (tone_curve.neutral(x, curves), painted.region, tone_curve.neutral(painted.whole, curves))
-            given = [t.to(self.device) for t in natural]
-            drawn = sampling.several(sampling.seeded(self.model, seed), *given, samples, seed).cpu()
-            share_out([o.chosen[i] for o, i in masked], x, painted.region, [tone_curve.toned(y, curves) for y in drawn])
+            drawn = sampling.toned(sampling.seeded(self.model, seed), x, painted, samples, seed, self.device)
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
         parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed

@@ -159,8 +159,10 @@ class Studio:
         one = Restorer(
             restorer, segmenter, detector, size=restorer.size, template=restorer.template, landmarker=self.landmarker
         )
-        located = {i: one.locate(look.pixels, region=true if exact else None, faces=self._faces(one, look))
-                   for i, (look, true) in enumerate(covered) if look.kps is not None}  # fmt: skip
+        located = {}
+        for i, (look, true) in enumerate(covered):
+            if look.kps is not None and (faces := self._faces(one, look)):
+                located[i] = one.locate(look.pixels, region=true if exact else None, faces=faces)
         one.fill(list(located.values()), exact=exact)
         for i, found in located.items():
             if found.error is None:
