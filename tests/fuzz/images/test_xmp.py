@@ -23,13 +23,15 @@ PACKET = xmp.packet({"a": "<&>"})
 @given(notes, st.binary(max_size=200), st.binary(max_size=200))
 @example({"statement": "</unmask:Note>]]>"}, b"", b"")
 @example({"a\udce9": "\ud800"}, b"", b"")
+@example({}, b"", b"<unmask:Note>")
 def test_a_note_comes_back_out_of_any_packet(note: dict, before: bytes, after: bytes) -> None:
     for existing in (None, b"", before, before + b"</rdf:RDF>" + after, PACKET):
         written = xmp.packet(note, existing)
         if existing and b"unmask:Note>" in before:
             continue
         assert xmp.read_note(written) == json.loads(xmp.note_text(note))
-        assert written.count(b"<unmask:Note>") == 1
+        if b"unmask:Note>" not in after:  # what a foreign packet says of our tags is left to it
+            assert written.count(b"<unmask:Note>") == 1
 
 
 @settings(max_examples=150, deadline=None)
