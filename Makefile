@@ -3,6 +3,7 @@
 #   make demo    restore the bundled sample with the embedded pack and say where the picture is
 #   make test    run the tests            make check   lint and type-check
 #   make bench   time a restoration       make docs    build the documentation into site/
+#   make fuzz    some minutes of damaged files against every reader
 #   make setup   only make .venv and install into it      make dist   build the sdist and the wheel
 #
 # Settings: PYTHON (the interpreter to build .venv with), VENV, TORCH (what pip is asked for), and
@@ -19,7 +20,7 @@ PY := $(VENV)/bin/python
 SAMPLE := samples/astronaut-masked.png
 OUT := out/demo
 
-.PHONY: help setup demo test check bench docs dist clean
+.PHONY: help setup demo test fuzz check bench docs dist clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -56,8 +57,14 @@ test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+fuzz: export UNMASK_FUZZ_SECONDS ?= 240
+fuzz: export OMP_NUM_THREADS ?= 1
+fuzz: $(VENV)/.dev
+	$(PY) -m pytest tests/fuzz -rP
+
 check: $(VENV)/.dev
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check --quiet
 	$(PY) -m mypy
 
 bench: $(VENV)/.dev

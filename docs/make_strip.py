@@ -1,9 +1,9 @@
-"""Make the strip of the README and the home page: six faces with a simulated face mask, restored, and as they are.
+"""Make a strip for the first pages: six faces with a simulated face mask, restored, and as they are.
 
 Run from the top of a checkout, with the Face Research Lab London Set's photos in a ZIP archive under their own names
 (``001_neutral.jpg`` ...; DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666, CC BY 4.0):
 ``python docs/make_strip.py images.zip``. The people were chosen for variety and not for how they came out (one place
-went to another man with a beard, because the detector saw a second face on the first one's cheek); the seeds are the first.
+went to another man with a beard, as the detector saw a second face on the first one's cheek); the seeds are the first.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def build(schema: type[T], content: Mapping[str, Any], where: str = "") -> T:
     fields = {f.name: f for f in dataclasses.fields(schema) if f.init}  # type: ignore[arg-type]
     for key in content:
         if key not in fields:
-            raise UsageError(f"unknown key {where + key!r}; known here: {', '.join(fields)}")
+            raise UsageError(f"unknown key {_shown(where + key)}; known here: {', '.join(fields)}")
     missing = [
         n
         for n, f in fields.items()

@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unmask.cli.files import Job, plan
-from unmask.errors import UsageError
+from unmask import formats, images
+from unmask.cli.files import Job, plan, rest_told
+from unmask.errors import UnmaskError, UsageError
 
 Make = Callable[..., Path]
 
@@ -116,3 +118,51 @@ def test_no_target_is_ever_an_input_or_another_target(files: list[tuple[str, str
         assert len(set(targets)) == len(targets)
         assert not {job.source for job in jobs} & set(targets)
         assert not any(target is None or target.exists() for target in targets)
+
+
+def test_what_is_left_out_is_counted(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("in/b.jpg").rename(tmp_path / "in" / "b.heic")
+    for name in ("in/a.jpg", "in/a.unmasked.jpg", "in/.trash/c.jpg", "in/out/z.jpg"):
+        make(name)
+    for name in ("d.dng", "deep/e.DNG", "f.dng", "g.mp4", "README", ".DS_Store"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    planned = plan([str(tmp_path / "in")], str(tmp_path / "in" / "out"), "unmasked")
+    assert [job.source.name for job in planned if job.source] == ["a.jpg", "b.heic"]
+    assert planned.rest() == "6 files left out: 3 .dng, 1 hidden, 1 without a suffix, 1 .mp4"
+    with pytest.raises(UnmaskError), rest_told(planned):
+        raise UnmaskError("a.jpg: whatever came of it")
+    assert capsys.readouterr().err == f"unmask: {planned.rest()}\n"
+    both = plan([str(tmp_path / "in"), str(tmp_path / "in" / "g.mp4")], str(tmp_path / "new"), "unmasked", (), [".mp4"])
+    assert ".mp4" not in both.left_out
+    assert plan([str(tmp_path / "in" / "a.jpg")], None, "unmasked").rest() == ""
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.dng").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"no pictures in this folder \(1 file left out: 1 \.dng\)"):
+        plan([str(tmp_path / "raw")], None, "unmasked")
+
+
+def test_suffixes_that_cannot_be_written_are_refused_before_work(make: Make, tmp_path: Path) -> None:
+    photo = make("a.jpg")
+    for out in ("b.dng", "b.txt", "b.mp4"):
+        with pytest.raises(UsageError, match=rf"{out}: no picture can be written as"):
+            plan([str(photo)], str(tmp_path / out), "unmasked", (), [".mp4"])
+        with pytest.raises(UsageError, match="no picture can be written as"):
+            plan(["-"], out, "unmasked")
+    clip = make("c.png").rename(tmp_path / "c.mp4")
+    assert plan([str(clip)], "d.mkv", "unmasked", (), [".mp4", ".mkv"])[0].target == Path("d.mkv")
+    with pytest.raises(UsageError, match=r"d\.png: no clip can be written so"):
+        plan([str(clip)], "d.png", "unmasked", (), [".mp4", ".mkv"])
+    odd = photo.rename(tmp_path / "photo.orig")
+    assert plan([str(odd)], None, "unmasked")[0].target == tmp_path / "photo.unmasked.orig"
+    for suffix in formats.SUFFIXES:
+        assert plan([str(odd)], f"x{suffix}", "unmasked")[0].target == Path(f"x{suffix}")
+
+
+@pytest.mark.parametrize("suffix", sorted(formats.SUFFIXES))
+def test_every_suffix_of_the_one_table_is_written_and_read(suffix: str, tmp_path: Path) -> None:
+    photo = images.read(np.full((32, 48, 3), (90, 120, 60), np.uint8))
+    images.write(photo, photo.pixels, tmp_path / f"a{suffix}")
+    back = images.read(tmp_path / f"a{suffix}")
+    assert back.format == formats.SUFFIXES[suffix] and back.pixels.shape == (32, 48, 3)
+    assert back.format in formats.MIMES and formats.SUFFIXES[formats.suffix_of(back.format)] == back.format

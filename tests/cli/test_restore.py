@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from unmask import images
+from unmask.restore.finding import MIN_SCORE
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -144,7 +145,7 @@ def test_the_flags_reach_the_library(run: Run, make: Make, stand_ins: list[Any])
         "--seed",
         "3",
     )
-    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx"}]
+    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx", "min_score": MIN_SCORE}]
 
 
 class Stream(io.TextIOWrapper):

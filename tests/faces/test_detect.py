@@ -189,7 +189,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
         detect.load_detector(tmp_path / "gone.onnx")
     text = tmp_path / "text.onnx"
     text.write_text("no model")
-    with pytest.raises(UnmaskError, match=r"text\.onnx: cannot be loaded") as caught:
+    with pytest.raises(UnmaskError, match=r"text\.onnx: not a readable ONNX model") as caught:
         detect.load_detector(text)
     assert "\n" not in str(caught.value)
     other = tmp_path / "weights.bin"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,16 +68,6 @@ def test_the_share_of_the_garment_is_that_of_the_mixture() -> None:
     assert np.abs(share[:40]).max() < 1e-3
     same, _ = tone.garment_share(skin + 3, skin, region)
     assert not same.any()  # a garment of the color of the face
-
-
-def test_as_colorful_as_the_photo() -> None:
-    gray = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
-    face = torch.rand(1, 3, 64, 64) * 2 - 1
-    out = tone.as_colorful(gray, face)
-    assert (out.amax(1) - out.amin(1)).max() < 1e-6
-    luma = (face * torch.tensor(tone.LUMA).view(1, 3, 1, 1)).sum(1)
-    assert torch.allclose(out[:, 0], luma, atol=1e-6)
-    assert torch.allclose(tone.as_colorful(torch.rand(1, 3, 64, 64) * 2 - 1, face), face, atol=1e-6)
 
 
 def test_opponent_colors_separate_light_from_tint() -> None:

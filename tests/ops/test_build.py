@@ -270,3 +270,27 @@ def test_the_sources_are_found():
     folder = build.source_folder()
     for name in build.SOURCES + build.CUDA_SOURCES:
         assert (folder / name).is_file()
+
+
+def test_what_is_broken_around_the_ops_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", 'g++ "')
+    with pytest.raises(build.BuildError, match="is no command"):
+        build.recipe()
+    monkeypatch.delenv("CXX")
+    library = tmp_path / "x.so"
+    library.write_bytes(b"library")
+    assert not build.intact(library)
+    for note in (b"\xff\xfe\0broken", b"", b"0" * 64):
+        library.with_suffix(".sha256").write_bytes(note)
+        assert not build.intact(library)
+    library.with_suffix(".sha256").unlink()
+    library.with_suffix(".sha256").mkdir()
+    assert not build.intact(library)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("UNMASK_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(build.BuildError, match="set UNMASK_CACHE"):
+        build.cache_folder()

@@ -132,3 +132,51 @@ def test_embedded_takes_the_onnx_twin(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found.name == "embedded"
     faces = torch.rand(2, 3, 112, 112)
     np.testing.assert_allclose(found.embed(faces).numpy(), by_hand(faces, weight), atol=2e-5)
+
+
+def changed(path: Path, batch: object = 1, declared: bool = True, weight: float = 1.0) -> None:
+    """The tiny recognizer with another batch size, without its output's shape, or with other weights."""
+    tiny(path)
+    model = onnx.load(str(path))
+    for value in (model.graph.input[0], model.graph.output[0]):
+        dim = value.type.tensor_type.shape.dim[0]
+        dim.Clear()
+        if isinstance(batch, int):
+            dim.dim_value = batch
+        else:
+            dim.dim_param = str(batch)
+    held = {t.name: t for t in model.graph.initializer}
+    wanted = np.array([batch if isinstance(batch, int) else -1, 147], np.int64)
+    held["flat_shape"].CopyFrom(numpy_helper.from_array(wanted, "flat_shape"))
+    scaled = numpy_helper.to_array(held["weight"]) * np.float32(weight)
+    held["weight"].CopyFrom(numpy_helper.from_array(scaled, "weight"))
+    if not declared:
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, str(path))
+
+
+@pytest.mark.parametrize(("batch", "declared"), [(4, True), (1, False), ("n", False), (4, False), (40, True)])
+def test_other_batches_and_undeclared_outputs(tmp_path: Path, batch: object, declared: bool) -> None:
+    weight = tiny(tmp_path / "one.onnx")
+    changed(tmp_path / "tiny.onnx", batch, declared)
+    faces = torch.rand(7, 3, 112, 112) * 2 - 1
+    found = insight.load(tmp_path / "tiny.onnx").embed(faces)
+    np.testing.assert_allclose(found.numpy(), by_hand(faces, weight), atol=2e-5)
+
+
+def test_weights_that_are_no_numbers_are_told_at_once(tmp_path: Path) -> None:
+    changed(tmp_path / "tiny.onnx", weight=float("nan"))
+    with pytest.raises(UnmaskError, match=r"tiny\.onnx: its embeddings are not finite"):
+        insight.load(tmp_path / "tiny.onnx")
+
+
+def test_a_model_that_cannot_be_run_is_told_in_a_line(tmp_path: Path) -> None:
+    """Its reshape asks for numbers that are not there."""
+    tiny(tmp_path / "tiny.onnx")
+    model = onnx.load(str(tmp_path / "tiny.onnx"))
+    shape = next(t for t in model.graph.initializer if t.name == "flat_shape")
+    shape.CopyFrom(numpy_helper.from_array(np.array([5, 147], np.int64), "flat_shape"))
+    onnx.save(model, str(tmp_path / "tiny.onnx"))
+    with pytest.raises(UnmaskError, match=r"tiny\.onnx: (this model cannot be run|not a readable)") as caught:
+        insight.load(tmp_path / "tiny.onnx")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400

@@ -69,9 +69,10 @@ def red(x: Tensor, region: Tensor) -> Tensor:
 
 
 def photo(height: int = 200, width: int = 300) -> NDArray[np.uint8]:
-    """A photo of two colors with a little noise."""
+    """A photo of three colors, which no tone curve holds, with a little noise."""
     image = np.random.default_rng(0).integers((120, 110, 100), (150, 140, 130), (height, width, 3), dtype=np.uint8)
     image[:, np.arange(width) % 60 < 30] -= np.array([0, 40, 60], np.uint8)
+    image[:, np.arange(width) % 60 >= 45] -= np.array([60, 20, 0], np.uint8)
     return image
 
 

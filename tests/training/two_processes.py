@@ -38,8 +38,8 @@ TASKS = {
         "recognizer=", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "r1_every=2", "variants=1",
     ],
     "detector": [
-        "photos=[wild]", "worn=[]", "teacher=", "scenes.count=8", "scenes.size=64", "crowds=0", "val_scenes=2",
-        "scenes.most=40", "scenes.most_pasted=40",
+        "photos=[wild]", "worn=[]", "teacher=", "scenes.size=64", "per_source=4", "empty=[]", "large=[]", "start=",
+        "val_scenes=2", "scenes.most=40",
     ],
     "segmenter": ["size=64", "worn=[]", *POOL],
     "from": [

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from unmask.errors import NoMaskError, UnmaskError
 from unmask.evaluation.restoration.flicker import flicker
 from unmask.restore.results import RestoredFace
-from unmask.video import clip, restore, temporal
+from unmask.video import clip, motion, restore, temporal
 from unmask.video.restore import restore_clip
 
 av = pytest.importorskip("av", reason="clips need PyAV (the extra `video`)")
@@ -56,7 +58,66 @@ def test_frames_times_and_sound_are_kept(name: str, tmp_path: Path) -> None:
 def test_odd_sizes_and_silence(tmp_path: Path) -> None:
     clips.write(tmp_path / "a.mp4", frames=5, sound=False, size=(63, 95))
     restore_clip(clips.restorer(), tmp_path / "a.mp4", tmp_path / "b.mp4")
-    assert pictures(tmp_path / "b.mp4").shape == (5, 63, 95, 3) and sound(tmp_path / "b.mp4") == []
+    after = pictures(tmp_path / "b.mp4")
+    assert after.shape == (5, 64, 96, 3) and sound(tmp_path / "b.mp4") == []
+    assert np.abs(after[:, 62, :40].astype(int) - after[:, 63, :40]).mean() < 4  # the edge repeated
+    assert clip.losses(tmp_path / "a.mp4") == ["95x63 pixels were padded to even sides"]
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.video[0].pix_fmt == "yuv420p"
+
+
+def test_pixel_aspect_depth_language_and_the_last_frame(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        video = out.add_stream("libx264", rate=10, options={"crf": "10"})
+        video.height, video.width, video.pix_fmt = 64, 96, "yuv420p10le"
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        tone = out.add_stream("aac", rate=48000)
+        tone.metadata["language"] = "deu"
+        for _ in range(6):
+            picture = av.VideoFrame.from_ndarray(clips.still(), format="rgb24")
+            out.mux(video.encode(picture.reformat(format="yuv420p10le")))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        for packet in (*video.encode(), *tone.encode(frame), *tone.encode()):
+            out.mux(packet)
+    restore_clip(clips.restorer(), tmp_path / "a.mkv", tmp_path / "b.mkv")
+    assert clip.losses(tmp_path / "a.mkv") == ["10 bits a color became 8"]
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+        assert container.streams.audio[0].metadata["language"] == "deu"
+        last = [packet for packet in container.demux(container.streams.video[0]) if packet.pts is not None][-1]
+        assert float(last.duration * last.time_base) == pytest.approx(0.1, abs=0.01)
+
+
+def test_rgb_sources_are_written_as_yuv_that_says_so(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        video = out.add_stream("libx264rgb", rate=10, options={"crf": "4"})
+        video.height, video.width, video.pix_fmt = 64, 96, "rgb24"
+        for _ in range(4):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(clips.still(), format="rgb24")))
+        out.mux(video.encode())
+    restore_clip(clips.restorer(), tmp_path / "a.mkv", tmp_path / "b.mkv")
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert next(container.decode(video=0)).colorspace != 0
+    before, after = pictures(tmp_path / "a.mkv"), pictures(tmp_path / "b.mkv")
+    assert np.abs(before[:, :20].astype(int) - clips.still()[:20]).mean() < 3
+    assert np.abs(after[:, :20].astype(int) - before[:, :20]).mean() < 4
+
+
+def test_faces_are_followed_between_the_frames_in_which_they_are_looked_for() -> None:
+    rng = np.random.default_rng(0)
+    large = cv2.GaussianBlur(rng.integers(0, 255, (120, 160, 3), dtype=np.uint8), (0, 0), 2)
+    detector = clips.Detector(shake=0)
+    one = temporal.Steady(clips.restorer(detector=detector), keep=0, every=4)
+    places = []
+    for t in range(8):
+        one.frame(np.ascontiguousarray(large[20 : 20 + clips.HEIGHT, 30 - t : 30 - t + clips.WIDTH]))
+        places.append(one.tracks[0].kps[0, 0])
+        one.tracks[0].mask = 0.7 if t == 0 else one.tracks[0].mask
+        assert one.tracks[0].mask == 0.7 or t >= 4  # what is known of a face goes on with it
+    assert detector.count == 2
+    assert np.abs(np.diff(places[:4]) - 1).max() < 0.3 and np.abs(np.diff(places[4:]) - 1).max() < 0.3
+    assert motion.follow(large[:, :, 0], 255 - large[::-1, :, 0], one.tracks[0].kps, one.tracks[0].box) is None
 
 
 def test_a_steady_restorer_flickers_less() -> None:

@@ -293,3 +293,14 @@ def test_the_openapi_description_names_every_path(serve: Serve) -> None:
     }  # fmt: skip
     operations = [one for path in described["paths"].values() for one in path.values()]
     assert all(one.get("summary") and one.get("description") for one in operations)
+
+
+def test_a_method_that_a_path_does_not_have(serve: Serve) -> None:
+    client = serve()
+    for path, methods in {
+        "/api/health": ["GET"], "/api/faces": ["POST"], "/api/jobs": ["POST"], "/api/jobs/abc": ["DELETE", "GET"],
+        "/api/jobs/abc/samples/0": ["GET"], "/": ["GET", "HEAD"],
+    }.items():  # fmt: skip
+        answer = client.put(path)
+        assert answer.status_code == 405 and answer.headers["allow"] == ", ".join(methods), path
+        assert answer.json()["detail"] == f"PUT is not for this path; it takes {', '.join(methods)}"

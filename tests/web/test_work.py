@@ -25,7 +25,8 @@ def test_the_guess_that_is_the_single_one_has_its_pixels(restorer: Restorer) -> 
     """The grain of the paste follows the seed for samples too."""
     single = images.read(work.restore(restorer, encoded(), 10**6, seed=7).samples[0].file.data).pixels
     several = work.restore(restorer, encoded(), 10**6, seed=7, samples=4).samples
-    assert any(np.array_equal(images.read(one.file.data).pixels, single) for one in several)
+    apart = [np.abs(images.read(one.file.data).pixels.astype(int) - single).max() for one in several]
+    assert min(apart) <= 1  # samples are kept in whole levels; another seed's grain is 9 off
 
 
 @pytest.mark.parametrize("samples", [1, 3])

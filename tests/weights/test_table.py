@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors import safe_open
@@ -21,7 +23,8 @@ def home(tmp_path: Path) -> Path:
     """A weights folder with one row, ``tiny``."""
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     path = weights.save(tmp_path / "tiny.safetensors", "linear", {"n": 3}, model.state_dict(), {"steps": 7})
-    (tmp_path / "tiny.onnx").write_bytes(b"a graph")
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "tiny", [], []))
+    (tmp_path / "tiny.onnx").write_bytes(empty.SerializeToString())
     weights.register(
         "tiny",
         path,
@@ -183,3 +186,85 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     with pytest.raises(UnmaskError, match="cannot be written"):
         weights.save(tmp_path / "taken", "k", {}, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+@pytest.fixture
+def apart(home: Path) -> Path:
+    """A row whose ONNX file keeps its tensor in the safetensors file beside it."""
+    held = np.arange(64, dtype=np.float32)
+    tensor = onnx.numpy_helper.from_array(held, "w")
+    data = (home / "tiny.safetensors").read_bytes()
+    onnx.external_data_helper.set_external_data(tensor, "tiny.safetensors", offset=len(data) - 32, length=32)
+    tensor.ClearField("raw_data")
+    node = onnx.helper.make_node("Identity", ["w"], ["out"])
+    out = onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [64])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "tiny", [], [out], [tensor]))
+    (home / "tiny.onnx").write_bytes(model.SerializeToString())
+    weights.register("tiny", home / "tiny.safetensors", license="r", source="s", onnx=home / "tiny.onnx", folder=home)
+    return home
+
+
+def test_tensors_beside_an_onnx_file_are_hashed_too(apart: Path) -> None:
+    """A flipped bit in the safetensors file used to load silently through the ONNX file."""
+    assert weights.find("tiny", "onnx", apart) == apart / "tiny.onnx"
+    before = weights.fingerprint(apart / "tiny.onnx")
+    content = (apart / "tiny.safetensors").read_bytes()
+    (apart / "tiny.safetensors").write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    with pytest.raises(UnmaskError, match=r"tiny\.safetensors: altered or cut short"):
+        weights.find("tiny", "onnx", apart)
+    with pytest.raises(UnmaskError, match=r"tiny\.safetensors: altered"):
+        weights.check(apart / "tiny.onnx")
+    (apart / "index.json").unlink()  # without a table, what is kept by fingerprint still changes
+    assert weights.fingerprint(apart / "tiny.onnx") != before
+    (apart / "tiny.safetensors").unlink()
+    with pytest.raises(UnmaskError, match=r"tiny\.safetensors: missing"):
+        weights.check(apart / "tiny.onnx")
+
+
+def test_tensors_in_other_folders_are_refused(apart: Path) -> None:
+    model = onnx.load(str(apart / "tiny.onnx"), load_external_data=False)
+    for place in ("../secret", "/etc/hostname", ""):
+        model.graph.initializer[0].external_data[0].value = place
+        (apart / "other.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(UnmaskError, match="outside its folder"):
+            weights.check(apart / "other.onnx")
+
+
+@pytest.mark.parametrize("value", [None, "", "f" * 63, 5, "F" * 64])
+@pytest.mark.parametrize("key", ["sha256", "onnx_sha256"])
+def test_no_row_goes_without_its_hash(home: Path, key: str, value: object) -> None:
+    table = json.loads((home / "index.json").read_text())
+    table["weights"][0][key] = value
+    (home / "index.json").write_text(json.dumps(table))
+    with pytest.raises(UnmaskError, match=r"index\.json: not a table of weights \(tiny has no sha256 for"):
+        weights.read("tiny", folder=home)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"format": "unmask/1", "kind": 5, "arch": {}, "meta": {}}', '{"format": "unmask/1"}', "[]", "5", "null",
+        "[" * 9999,
+        '{"format": "unmask/1", "kind": "k", "arch": [], "meta": {}}',
+    ],
+)  # fmt: skip
+def test_descriptions_that_are_none(tmp_path: Path, entry: str) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={"unmask": entry})
+    with pytest.raises(UnmaskError, match=r"a\.safetensors: not a "):
+        weights.read(tmp_path / "a.safetensors")
+
+
+def test_deeply_nested_json_is_one_line(tmp_path: Path) -> None:
+    header = b'{"a": ' + b"[" * 100_000 + b"}"
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(UnmaskError, match="not a whole safetensors file"):
+        weights.read(tmp_path / "a.safetensors")
+    (tmp_path / "index.json").write_text("[" * 100_000)
+    with pytest.raises(UnmaskError, match="not a table of weights"):
+        weights.rows(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    path = weights.save(tmp_path / "a.safetensors", "k", {}, {"w": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(UnmaskError, match="w holds values that are no numbers"):
+        weights.read(path)

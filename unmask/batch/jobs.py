@@ -7,11 +7,11 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import files, formats
 from ..errors import UnmaskError, UsageError
 
 EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
@@ -83,7 +83,19 @@ class Wanted:
         words = [word for word, option in EXTRAS.items() if getattr(self, option)]
         if self.samples > 1:
             words += [SHEET, SPREAD, *map(sample_word, range(self.samples))]
-        return [job.beside(word) for word in words]
+        note = None if job.target is None else formats.note_file(job.target)
+        return [*(job.beside(word) for word in words), *([note] if note else [])]
+
+
+def lossless(job: Job) -> Job:
+    """The job with its result in a PNG where its own format would change every pixel a little.
+
+    Raises:
+        UsageError: the result goes to stdout, in the format of the input.
+    """
+    if job.target is None:
+        raise UsageError("--lossless: needs the picture in a file; give -o NAME.png")
+    return replace(job, target=job.target.with_suffix(".png")) if formats.is_lossy(job.target) else job
 
 
 def sample_word(k: int) -> str:

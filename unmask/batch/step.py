@@ -59,6 +59,7 @@ class Done:
         data: the result where it goes to stdout.
         error: why there is none.
         before: it was done by an earlier run.
+        warning: one line where the result will not please (see :attr:`unmask.restore.results.Restored.warning`).
     """
 
     job: Job
@@ -68,6 +69,7 @@ class Done:
     data: bytes | None = None
     error: Exception | None = None
     before: bool = False
+    warning: str | None = None
 
 
 class Step:
@@ -156,7 +158,7 @@ class Step:
             if self.keep and job.target is not None and work.located.error is None:
                 self.keep(job.target, {**record, "outcome": STARTED})
             restored = self.restorer.paste(work.located)
-            self._write_extras(job, restored)
+            self._write_extras(job, work.located.photo, restored)
         except Exception as error:
             work.error = error
             record["error"] = str(error) if isinstance(error, UnmaskError) else f"{type(error).__name__}: {error}"
@@ -170,19 +172,23 @@ class Step:
         if restored is None or work.error is not None:
             return Done(job, record, error=work.error)
         data = restored.image if job.target is None else None
-        return Done(job, record, restored.summary(), restored.note, data)
+        return Done(job, record, restored.summary(), restored.note, data, warning=restored.warning)
 
-    def _write_extras(self, job: Job, restored: Restored) -> None:
+    def _write_extras(self, job: Job, photo: images.Photo, restored: Restored) -> None:
+        def keep(pixels: NDArray[np.uint8], word: str) -> None:
+            made = images.in_colors_of(photo, pixels)
+            images.write(made, made.pixels, job.beside(word), restored.note)
+
         if self.wanted.compare:
-            sheet = images.sheet([[restored.before, restored.pixels]], labels=["before", "after: a guess"])
-            write_png(sheet, job.beside("compare"), restored.note)
+            labels = ["before", "after: a guess"]
+            keep(images.sheet([[restored.before, restored.pixels]], labels=labels), "compare")
         if self.wanted.save_region:
             write_png((restored.region * 255).round().astype(np.uint8), job.beside("region"))
         if self.wanted.samples > 1:
             for k in range(self.wanted.samples):
-                write_png(restored.sample(k), job.beside(many_jobs.sample_word(k)), restored.note)
+                keep(restored.sample(k), many_jobs.sample_word(k))
             write_png(restored.spread_levels, job.beside(many_jobs.SPREAD))
-            write_png(sheet_of_samples(restored.faces), job.beside(many_jobs.SHEET), restored.note)
+            keep(sheet_of_samples(restored.faces), many_jobs.SHEET)
 
 
 def sheet_of_samples(faces: Sequence[RestoredFace]) -> NDArray[np.uint8]:
@@ -220,7 +226,7 @@ def region_of(name: str | None) -> NDArray[np.float32] | None:
     return None if name is None else images.read(name).pixels.astype(np.float32).mean(axis=2) / 255
 
 
-def write_png(pixels: NDArray[np.uint8], path: Path, note: Mapping[str, Any] | None = None) -> None:
-    """Write a picture of our own making, uint8 [H,W] or [H,W,3]."""
+def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write a map of our own making, uint8 [H,W]."""
     photo = images.read(pixels)
-    images.write(photo, photo.pixels, path, note)
+    images.write(photo, photo.pixels, path)

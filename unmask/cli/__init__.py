@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 
 import click
 
 from .. import __version__
-from ..errors import UnmaskError
+from ..errors import UnmaskError, printable
 
 COMMANDS: dict[str, str] = {
     "train": "train:train",
@@ -50,20 +52,47 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failure, 2 usage, 3 partly done, 130 interrupted."""
+    _take_any_text()
     try:
         result = cli.main(args=argv, prog_name="unmask", standalone_mode=False)
     except UnmaskError as error:
         click.echo(f"unmask: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("unmask: interrupted", err=True)
         return INTERRUPTED
+    except OSError as error:  # of a place that nobody foresaw: still a line, with its name
+        where = error.filename if isinstance(error.filename, str) else "input or output"
+        click.echo(f"unmask: {printable(f'{where}: {error.strerror or error}')}", err=True)
+        return UnmaskError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _take_any_text() -> None:
+    """Let names that an encoding does not hold come out as escapes, and let what nobody can read go nowhere."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run() -> None:
     """Entry point of the installed ``unmask`` script."""
-    sys.exit(main())
+    for number in range(3):  # a file opened under the number of a closed stream would get what libraries print there
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    code = main()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        click.echo(f"unmask: stdout: cannot be written ({error.strerror})", err=True)
+        os._exit(UnmaskError.exit_code)  # the interpreter would try again, and say so at length
+    sys.exit(code)

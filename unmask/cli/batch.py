@@ -7,11 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from ..batch.jobs import Job
-from ..errors import NoFaceError, NoMaskError, UnmaskError
+from ..errors import NoFaceError, NoMaskError, UnmaskError, printable
+from ..files import reason
 
 KINDS = ("without a face", "without a face mask", "for other reasons")
 PARTLY = 3  # exit code: some inputs failed and the rest were done
@@ -31,7 +33,7 @@ class Outcome:
         """The error in one line."""
         if self.error is None or isinstance(self.error, UnmaskError):
             return str(self.error)
-        return f"{self.job.name}: unexpected {type(self.error).__name__} ({self.error}); report it"
+        return printable(f"{self.job.name}: unexpected {type(self.error).__name__} ({self.error}); report it")
 
 
 def each(jobs: Iterable[Job], do: Callable[[Job], str | None]) -> Iterator[Outcome]:
@@ -43,38 +45,54 @@ def each(jobs: Iterable[Job], do: Callable[[Job], str | None]) -> Iterator[Outco
             yield Outcome(job, error=error)
 
 
-def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], None] | None = None) -> int:
+def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], str] | None = None) -> int:
     """Print what comes of ``total`` jobs and return the exit code; the error of a single job is raised.
 
     Args:
-        failed: also told of each job that failed.
+        failed: the line for stdout about a job that failed; none where not given.
     """
     from tqdm import tqdm
 
-    counts: Counter[str] = Counter()
+    counts, silent = Counter[str](), ""
     bar = tqdm(outcomes, total=total, unit="photo", file=sys.stderr, disable=None if total > 1 else True)
     for outcome in bar:
         counts["before"] += outcome.before
         if outcome.error is None:
             counts["done"] += 1
-            if outcome.line is not None:
-                bar.write(outcome.line, file=sys.stdout)
+            if outcome.line is not None and not silent:
+                silent = _say(bar, outcome.line)
         else:
             counts["failed"] += 1
             counts[_kind(outcome.error)] += 1
-            if failed:
-                failed(outcome)
+            if failed and not silent:
+                silent = _say(bar, failed(outcome))
             if total == 1:
-                raise outcome.error
+                ours = isinstance(outcome.error, UnmaskError)
+                raise outcome.error if ours else UnmaskError(outcome.message) from outcome.error
             bar.write(f"unmask: {outcome.message}", file=sys.stderr)
         bar.set_postfix({key: counts[key] for key in ("done", "failed")}, refresh=False)
-        sys.stdout.flush()
     if counts["before"]:
         click.echo(f"unmask: {counts['before']} of {total} were done by an earlier run", err=True)
     if counts["failed"]:
         kinds = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
         click.echo(f"unmask: {counts['failed']} of {total} pictures failed: {kinds}", err=True)
+    if silent:
+        click.echo(f"unmask: stdout: cannot be written ({silent}); the files are done", err=True)
+        return 1
     return 0 if not counts["failed"] else 1 if counts["failed"] == total else PARTLY
+
+
+def _say(bar: Any, line: str) -> str:
+    """Print a line to stdout; why that could not be, if so: the work does not wait for who reads about it."""
+    if sys.stdout is None:
+        return ""
+    try:
+        bar.write(printable(line), file=sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what the old one still holds is not tried again
+        return reason(error)
+    return ""
 
 
 def _kind(error: Exception) -> str:

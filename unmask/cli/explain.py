@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import NoFaceError, UnmaskError
+from ..errors import NoFaceError, UnmaskError, printable
 
 
 @click.command()
@@ -49,4 +49,4 @@ def explain(photo: Path, out: Path | None, recognizer: str, detector: str, overw
         seen = "no occlusion"
         if one.box is not None:
             seen = "occlusion at x {}-{}, y {}-{} of the crop".format(*one.box[::2], *one.box[1::2])
-        click.echo(f"{photo} -> {target}  {where}: {seen} ({one.probability:.0%})")
+        click.echo(printable(f"{photo} -> {target}  {where}: {seen} ({one.probability:.0%})"))

@@ -60,4 +60,6 @@ def prepare(folder: Path, out: str, detector: str | None, keep_masked: bool, **f
     click.echo(f"{len(jobs)} photos -> {report.kept} faces in {place}")
     for reason, count in report.counts().items():
         click.echo(f"  dropped, {reason}: {count}")
+    if rest := jobs.rest():
+        click.echo(f"  {rest}")
     return batch.PARTLY if "unreadable" in report.counts() else 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,8 @@ import click
 
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
-from ..errors import UsageError
-from . import batch, files
+from ..errors import UsageError, printable
+from . import batch, files, threads
 
 if TYPE_CHECKING:
     from ..batch.manifest import Manifest
@@ -62,12 +60,18 @@ class Models:
     device: str
     weights: str | None
     detector: str | None
+    min_score: float
 
     def load(self) -> Restorer:
-        """The restorer of them."""
+        """The restorer of them; says so where it takes no second look at faces."""
         from ..restore.restorer import Restorer
 
-        return Restorer.from_pretrained(self.weights, device=self.device, detector=self.detector)
+        made = Restorer.from_pretrained(
+            self.weights, device=self.device, detector=self.detector, min_score=self.min_score
+        )
+        if self.weights and made.landmarker is None:
+            click.echo(f"{self.weights}: has no landmarker, so faces are taken as the detector gives them", err=True)
+        return made
 
 
 class Shard(click.ParamType):
@@ -124,6 +128,13 @@ class FaceChoice(click.ParamType):
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="How sure the second look must be that a face is a real one; less restores statues and drawings too.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the generator's noise.")
 @click.option(
     "--samples",
@@ -134,6 +145,11 @@ class FaceChoice(click.ParamType):
 )
 @click.option("--compare", is_flag=True, help="Also write NAME.compare.png: before and after, side by side.")
 @click.option("--save-region", is_flag=True, help="Also write NAME.region.png: what was synthesized.")
+@click.option(
+    "--lossless",
+    is_flag=True,
+    help="Write PNG where the format (JPEG, AVIF, WebP) would change pixels outside the region, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a picture, a line each.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out pictures whose result exists.")
@@ -152,29 +168,33 @@ class FaceChoice(click.ParamType):
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be read and written.")
 def restore(
-    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None,
+    inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None, min_score: float,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None,
-    shard: tuple[int, int] | None, engine: str, **wanted: Any,
+    shard: tuple[int, int] | None, engine: str, lossless: bool, **wanted: Any,
 ) -> int:  # fmt: skip
     """Restore the masked faces in photos (files, folders, patterns, or - for stdin) or in clips (files).
 
-    The restored region is a plausible guess, written as such into the file. It is no evidence of identity.
+    The restored region is a plausible guess, written as such into the file (beside it for BMP and PPM). It is no
+    evidence of identity. Pixels outside it stay as they are, but for what JPEG, AVIF and lossy WebP change in any
+    picture that they encode; see --lossless.
     """
     how = Wanted(region=None if region == "auto" else region, **wanted)
     if how.overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
-    jobs = files.plan(inputs, out, MARK, many_jobs.words())
+    planned = files.plan(inputs, out, MARK, many_jobs.words(), CLIPS)
+    jobs: list[Job] = [many_jobs.lossless(job) for job in planned] if lossless else planned
     clips = [job for job in jobs if job.source is not None and job.source.suffix.lower() in CLIPS]
     options = Options(how, out, skip_existing, as_json, manifest, shard, engine, len(jobs) > 1)
     _check(jobs, len(clips), options)
     if shard:
         jobs = many_jobs.shard(jobs, *shard)
-    if dry_run:
+    models = Models(device, weights, detector, min_score)
+    with files.rest_told(planned):
+        if not dry_run:
+            return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
         for job in jobs:
-            click.echo(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}")
+            click.echo(printable(f"{job.name} -> {job.target or 'stdout'}{_fate(job, options)}"))
         return 0
-    models = Models(device, weights, detector)
-    return _run_clips(jobs, options, models) if clips else _run(jobs, options, models)
 
 
 def _check(jobs: list[Job], clips: int, options: Options) -> None:
@@ -229,7 +249,7 @@ def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | 
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return batch.report((_outcome(done, options) for done in through), len(todo), told)
-    with _side_by_side(len(todo)) as workers:
+    with threads.side_by_side(len(todo)) as workers:
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
         return batch.report(outcomes, len(todo), told)
@@ -244,9 +264,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
 
     from ..video import clip, restore
 
-    restorer = models.load()
-
-    def do(job: Job) -> str:
+    def do(restorer: Restorer, job: Job) -> str:
         assert job.source is not None and job.target is not None
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
         with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
@@ -255,31 +273,19 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
-        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before})"
+        lost = "".join(f"; {words}" for words in clip.losses(job.source))
+        return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
-    return batch.report(batch.each(todo, do), len(todo))
-
-
-@contextlib.contextmanager
-def _side_by_side(jobs: int) -> Iterator[int]:
-    """How many pictures to work on at once; several get one thread each, which wastes less than sharing them."""
-    import cv2
-    import torch
-
-    cores, of_cv2 = torch.get_num_threads(), cv2.getNumThreads()
-    if jobs > 1:
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-    try:
-        yield cores
-    finally:
-        cv2.setNumThreads(of_cv2)
-        torch.set_num_threads(cores)
+    with threads.one_each():  # before the models are loaded, which take as many as they find
+        restorer = models.load()
+        return batch.report(batch.each(todo, lambda job: do(restorer, job)), len(todo))
 
 
 def _outcome(done: Done, options: Options) -> batch.Outcome:
     """Print what goes to stdout now, and say what is to be printed of the rest."""
     line = None
+    if done.warning:
+        click.echo(f"{done.job.name}: {done.warning}", err=True)
     if done.data is not None:
         files.to_stdout(done.data)
     elif done.error is None and options.as_json:
@@ -292,5 +298,5 @@ def _outcome(done: Done, options: Options) -> batch.Outcome:
     return batch.Outcome(done.job, line, done.error, done.before)
 
 
-def _failed(outcome: batch.Outcome) -> None:
-    click.echo(json.dumps({"input": outcome.job.name, "error": outcome.message}))
+def _failed(outcome: batch.Outcome) -> str:
+    return json.dumps({"input": outcome.job.name, "error": outcome.message})

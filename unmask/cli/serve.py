@@ -18,8 +18,8 @@ LOCAL = "127.0.0.1"
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
-@click.option("--max-mb", type=click.IntRange(1, 1024), default=40, show_default=True, help="Of one upload.")
-@click.option("--max-megapixels", type=click.IntRange(1, 100), default=48, show_default=True, help="Of one photo.")
+@click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True, help="Of one upload.")
+@click.option("--max-megapixels", type=click.IntRange(1, 100), default=50, show_default=True, help="Of one photo.")
 @click.option("--max-waiting", type=click.IntRange(1, 1000), default=16, show_default=True, help="Photos in line.")
 def serve(
     host: str, port: int, device: str, weights: str | None, detector: str | None,

@@ -79,13 +79,15 @@ def simulate(
     if save_region and any(job.target is None for job in jobs):
         raise UsageError("--save-region: needs the picture in a file; give -o FILE")
     files.check(jobs, lambda job: [job.beside("region")] if save_region else [])
-    todo = batch.pending(jobs, overwrite, skip_existing)
-    if not todo:
-        return 0
-    from ..faces.detect import load_detector
+    with files.rest_told(jobs):
+        todo = batch.pending(jobs, overwrite, skip_existing)
+        if not todo:
+            return 0
+        from ..faces.detect import load_detector
 
-    found = load_detector(detector or "embedded")
-    return batch.report(batch.each(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite)), len(todo))
+        found = load_detector(detector or "embedded")
+        outcomes = batch.each(todo, lambda job: _one(job, found, fixed, seed, save_region, overwrite))
+        return batch.report(outcomes, len(todo))
 
 
 def _one(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from ..errors import UnmaskError
 from ..faces import align
 from .photos import LabelledPhoto
+from .pictures import Source
 from .shapes import drawn, ground
 
 HELD_OUT_EVERY = 3
@@ -30,10 +30,10 @@ def load_empty(folder: str | Path, split: Literal["train", "val"]) -> list[np.nd
     if not archive.is_file():
         raise UnmaskError(f"{archive}: no such pictures; give a folder that holds images.zip")
     pictures = []
-    with zipfile.ZipFile(archive) as stored:
-        names = [n for n in sorted(stored.namelist()) if not n.endswith("/")]
-        for i, name in enumerate(names):
+    with Source(archive) as stored:
+        for i, name in enumerate(stored.names()):
             if (i % HELD_OUT_EVERY == 0) == (split == "val"):
+                stored.picture(name)  # a damaged or far too large one is told here
                 picture = Image.open(io.BytesIO(stored.read(name)))
                 pictures.append(np.asarray(picture.convert("RGBA" if "A" in picture.getbands() else "RGB")))
     return pictures

@@ -7,26 +7,27 @@ array on disk, so that a training step never decodes a file.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from .. import files
 from ..errors import UnmaskError
 from ..faces import align
+from . import pictures
 
 Split = Literal["train", "val", "all"]
 HELD_OUT_EVERY = 10
 POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+COLUMNS = [f"{point}_{axis}" for point in POINT_NAMES for axis in "xy"]
+Row = tuple[str, str, np.ndarray | None]
 # The mean landmarks of the aligned CelebA pictures (178 x 218), for sources that carry no points of their own.
 CELEBA_SIZE = (178, 218)
 CELEBA_POINTS = np.array([[69.5, 111.2], [107.9, 111.2], [88.6, 134.6], [72.6, 152.6], [105.6, 152.6]])
@@ -49,6 +50,15 @@ class FaceSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the pixels and points, so that what is made of them is made anew when they change."""
+        found = hashlib.sha256(repr((self.images.shape, self.template)).encode())
+        for start in range(0, len(self.images), 1024):
+            found.update(self.images[start : start + 1024].tobytes())
+        found.update(self.points.astype(np.float32).tobytes())
+        return found.hexdigest()
 
     def subset(self, chosen: np.ndarray) -> FaceSet:
         """The faces at the given indices or where a boolean array holds (images are copied into memory)."""
@@ -76,6 +86,8 @@ def load(
     numbered over all sources together, whatever the split, those with training pictures first. Raises UnmaskError
     naming what is missing.
     """
+    if not sources:
+        raise UnmaskError("sources: none; name at least one, such as faces128/celebw")
     packs = [pack(Path(root), name, size, template, cache) for name in sources]
     kept, people, where, trained = [], [], [], set()
     for name, packed in zip(sources, packs, strict=True):
@@ -87,6 +99,8 @@ def load(
         people.append(kept[-1]["people"])
         where.append(np.full(keep.sum(), name.rsplit("/", 1)[-1]))
     names = np.concatenate(people)
+    if not len(names):
+        raise UnmaskError(f"{root}: no face of {', '.join(sources)} is for {split}; give larger sources")
     every = {p for packed in packs for p in packed["people"]} - {""}
     known = {person: i for i, person in enumerate(sorted(every, key=lambda p: (p not in trained, p)))}
     identity = np.array([known.get(p, -1) for p in names], dtype=np.int64)
@@ -125,32 +139,51 @@ def keep(path: Path, content: np.ndarray | Mapping[str, np.ndarray]) -> None:
 
 
 def pack(root: Path, name: str, size: int, template: str, cache: str | Path | None = None) -> dict[str, np.ndarray]:
-    """Decode and align one source once, and map the result: images, points, people (names, "" unknown), files."""
+    """Decode and align one source once, and map the result: images, points, people (names, "" unknown), files.
+
+    What is kept is found again by the content of the index and the pictures, so that a corrected row or a replaced
+    picture counts at once.
+    """
     archive = root / f"{name}.zip"
     folder = root / name
     place = archive if archive.is_file() else folder
     if not place.exists():
         raise UnmaskError(f"{place}: no such source of faces; give the folder that holds {name}.zip or {name}/")
-    stat = place.stat()
-    key = f"{name}|{stat.st_size}|{stat.st_mtime_ns}|{size}|{template}|3"
-    stem = files.cache_folder(cache) / f"faces-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    table, images = stem.with_suffix(".npz"), stem.with_suffix(".npy")
-    if not (table.is_file() and images.is_file()):
-        _pack(root, name, place, size, template, table, images)
-    with np.load(table) as stored:
-        return {"images": np.load(images, mmap_mode="r"), **{k: stored[k] for k in stored.files}}
-
-
-def _pack(root: Path, name: str, place: Path, size: int, template: str, table: Path, images: Path) -> None:
     rows = list(_rows(root, name))
+    with pictures.Source(place) as source:
+        digest = hashlib.sha256(f"{name}|{size}|{template}|4|{source.key(row[0] for row in rows)}".encode())
+        for file, person, own in rows:
+            digest.update(f"{file}|{person}|{None if own is None else own.tolist()}".encode("utf-8", "surrogateescape"))
+        stem = files.cache_folder(cache) / f"faces-{digest.hexdigest()[:16]}"
+        table, images = stem.with_suffix(".npz"), stem.with_suffix(".npy")
+        found = _kept(table, images, len(rows))
+        if found is None:
+            _pack(source, rows, size, template, table, images)
+            found = _kept(table, images, len(rows))
+    if found is None:
+        raise UnmaskError(f"{images}: written and not readable; check the disk, or set UNMASK_CACHE to another folder")
+    return found
+
+
+def _kept(table: Path, images: Path, count: int) -> dict[str, np.ndarray] | None:
+    """What a pair of cached files holds, None where they are missing or damaged."""
+    try:
+        with np.load(table) as stored:
+            found = {"images": np.load(images, mmap_mode="r"), **{k: stored[k] for k in stored.files}}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    whole = {"images", "points", "people", "files"} <= found.keys() and all(len(v) == count for v in found.values())
+    return found if whole else None
+
+
+def _pack(source: pictures.Source, rows: list[Row], size: int, template: str, table: Path, images: Path) -> None:
     target = align.template(template, size)
     points = np.zeros((len(rows), 5, 2), np.float32)
     out = np.empty((len(rows), size, size, 3), np.uint8)
-    read = _reader(place)
 
     def one(i: int) -> None:
         file, _, own = rows[i]
-        pixels = np.asarray(Image.open(io.BytesIO(read(file))).convert("RGB"))
+        pixels = source.picture(file)
         if own is None:
             own = CELEBA_POINTS * (pixels.shape[1] / CELEBA_SIZE[0])
         if template == "ffhq" and pixels.shape[:2] == (size, size):
@@ -163,12 +196,12 @@ def _pack(root: Path, name: str, place: Path, size: int, template: str, table: P
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(one, range(len(rows))):
             pass
-    people, files = np.array([r[1] for r in rows]), np.array([r[0] for r in rows])
-    keep(table, {"points": points, "people": people, "files": files})
+    people, names = np.array([r[1] for r in rows]), np.array([r[0] for r in rows])
+    keep(table, {"points": points, "people": people, "files": names})
     keep(images, out)
 
 
-def _rows(root: Path, name: str) -> Iterator[tuple[str, str, np.ndarray | None]]:
+def _rows(root: Path, name: str) -> Iterator[Row]:
     """Rows (file, person, points or None) of one source, in the order of its index."""
     short = name.rsplit("/", 1)[-1]
     beside = (root / name).parent / "index.csv"
@@ -176,20 +209,17 @@ def _rows(root: Path, name: str) -> Iterator[tuple[str, str, np.ndarray | None]]
     index = inside if inside.is_file() else beside
     if not index.is_file():
         raise UnmaskError(f"{index}: no index of the faces; write one with the columns file,identity and five points")
-    prefix = f"{short}/"
-    with index.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            file = row["file"]
-            if index is beside and "/" in file and not file.startswith(prefix):
-                continue
-            own = None
-            if row.get("left_eye_x"):
-                own = np.array([[float(row[f"{p}_x"]), float(row[f"{p}_y"])] for p in POINT_NAMES])
-            yield file, row.get("identity") or "", own
-
-
-def _reader(place: Path) -> Callable[[str], bytes]:
-    if place.is_dir():
-        return lambda file: (place / file.removeprefix(f"{place.name}/")).read_bytes()
-    archive = zipfile.ZipFile(place)
-    return archive.read
+    prefix, count = f"{short}/", 0
+    for line, row in pictures.table(index, ["file"]):
+        file = row["file"]
+        if index is beside and "/" in file and not file.startswith(prefix):
+            continue
+        own = None
+        if row.get("left_eye_x"):
+            own = np.array(pictures.numbers(index, line, row, COLUMNS)).reshape(5, 2)
+            if np.ptp(own, 0).max() < 1e-3:
+                raise UnmaskError(f"{index}: line {line}: all five points are one; correct it")
+        count += 1
+        yield file, row.get("identity") or "", own
+    if not count:
+        raise UnmaskError(f"{index}: names no picture of {short}; add rows, or take it out of sources")

@@ -107,6 +107,8 @@ def _key(known: face_sets.FaceSet, rows: slice, variants: int, seed: int, occlud
     files = known.names[rows]
     digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
     digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
+    digest.update(known.images[rows].tobytes())
+    digest.update(known.points[rows].tobytes())
     digest.update(renderer_digest().encode())
     return digest.hexdigest()[:16]
 

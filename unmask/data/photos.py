@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .. import files
 from ..errors import UnmaskError
-from .face_sets import HELD_OUT_EVERY, POINT_NAMES, keep
+from .face_sets import COLUMNS, HELD_OUT_EVERY, keep
+from .pictures import Source, numbers, table
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
@@ -59,16 +56,15 @@ def load(
     archive = folder / "images.zip"
     if not archive.is_file():
         raise UnmaskError(f"{archive}: no such photos; give a folder that holds images.zip (and faces.csv)")
-    with zipfile.ZipFile(archive) as stored:
-        names = [n for n in sorted(stored.namelist()) if not n.endswith("/")]
-        chosen = [n for i, n in enumerate(names) if (i % every == 0) == (split == "val")]
-        pictures = [np.asarray(Image.open(io.BytesIO(stored.read(n))).convert("RGB")) for n in chosen]
+    with Source(archive) as stored:
+        chosen = [n for i, n in enumerate(stored.names()) if (i % every == 0) == (split == "val")]
+        pictures, content = [stored.picture(n) for n in chosen], stored.key(chosen)
     labels = [np.zeros((0, 15))] * len(chosen)
     if not faceless and (teacher is None or (folder / "faces.csv").is_file()):
         known = _table(folder / "faces.csv")
         labels = [known.get(n, rows) for n, rows in zip(chosen, labels, strict=True)]
     if teacher is not None:
-        further = _ask(teacher, archive, chosen, pictures)
+        further = _ask(teacher, content, chosen, pictures)
         labels = [_merged(rows, more) for rows, more in zip(labels, further, strict=True)]
     return [
         LabelledPhoto(name, pixels, rows[:, :4], rows[:, 5:15].reshape(-1, 5, 2), rows[:, 4] >= SURE, dressed)
@@ -80,18 +76,17 @@ def _table(path: Path) -> dict[str, np.ndarray]:
     """Rows of ``faces.csv`` by photo: [K,15] of box, score, points."""
     if not path.is_file():
         raise UnmaskError(f"{path}: no table of faces; write one, or name a teacher detector in the config")
-    columns = ["x1", "y1", "x2", "y2", "score", *(f"{p}_{axis}" for p in POINT_NAMES for axis in "xy")]
+    columns = ["x1", "y1", "x2", "y2", "score", *COLUMNS]
     found: dict[str, list[list[float]]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            found.setdefault(row["file"], []).append([float(row[c]) for c in columns])
+    for line, row in table(path, ["file", *columns]):
+        found.setdefault(row["file"], []).append(numbers(path, line, row, columns))
     return {name: np.array(rows) for name, rows in found.items()}
 
 
-def _ask(teacher: Detector, archive: Path, names: list[str], pictures: list[np.ndarray]) -> list[np.ndarray]:
-    """The teacher's faces in each photo, [K,15] each, cached by photos and teacher."""
-    state = archive.stat()
-    key = f"{archive.name}|{state.st_size}|{state.st_mtime_ns}|{getattr(teacher, 'name', teacher)}|{names}|4"
+def _ask(teacher: Detector, content: str, names: list[str], pictures: list[np.ndarray]) -> list[np.ndarray]:
+    """The teacher's faces in each photo, [K,15] each, cached by the photos' content and the teacher's."""
+    who = Path(str(getattr(teacher, "name", type(teacher).__name__)))
+    key = f"{content}|{files.sha256(who) if who.is_file() else who}|{names}|5"
     path = files.cache_folder() / f"photos-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if path.is_file():
         with np.load(path) as stored:

@@ -75,7 +75,7 @@ class Pool:
 
 def build_pool(faces: FaceSet, config: PoolConfig, cache: str | Path | None = None) -> Pool:
     """Render the pool from aligned faces, or read it back; its key: the config, the faces and the renderer's source."""
-    key = json.dumps([asdict(config), len(faces), faces.images.shape[1:], str(faces.names[-1]), renderer_digest(), 2])
+    key = json.dumps([asdict(config), faces.digest, renderer_digest(), 3])
     path = files.cache_folder(cache) / f"pool-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.is_file():
         images, regions, kinds = _render(faces, config)

@@ -88,7 +88,9 @@ def fit(
     packs = [face_sets.pack(Path(root), name, 128, "ffhq", cache)["images"] for name in names]
     digest = hashlib.sha256(f"{_VERSION}|{SIDE}|{components}|{FACES}|{NOISE_FACTOR}".encode())
     for name, images in zip(names, packs, strict=True):
-        digest.update(f"|{name}|{len(images)}|".encode() + images[:: max(1, len(images) // 16)].tobytes())
+        digest.update(f"|{name}|{len(images)}|".encode())
+        for start in range(0, len(images), 1024):
+            digest.update(images[start : start + 1024].tobytes())
     fingerprint = digest.hexdigest()
     path = files.cache_folder(cache) / f"linear-{fingerprint[:16]}.npz"
     if not path.is_file():

@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from . import align, tone
+from . import align, tone, tone_curve
 
 Floats = NDArray[np.float32]
 Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
@@ -35,7 +35,7 @@ class Painted:
     """Restored faces of a batch of crops.
 
     Attributes:
-        whole: ``[N, 3, S, S]`` in [-1, 1], whole faces as the fill sees them, as colorful as the photo.
+        whole: ``[N, 3, S, S]`` in [-1, 1], whole faces as the fill sees them, in the photo's tone.
         seen: ``[N, 3, S, S]``, them under the region and the crops elsewhere (without what :meth:`onto` adds).
         region: ``[N, 1, S, S]``, what was painted: the region given, a little wider; empty where the fill did nothing.
     """
@@ -57,7 +57,7 @@ class Painted:
 
 
 def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted:
-    """Fill the region of crops: grow it, fill it, and give it no more color than the photo has.
+    """Fill the region of crops: grow it, fill it, and give it the tone of the photo.
 
     Args:
         x: ``[N, 3, S, S]`` in [-1, 1], crops with face masks, on the CPU.
@@ -67,10 +67,12 @@ def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted
         exact: the region is known exactly and is not grown, since what is hidden needlessly is missed by the fill.
     """
     painted = region if exact else grown(region)
-    whole = fill(x, painted)
-    if whole is x:
+    curves = tone_curve.curves_of(x)
+    natural = tone_curve.neutral(x, curves)
+    whole = fill(natural, painted)
+    if whole is natural:
         return Painted(x, x, painted * 0)
-    whole = tone.as_colorful(x, whole.clamp(-1, 1).float())
+    whole = tone_curve.toned(whole.clamp(-1, 1).float(), curves)
     return Painted(whole, composite(x, whole, painted), painted)
 
 
@@ -166,13 +168,19 @@ def paste(
     out, shares = photo.copy(), np.zeros(photo.shape[:2], np.float32)
     reach = max(grow * size, 1.0)
     alpha, restored = alpha_map(region, reach, reach), np.asarray(crop, np.float32)
+    slopes = np.ones(3, np.float32)
     if (match or cover) and alpha.any():
         seen = align.warp(photo, matrix, crop.shape[:2], border="replicate").astype(np.float32)
         inside = _inside(photo.shape[:2], matrix, crop.shape[:2])
+        curve = tone_curve.measure(seen, inside)
+        if not curve.plain:
+            seen, restored = curve.neutral(seen), curve.neutral(restored)
         if match:
             restored = restored + tone.color_offset(seen, restored, region, inside)
         if cover:
             alpha = np.maximum(alpha, remains(seen, restored, region) * inside)
+        if not curve.plain:
+            restored, slopes = curve.toned(restored), curve.slopes
     window = _reach(alpha, matrix, photo.shape[:2], margin=tone.RING * size)
     if window is None:
         return Pasted(out, shares)
@@ -187,7 +195,7 @@ def paste(
     if grain:
         away = cv2.distanceTransform((share == 0).astype(np.uint8), cv2.DIST_L2, 5)
         around = (away > 1) & (away <= max(3.0, tone.RING * size / align.scale_of(matrix)))
-        patch = patch + tone.grain(original, patch, around, share > 0.9, seed)
+        patch = patch + tone.grain(original, patch, around, share > 0.9, seed) * slopes
     mixed = original + share[:, :, None] * (patch - original)
     changed = share > 0
     out[rows, columns][changed] = np.rint(mixed[changed]).clip(0, 255).astype(np.uint8)

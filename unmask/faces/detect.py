@@ -241,9 +241,13 @@ def _locate(name: str) -> Path:
 
 
 def _open(path: Path) -> Any:
-    """The model as insightface loads it, without its prints."""
+    """The model as insightface loads it, without its prints, after a look at its sha256 where a table has one."""
     import onnxruntime
     import torch
+
+    from unmask import weights
+
+    weights.check(path)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

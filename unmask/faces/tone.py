@@ -8,11 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 Floats = NDArray[np.float32]
 
-COLORLESS = (0.03, 0.12)  # spread of colors in a black-and-white photo, and in the palest of colored ones
 RING = 0.10  # of the crop size: width of the ring in which colors are compared
 _GAP = 0.02  # of the crop size: how far the ring keeps from the region, where shadow and remains of a mask lie
 _GRID = 32  # the color offset is smooth, it is found at this size
@@ -27,20 +25,6 @@ LUMA = (0.299, 0.587, 0.114)
 # luma and two differences of color (ITU-R BT.601), in which errors of light and of tint are nearly independent
 OPPONENT = np.array([LUMA, (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)], np.float32)
 _BACK = np.linalg.inv(OPPONENT).astype(np.float32)
-
-
-def as_colorful(seen: Tensor, whole: Tensor) -> Tensor:
-    """Restored faces with no more color than the photo has: none in black-and-white or toned ones.
-
-    Args:
-        seen, whole: ``[N, 3, S, S]`` in [-1, 1], the crops of the photo and the restored faces.
-    """
-    red, green, blue = seen.unbind(1)
-    variety = (red - green).std(dim=(1, 2)) + (blue - green).std(dim=(1, 2))  # [N]; a tint alone has none
-    low, high = COLORLESS
-    keep = ((variety - low) / (high - low)).clamp(0, 1).view(-1, 1, 1, 1)
-    luma = (whole * whole.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return luma + keep * (whole - luma)
 
 
 def garment_share(seen: Floats, restored: Floats, region: NDArray[Any]) -> tuple[Floats, Floats]:

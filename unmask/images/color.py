@@ -60,6 +60,42 @@ def _through_profile(image: Image.Image, icc: bytes | None, target: str) -> Imag
     return image.convert(target)
 
 
+def to_srgb(samples: NDArray[Any], mode: str, palette: Pixels | None, icc: bytes) -> tuple[NDArray[Any], Pixels | None]:
+    """Samples and palette in sRGB of what is in the space of a profile, for files that do not hold the profile.
+
+    Alpha stays, 16 bits become 8. CMYK and pictures in two colors, and profiles that cannot be used, change nothing.
+    """
+    if mode in ("1", "CMYK"):
+        return samples, palette
+    if mode == "P":
+        assert palette is not None
+        return samples, to_srgb(palette[None], "RGB", None, icc)[0][0]
+    plain = _TO_8[samples] if samples.dtype == np.uint16 else samples
+    channels = 1 if mode in ("L", "LA") else 3
+    colors = np.ascontiguousarray(np.atleast_3d(plain)[:, :, :channels])
+    try:
+        own, screen = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+        image = Image.fromarray(colors[:, :, 0] if channels == 1 else colors)
+        converted = np.asarray(ImageCms.profileToProfile(image, own, screen, outputMode="RGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return samples, palette
+    out = converted[:, :, 1] if plain.ndim == 2 else plain.copy()
+    if plain.ndim == 3:
+        out[:, :, :channels] = converted[:, :, 1:2] if channels == 1 else converted
+    return out, palette
+
+
+def to_palette(rgb: Pixels) -> tuple[Pixels, str, Pixels]:
+    """Indices ``[H, W]``, the mode P and a palette of 256 colors chosen for a picture, with error diffusion."""
+    image = Image.fromarray(rgb)
+    table = image.quantize(256, method=Image.Quantize.MEDIANCUT)
+    chosen = image.quantize(palette=table, dither=Image.Dither.FLOYDSTEINBERG)
+    flat = np.frombuffer(bytes(chosen.getpalette("RGB") or ()), np.uint8).reshape(-1, 3)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(flat)] = flat
+    return np.asarray(chosen), "P", palette
+
+
 def luma(rgb: Pixels) -> Pixels:
     """ITU-R 601 luma with Pillow's rounding; equal channels give back exactly their value."""
     weights = np.array([19595, 38470, 7471], np.uint32)

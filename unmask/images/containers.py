@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
+_XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\x00"
+_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\x00"  # says that a second picture makes the first one brighter
 _PNG_XMP = b"XML:com.adobe.xmp\x00"
 # Chunks that describe the pixels themselves and come from the new encoding, or would no longer be true.
 _PNG_NEW = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"hIST", b"acTL", b"fcTL", b"fdAT"}
+# Of the chunks that are not to be copied by those who do not know them: these stay true.
+_PNG_KNOWN = {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"bKGD", b"tRNS", b"tIME", b"cICP", b"mDCV", b"cLLI"}
 _PNG_BEFORE_PLTE = {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI"}
 
 
@@ -47,7 +51,7 @@ def jpeg_metadata(data: bytes) -> list[tuple[int, bytes]]:
         for marker, payload in jpeg_segments(data)
         if (0xE0 <= marker <= 0xEF or marker == 0xFE)
         and marker != 0xEE
-        and not (marker == 0xE2 and payload.startswith(b"MPF\x00"))
+        and not (marker == 0xE2 and payload.startswith((b"MPF\x00", _GAIN_MAP)))
     ]
 
 
@@ -57,6 +61,17 @@ def jpeg_xmp(segments: Iterable[tuple[int, bytes]]) -> bytes | None:
         if marker == 0xE1 and payload.startswith(_XMP_HEADER):
             return payload[len(_XMP_HEADER) :]
     return None
+
+
+def jpeg_extended_xmp(segments: Iterable[tuple[int, bytes]]) -> bytes:
+    """The text of the extended XMP packet, which goes on over several segments; empty where there is none."""
+    head = len(_XMP_EXTENSION) + 40  # digest, length of the whole, offset of the part
+    return b"".join(p[head:] for m, p in segments if m == 0xE1 and p.startswith(_XMP_EXTENSION))
+
+
+def jpeg_without_extended_xmp(segments: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The segments without those of an extended XMP packet."""
+    return [(m, p) for m, p in segments if not (m == 0xE1 and p.startswith(_XMP_EXTENSION))]
 
 
 def jpeg_splice(encoded: bytes, kept: Sequence[tuple[int, bytes]], xmp: bytes | None, comment: str | None) -> bytes:
@@ -104,6 +119,23 @@ def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 def png_metadata(chunks: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The chunks of a PNG worth keeping around new pixels."""
     return [(kind, payload) for kind, payload in chunks if kind not in _PNG_NEW]
+
+
+def png_renewed(kept: Iterable[tuple[bytes, bytes]], exif: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Kept chunks around other pixels: ``exif`` in place of the old block, without what shows or vouches for the old.
+
+    That is, what PNG calls unsafe to copy, and ImageMagick's profiles in text, which may hold a thumbnail.
+    """
+    out = []
+    for kind, payload in kept:
+        if kind == b"eXIf":
+            if exif:
+                out.append((kind, exif.removeprefix(b"Exif\x00\x00")))
+        elif kind[3:4].isupper() and kind not in _PNG_KNOWN:
+            continue
+        elif not payload.startswith(b"Raw profile type ") or payload.startswith(b"Raw profile type icc"):
+            out.append((kind, payload))
+    return out
 
 
 def png_xmp(chunks: Iterable[tuple[bytes, bytes]]) -> bytes | None:

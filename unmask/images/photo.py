@@ -20,14 +20,14 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from unmask import files
 from unmask.errors import UnmaskError
-from unmask.images import color, containers, tiff, whole
+from unmask.formats import KINDS
+from unmask.images import color, containers, heif, tiff, whole
 
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 32_766  # pixels; what OpenCV warps
 MAX_EMPTY = 10_000_000  # pixels of a picture that holds next to nothing
 PER_BYTE = 1000  # pixels a byte of the file, beyond which it holds next to nothing
-READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
-_KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF, PPM, JPEG 2000 or AVIF"
+READABLE = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112
 _limit_lock = threading.Lock()
 
@@ -134,7 +134,9 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
                 finally:
                     Image.MAX_IMAGE_PIXELS = before
         except UnidentifiedImageError as error:
-            raise UnmaskError(f"{name}: not an image that can be read; convert it to {_KINDS}") from error
+            if heif.looks_like(data) and not heif.register():
+                raise UnmaskError(f"{name}: HEIC needs pillow-heif; install it: pip install pillow-heif") from error
+            raise UnmaskError(f"{name}: not an image that can be read; convert it to {KINDS}") from error
         with image:
             _check_size(image.size, name, max_pixels)
             if image.width * image.height > max(MAX_EMPTY, PER_BYTE * len(data)):
@@ -151,6 +153,7 @@ def _formats() -> tuple[str, ...]:
     for plugin in ("Jpeg", "Mpo", "Png", "WebP", "Tiff", "Bmp", "Gif", "Ppm", "Jpeg2K", "Avif"):
         with contextlib.suppress(ImportError):
             importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    heif.register()
     return tuple(format for format in READABLE if format in Image.OPEN)
 
 
@@ -177,6 +180,8 @@ def _from_image(image: Image.Image, name: str, kind: str, max_pixels: int, data:
         deep, (samples, mode) = True, tiff.decode(data, name, image.width * image.height)
     elif data and format == "PNG" and data[24] == 16 and image.mode in ("RGB", "RGBA", "LA"):
         deep, (samples, mode) = True, _decode_16(data, name, data[25])
+    elif data and format == "HEIF" and int(image.info.get("bit_depth", 8)) > 8:
+        deep, (samples, mode) = True, heif.deep(data)
     else:
         image.load()
         deep, (samples, mode) = False, _samples(image, name)
@@ -237,6 +242,8 @@ def _extras(image: Image.Image, format: str | None, data: bytes, name: str) -> d
         extras["xmp"] = containers.png_xmp(chunks)
     elif format == "WEBP":
         extras["lossless"] = containers.webp_is_lossless(data)
+    elif format == "HEIF":
+        extras["nclx"] = image.info.get("nclx_profile")
     elif format == "TIFF":
         directory = image.tag_v2  # type: ignore[attr-defined]
         tiff.refuse(directory, name)

@@ -18,8 +18,9 @@ from PIL import Image, TiffTags
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from unmask.errors import UnmaskError
+from unmask.images import previews
 
-_ORIENTATION, _XMP, _ICC = 274, 700, 34675
+_ORIENTATION, _XMP, _ICC, _RESOURCES, _LAYERS = 274, 700, 34675, 34377, 37724
 # Tags that describe how the pixels are laid out: they follow from the new encoding.
 _LAYOUT = {
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 284, 288, 289, 290,
@@ -45,6 +46,21 @@ def tags_of(directory: ImageFileDirectory_v2, sub_directories: Mapping[int, Mapp
         if content:
             kept[tag] = (TiffTags.LONG, dict(content))
     return kept
+
+
+def without_previews(tags: Tags) -> Tags:
+    """The tags without pictures in them: Photoshop's layers and thumbnails, previews in makers' notes."""
+    return {tag: (kind, _bare(tag, value)) for tag, (kind, value) in tags.items() if tag != _LAYERS}
+
+
+def _bare(tag: int, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(0, inner) for key, inner in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(one, bytes) for one in value):
+        return tuple(_bare(tag, one) for one in value)
+    if not isinstance(value, bytes):
+        return value
+    return previews.without_resources(value) if tag == _RESOURCES else previews.wiped(value)
 
 
 def refuse(directory: ImageFileDirectory_v2, name: str) -> None:

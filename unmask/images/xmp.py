@@ -13,8 +13,27 @@ NAMESPACE = "urn:unmask:provenance"
 PNG_KEYWORD = "unmask"
 # The newscodes term for a photo of which a part was made by a trained model.
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_OURS = re.compile(rb'\s*<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance".*?</rdf:Description>', re.S)
-_NOTE = re.compile(rb"<unmask:Note>(.*?)</unmask:Note>", re.S)
+_OURS = b'<rdf:Description rdf:about="" xmlns:unmask="urn:unmask:provenance"'
+_OURS_END = b"</rdf:Description>"
+_NOTE, _NOTE_END = b"<unmask:Note>", b"</unmask:Note>"
+_TIFF = "http://ns.adobe.com/tiff/1.0/"
+# What belongs to a second picture or a film behind the photo, neither of which is written: namespace -> names, or all.
+_COMPANIONS = {
+    "http://ns.google.com/photos/1.0/camera/": r"(?:MotionPhoto|MicroVideo)\w*",
+    "http://ns.google.com/photos/1.0/container/": r"\w+",
+    "http://ns.google.com/photos/dd/1.0/container/": r"\w+",
+    "http://ns.google.com/photos/dd/1.0/device/": r"\w+",
+    "http://ns.google.com/photos/1.0/depthmap/": r"\w+",
+    "http://ns.google.com/photos/1.0/image/": r"\w+",
+    "http://ns.google.com/photos/1.0/audio/": r"\w+",
+    "http://ns.oplus.com/photos/1.0/camera/": r"(?:MotionPhoto|OLivePhoto)\w*",
+    "http://ns.xiaomi.com/photos/1.0/camera/": r"(?:MicroVideo|XMPMeta)\w*",
+    "http://ns.adobe.com/hdr-gain-map/1.0/": r"\w+",
+    "http://ns.apple.com/HDRGainMap/1.0/": r"\w+",
+    "http://ns.apple.com/pixeldatainfo/1.0/": r"AuxiliaryImage\w+",
+}
+_PREVIEWS = {"http://ns.adobe.com/xap/1.0/": r"Thumbnails", "http://ns.adobe.com/photoshop/1.0/": r"Thumbnails"}
+_EXTENDED = {"http://ns.adobe.com/xmp/note/": r"HasExtendedXMP"}
 
 
 def note_text(note: Mapping[str, Any]) -> str:
@@ -32,7 +51,7 @@ def packet(note: Mapping[str, Any], existing: bytes | None = None) -> bytes:
         "</rdf:Description>"
     ).encode("ascii")
     if existing and existing.count(b"</rdf:RDF>") == 1:
-        kept = _OURS.sub(b"", existing)
+        kept = _without_ours(existing)
         return kept.replace(b"</rdf:RDF>", description + b"</rdf:RDF>")
     return (
         b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -45,11 +64,71 @@ def packet(note: Mapping[str, Any], existing: bytes | None = None) -> bytes:
 
 def read_note(data: bytes) -> dict[str, Any] | None:
     """The provenance note inside the bytes of an image file (or an XMP packet), or None."""
-    found = _NOTE.search(data)
-    if found is None:
-        return None
-    try:
-        note = json.loads(unescape(found.group(1).decode("utf-8", "replace")))
-    except ValueError:
-        return None
-    return note if isinstance(note, dict) else None
+    for part in reversed(data.split(_NOTE)[1:]):  # the last is ours, whatever stands before it
+        text, end, _ = part.partition(_NOTE_END)
+        if not end:
+            continue
+        try:
+            note = json.loads(unescape(text.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(note, dict):
+            return note
+    return None
+
+
+def _without_ours(packet: bytes) -> bytes:
+    """A packet without the notes that we wrote into it earlier; one pass, whatever it holds."""
+    first, *others = packet.split(_OURS)
+    kept = [first]
+    for part in others:
+        _, end, rest = part.partition(_OURS_END)
+        kept.append(rest if end else _OURS + part)
+    return b"".join(kept)
+
+
+def tidied(packet: bytes, orientation: int, changed: bool = True, extended: bool = True) -> bytes:
+    """An XMP packet that says what is true of the file written.
+
+    Args:
+        orientation: of the file; ``tiff:Orientation`` follows it.
+        changed: the pixels are not those read: previews inside the packet go.
+        extended: whether the extended packet that it may refer to is written too.
+    """
+    for prefix in _prefixes(packet, _TIFF):
+        value = str(orientation).encode()
+        packet = re.sub(rb"(\b%s:Orientation\s*=\s*[\"'])\s*\d+\s*" % prefix, rb"\g<1>" + value, packet)
+        packet = re.sub(rb"(<%s:Orientation[^<>]*>)\s*\d+\s*(?=<)" % prefix, rb"\g<1>" + value, packet)
+    gone = [_COMPANIONS, *([_PREVIEWS] if changed else []), *([] if extended else [_EXTENDED])]
+    for namespace, names in (item for table in gone for item in table.items()):
+        for prefix in _prefixes(packet, namespace):
+            packet = _without(packet, prefix, names.encode())
+    return packet
+
+
+def holds_pictures(packet: bytes) -> bool:
+    """Whether an (extended) packet holds pictures, such as the photo before its background was blurred."""
+    tables = (_COMPANIONS, _PREVIEWS)
+    return any(
+        re.search(rb"\b%s:(?:%s)\b" % (prefix, names.encode()), packet)
+        for table in tables for namespace, names in table.items() for prefix in _prefixes(packet, namespace)
+    )  # fmt: skip
+
+
+def _prefixes(packet: bytes, namespace: str) -> list[bytes]:
+    found = re.findall(rb"\bxmlns:([\w.-]+)\s*=\s*[\"']%s[\"']" % re.escape(namespace.encode()), packet)
+    return [re.escape(prefix) for prefix in dict.fromkeys(found)]
+
+
+def _without(packet: bytes, prefix: bytes, names: bytes) -> bytes:
+    """The packet without properties of a namespace, be they attributes or elements."""
+    packet = re.sub(rb"\s%s:(?:%s)\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')" % (prefix, names), b"", packet)
+    packet = re.sub(rb"<%s:(?:%s)(?:\s[^<>]*)?/>" % (prefix, names), b"", packet)
+    opening = re.compile(rb"<(%s:(?:%s))(?:\s[^<>]*)?>" % (prefix, names))
+    out, at, unclosed = b"", 0, 0
+    while unclosed < 100 and (found := opening.search(packet, at)):
+        end = packet.find(b"</%s>" % found.group(1), found.end())
+        out += packet[at : found.start() if end >= 0 else found.end()]
+        at = end + len(found.group(1)) + 3 if end >= 0 else found.end()
+        unclosed += end < 0
+    return out + packet[at:]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from .. import ops
 from ..errors import UnmaskError
 
 BUILDERS: dict[str, str] = {
@@ -24,12 +25,15 @@ BUILDERS: dict[str, str] = {
 
 
 def build(kind: str, **arch: Any) -> nn.Module:
-    """Build a network of a kind in ``BUILDERS`` with its arguments; raises UnmaskError where they do not fit."""
+    """Build a network of a kind in ``BUILDERS`` with its arguments; raises UnmaskError where they do not fit,
+    UsageError where ``UNMASK_OPS`` makes no sense."""
     if kind not in BUILDERS:
-        raise UnmaskError(f"no network of kind {kind!r}; there are {', '.join(BUILDERS)}")
+        raise UnmaskError(f"no network of kind {kind[:40]!r}; there are {', '.join(BUILDERS)}")
+    ops.preferred()  # a wrong word there is told before anything is done
     module, name = BUILDERS[kind].split(":")
     try:
         network: nn.Module = getattr(importlib.import_module(f"unmask.{module}"), name)(**arch)
-    except TypeError as error:
-        raise UnmaskError(f"a {kind} cannot be built from {arch}: {error}") from None
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, RuntimeError) as error:
+        given, reason = (" ".join(str(text).split())[:200] for text in (arch, error))
+        raise UnmaskError(f"a {kind} cannot be built from {given}: {reason}") from None
     return network

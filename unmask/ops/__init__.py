@@ -24,9 +24,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from . import native, reference
 
-__all__ = ["bias_act", "setup_filter", "state", "upfirdn2d"]
+__all__ = ["bias_act", "preferred", "setup_filter", "state", "upfirdn2d"]
+IMPLEMENTATIONS = ("auto", "native", "reference")
 
 
 def bias_act(
@@ -157,6 +159,14 @@ def setup_filter(
     return f.to(device=device, dtype=torch.float32)
 
 
+def preferred() -> str:
+    """What ``UNMASK_OPS`` says: auto, native or reference; UsageError where it says something else."""
+    chosen = os.environ.get("UNMASK_OPS") or "auto"
+    if chosen not in IMPLEMENTATIONS:
+        raise UsageError(f"UNMASK_OPS={chosen!r} is no way to run an op; set it to auto, native or reference")
+    return chosen
+
+
 def state() -> str:
     """Build, check and time the native kernels: one line for ``unmask doctor --ops``; see ``selfcheck.state``."""
     from . import selfcheck
@@ -166,8 +176,8 @@ def state() -> str:
 
 def _takes_native(impl: str, x: Tensor, f: Tensor | None = None) -> bool:
     """Whether the call goes to the native kernels, see the head of this file."""
-    chosen = os.environ.get("UNMASK_OPS", "auto") if impl == "auto" else impl
-    if chosen not in ("auto", "native", "reference"):
+    chosen = preferred() if impl == "auto" else impl
+    if chosen not in IMPLEMENTATIONS:
         raise ValueError(f"{chosen!r} is no way to run an op: choose auto, native or reference")
     if impl == "native":
         native.load()

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import files
+from .. import files, weights
 from ..errors import UnmaskError
-from ..weights import packs
+from ..weights import onnx_files, packs
 
 __all__ = ["InsightRecognizer", "load", "load_pack"]
 
 BATCH = 32
+MOST_BATCH, MOST_VALUES = 1024, 65536  # faces at once, and numbers of an embedding
 _CHECK_TOLERANCE = 1e-3
 
 
@@ -25,7 +26,7 @@ class InsightRecognizer:
     Its template is ``arcface`` unless the file's metadata name another, as our own exports do.
 
     A graph exported for a fixed batch of one is rewritten in memory for any batch when that gives the same
-    numbers, and is otherwise run face by face.
+    numbers, and is otherwise run face by face; one for a fixed batch of several is given so many, the last repeated.
     """
 
     differentiable = False
@@ -43,7 +44,9 @@ class InsightRecognizer:
         self.name = name
         self.size = size
         self.batched = batched
-        self.fingerprint = files.sha256(path)
+        self.fingerprint = onnx_files.sha256(path)
+        given = session.get_inputs()[0].shape[:1]
+        self._fixed = int(given[0]) if not batched and given and isinstance(given[0], int) else 1
         self.template = session.get_modelmeta().custom_metadata_map.get("template", "arcface")
         self._session = session
         self.scale = scale
@@ -57,7 +60,7 @@ class InsightRecognizer:
         if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, *self.size):
             raise ValueError(f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}")
         blob = self.blob(faces)
-        step = BATCH if self.batched else 1
+        step = BATCH if self.batched else self._fixed
         parts = [self._run(blob[i : i + step]) for i in range(0, len(blob), step)]
         found = torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 1)
         return torch.nn.functional.normalize(found, dim=1)
@@ -69,17 +72,27 @@ class InsightRecognizer:
         return np.ascontiguousarray(found)
 
     def _run(self, blob: np.ndarray) -> np.ndarray:
-        out: np.ndarray = self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0]
-        return out.reshape(len(blob), -1)
+        n = len(blob)
+        if not self.batched and n < self._fixed:
+            blob = np.concatenate([blob, np.repeat(blob[-1:], self._fixed - n, 0)])
+        try:
+            out = np.asarray(self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0])
+        except Exception as error:  # onnxruntime raises kinds of its own
+            raise UnmaskError(f"{self.path}: this model cannot be run ({files.reason(error)}); use another") from error
+        if out.dtype.kind != "f" or not out.size or out.size % len(blob) or out.size // len(blob) > MOST_VALUES:
+            shape = f"{out.dtype} {list(out.shape)}"
+            raise UnmaskError(f"{self.path}: gives {shape}, no embedding for each face; use another")
+        if not np.isfinite(out).all():
+            raise UnmaskError(f"{self.path}: its embeddings are not finite, so its weights are damaged; use another")
+        return out.reshape(len(blob), -1)[:n].astype(np.float32, copy=False)
 
 
 def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
-    """Load the ONNX file at ``path`` as insightface would; raises :class:`UnmaskError` if that is not a
-    recognizer.
+    """Load the ONNX file at ``path`` as insightface would, and try it; raises :class:`UnmaskError` if that is not a
+    recognizer, or a part of it has another sha256 than the table beside it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UnmaskError(f"{path}: no such file; give the path of a recognition model in ONNX")
+    weights.check(path)
     try:
         from insightface import model_zoo
 
@@ -91,13 +104,20 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
         raise UnmaskError(f"{path}: not a readable ONNX model ({first}); give a recognition model") from error
     if model is None or getattr(model, "taskname", "") != "recognition":
         raise UnmaskError(f"{path}: not a recognition model; give one with a single embedding as its output")
-    width, height = (int(side) for side in model.input_size)
-    factor, offset = 127.5 / model.input_std, (127.5 - model.input_mean) / model.input_std
-    session, batched = model.session, True
-    if isinstance(model.input_shape[0], int):
-        wider = _any_batch(path, (height, width), model.session)
-        session, batched = (wider, True) if wider is not None else (model.session, model.input_shape[0] != 1)
-    return InsightRecognizer(path, name or path.stem, session, (factor, offset), batched, (height, width))
+    try:
+        width, height = (int(side) for side in model.input_size)
+        factor, offset = 127.5 / model.input_std, (127.5 - model.input_mean) / model.input_std
+        fixed = model.input_shape[0]
+    except (TypeError, ValueError, IndexError):
+        raise UnmaskError(f"{path}: its input has no fixed height and width; give a recognition model") from None
+    session, batched = model.session, not isinstance(fixed, int)
+    if isinstance(fixed, int) and not 1 <= fixed <= MOST_BATCH:
+        raise UnmaskError(f"{path}: takes {fixed} faces at once; give a recognition model for any number")
+    if fixed == 1 and (wider := _any_batch(path, (height, width), session)) is not None:
+        session, batched = wider, True
+    found = InsightRecognizer(path, name or path.stem, session, (factor, offset), batched, (height, width))
+    found.embed(torch.linspace(-1, 1, 3 * height * width).reshape(1, 3, height, width))
+    return found
 
 
 def load_pack(pack: str) -> InsightRecognizer:
@@ -119,7 +139,12 @@ def _looks_like_recognition(path: Path) -> bool:
     """
     import onnx
 
-    graph = onnx.load(str(path), load_external_data=False).graph
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+        if not graph.input:
+            return False
+    except Exception:  # protobuf raises kinds of its own; such a file is no recognizer
+        return False
     sides = [dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim][2:]
     return len(graph.output) == 1 and len(sides) == 2 and sides[0] == sides[1] >= 112 and sides[0] not in (128, 192)
 
@@ -143,8 +168,8 @@ def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
     """
     import onnxruntime
 
-    model = widened(path)
     try:
+        model = widened(path)
         session = onnxruntime.InferenceSession(model.SerializeToString(), options(), providers=["CPUExecutionProvider"])
         drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
         name = session.get_inputs()[0].name
@@ -167,7 +192,8 @@ def widened(path: Path) -> Any:
     model = onnx.load(str(path))
     graph = model.graph
     for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del graph.value_info[:]
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape" and len(node.input) > 1}
     _settle(graph)

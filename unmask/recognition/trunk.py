@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import files
 from ..errors import UsageError
 from ..models import onnx_trunk
 from . import insight
@@ -25,6 +26,13 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     graph with other operators than :data:`unmask.models.onnx_trunk.OPERATORS` or without such a cut, and where the
     trunk does not give the numbers of ONNX Runtime.
     """
+    try:
+        return _read(path)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise UsageError(f"{path}: this graph cannot be made a trunk ({files.reason(error)}); use another") from error
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     recognizer = insight.load(path)
     model = insight.widened(Path(path))
     steps, tensors, renamed = _plain(model.graph, Path(path))

@@ -98,24 +98,6 @@ class Located:
             )
 
 
-def choose(
-    faces: Sequence[RestoredFace], face: str | int, size: tuple[int, int], called: str
-) -> Sequence[RestoredFace]:
-    """The faces asked for (see :meth:`unmask.restore.Restorer.restore`), of all faces from largest to smallest."""
-    if face == "all":
-        return faces
-    if face == "largest":
-        return faces[:1]
-    if face == "center":
-        middle = np.array([size[1] - 1, size[0] - 1]) / 2
-        return [min(faces, key=lambda f: float(np.hypot(*((f.bbox[:2] + f.bbox[2:4]) / 2 - middle))))]
-    if isinstance(face, int) and 0 <= face < len(faces):
-        return [faces[face]]
-    if isinstance(face, int):
-        raise UsageError(f"{called}: has no face {face}; its faces are 0 to {len(faces) - 1}, 0 the largest")
-    raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
-
-
 def given_region(
     region: NDArray[Any], photo: images.Photo, matrices: Sequence[NDArray[np.float64]], size: int
 ) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,21 @@ from torch import Tensor
 
 from .. import images, weights
 from ..devices import pick_device
-from ..errors import NoFaceError, UnmaskError
+from ..errors import UnmaskError, UsageError
 from ..faces import align, blend
 from ..faces.blend import Fill
-from . import sampling
-from .located import Located, SegmenterLike, choose, given_region
-from .results import Restored, RestoredFace, give_back, provenance, share_out, target_of
+from . import finding, sampling
+from .finding import MIN_SCORE
+from .located import Located, SegmenterLike, given_region
+from .results import Restored, RestoredFace, drift, give_back, provenance, share_out, target_of
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
+    from ..faces.landmarks import Landmarker
     from ..recognition import Recognizer
 
-MIN_FACE = 16.0  # pixels, shorter side of the box; below this there is nothing to align
 BATCH = 16  # crops at once
+_NAMES = ("name_or_path", "device", "detector", "segmenter", "min_score")
 
 
 class Restorer:
@@ -42,6 +45,8 @@ class Restorer:
         size: int = 128,
         template: str = "ffhq",
         recognizer: Recognizer | None = None,
+        landmarker: Landmarker | None = None,
+        min_score: float = MIN_SCORE,
         device: torch.device | str = "cpu",
         made_by: Mapping[str, Any] | None = None,
         parts: Mapping[str, str] | None = None,
@@ -52,14 +57,16 @@ class Restorer:
             model: what fills the region of aligned crops; any callable, so that a baseline can stand in.
             size, template: of the crops that ``model`` takes.
             recognizer: measures identity drift; None leaves it out.
+            landmarker: takes a second look at what the detector found; None believes it.
+            min_score: what its face score has to be at least; less restores drawings too.
             made_by: what the note says of the weights.
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
-        self.size, self.template, self.device = size, template, torch.device(device)
+        self.landmarker, self.min_score, self.size, self.template = landmarker, min_score, size, template
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
-        self._detecting = threading.Lock()
+        self.device, self._detecting = torch.device(device), threading.Lock()
         self._process = os.getpid()
         self._loaded: dict[str, Any] | None = None  # what :meth:`from_pretrained` was given, if that can be pickled
 
@@ -70,6 +77,7 @@ class Restorer:
         device: str = "auto",
         detector: str | Path | Detector | None = None,
         segmenter: str | Path | SegmenterLike | None = None,
+        min_score: float = MIN_SCORE,
     ) -> Restorer:
         """Load the embedded pack, a weights folder, or one unmasker checkpoint beside the rest of the pack.
 
@@ -77,20 +85,23 @@ class Restorer:
             name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
+            min_score: as :class:`Restorer` takes it; a folder without a landmarker has no second look.
         """
         from .. import models, recognition
         from ..faces.detect import load_detector
+        from ..faces.landmarks import Landmarker
         from ..faces.segment import Segmenter
 
         where = pick_device(device)
-        given = {"name_or_path": name_or_path, "device": device, "detector": detector, "segmenter": segmenter}
+        given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score), strict=True))
         folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
         name = "unmasker" if folder is not None or name_or_path is None else name_or_path
         checkpoint = weights.read(name, kind="unmasker", folder=folder)
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
         except (UnmaskError, TypeError, ValueError) as error:
-            raise UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version") from None
+            told = UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version")
+            raise error if isinstance(error, UsageError) else told from None
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
         if segmenter is None or isinstance(segmenter, str | Path):
@@ -98,19 +109,23 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", folder))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
-        made_by: dict[str, Any] = {"file": checkpoint.path.name, "sha256": checkpoint.sha256}
+        looker = None
+        if any(row.name == "landmarker" for row in weights.rows(folder)):
+            looker = Landmarker(weights.find("landmarker", folder=folder), where)
+            parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
+        seen = Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter
         made = cls(
-            unmasker,
-            Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter,
-            detector,
+            *(unmasker, seen, detector),
             size=unmasker.size,
             template=unmasker.template,
             recognizer=recognition.of_pack(folder),
+            landmarker=looker,
+            min_score=min_score,
             device=where,
-            made_by={"unmasker": made_by},
+            made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
             parts={"unmasker": checkpoint.sha256, **parts},
         )
-        if all(one is None or isinstance(one, str | Path) for one in given.values()):
+        if all(one is None or isinstance(one, str | Path | float) for one in given.values()):
             made._loaded = given
         return made
 
@@ -118,13 +133,12 @@ class Restorer:
         """Pickled as what it was loaded from, so that a spawned worker loads it anew."""
         if self._loaded is None:
             raise TypeError("a Restorer made of objects cannot be pickled; make it with from_pretrained from names")
-        return _loaded_again, (self._loaded,)
+        return partial(Restorer.from_pretrained, **self._loaded), ()
 
     def _same_process(self) -> None:
         if os.getpid() != self._process:
             raise UnmaskError(
-                "this restorer was loaded before the process forked, and its threads stayed behind; load it in each "
-                "worker, or start workers by spawn"
+                "this restorer was loaded before the process forked; load it in each worker, or spawn them"
             )
 
     def restore(
@@ -221,13 +235,14 @@ class Restorer:
         target = target_of(image, out, overwrite)
         photo = image if isinstance(image, images.Photo) else images.read(image)
         known = self.find(photo.pixels, face, photo.name) if faces is None else list(faces)
-        chosen = [one for one in known if one.status == "found"]
-        pairs = [align.crop_face(photo.pixels, one.kps, self.template, self.size) for one in chosen]
+        chosen = [f for f in known if f.status == "found"]
+        pairs = [align.crop_face(photo.pixels, f.kps, self.template, self.size) for f in chosen]
         x, matrices = images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
         if region is not None:
             hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
         else:
             hidden, scores = self.segment(x)
+            scores = finding.both_scores(scores, chosen)
         return Located(image, target, photo, known, chosen, x, matrices, hidden, scores, region is not None)
 
     def fill(
@@ -237,11 +252,12 @@ class Restorer:
         samples: int = 1,
         model: Fill | None = None,
         exact: bool = False,
+        with_drift: bool = True,
     ) -> None:
         """Unmask the crops of all ``located`` photos together, the other half; their errors stay in them.
 
         ``model`` stands in for the restorer's own; its rows are the masked faces, in order. With ``exact`` the regions
-        are not grown before they are filled: they are known to a pixel.
+        are not grown before they are filled: they are known to a pixel. Without ``with_drift`` no drift is measured.
         """
         masked = [(one, i) for one in located for i in one.masked]
         if not masked:
@@ -249,14 +265,13 @@ class Restorer:
         x = torch.stack([one.x[i] for one, i in masked])
         region = torch.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
-        drifts, crops = self._drift(x, painted.seen), images.to_uint8(painted.seen)
-        for k, (one, i) in enumerate(masked):
+        drifts = drift(x, painted.seen, self.template, self.recognizer if with_drift else None)
+        for (one, i), crop, moved in zip(masked, images.to_uint8(painted.seen), drifts, strict=True):
             face = one.chosen[i]
-            face.status, face.restored, face.drift = "restored", crops[k], drifts[k]
+            face.status, face.restored, face.drift = "restored", crop, moved
         if samples > 1:
-            a, b, c = (t.to(self.device) for t in (x, painted.region, painted.whole))
-            several = sampling.several(sampling.seeded(self.model, seed), a, b, c, samples, seed)
-            share_out([one.chosen[i] for one, i in masked], x, painted.region, several.cpu())
+            drawn = sampling.toned(sampling.seeded(self.model, seed), x, painted, samples, seed, self.device)
+            share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
         parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed
@@ -279,15 +294,8 @@ class Restorer:
         self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
-        if not found:
-            raise NoFaceError(f"{called}: no face found; give a photo in which the eyes can be seen")
-        faces = [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
-        for chosen in choose(faces, face, pixels.shape[:2], called):
-            left, top, right, bottom = chosen.bbox[:4]
-            chosen.status = "found" if min(right - left, bottom - top) >= MIN_FACE else "too small"
-        if all(f.status != "found" for f in faces):
-            raise NoFaceError(f"{called}: the face is under {MIN_FACE:g} pixels; give a larger photo")
-        return faces
+        seen = finding.second_look(pixels, found, self.landmarker, self.min_score)
+        return finding.marked(seen, face, pixels.shape[:2], called)
 
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
@@ -305,16 +313,3 @@ class Restorer:
             x, hidden = x.to(self.device), hidden.to(self.device)
             parts.append(model(x, hidden).clamp(-1, 1).float().cpu())
         return torch.cat(parts)
-
-    def _drift(self, before: Tensor, after: Tensor) -> list[float | None]:
-        """One minus the cosine of the recognizer's embeddings, for each pair of crops [N,3,S,S]."""
-        if self.recognizer is None:
-            return [None] * len(before)
-        to = align.between(self.template, self.size, self.recognizer.template, self.recognizer.size)
-        both = align.warp_tensor(torch.cat([before, after]), to, self.recognizer.size)
-        a, b = self.recognizer.embed(both).cpu().chunk(2)
-        return list((1 - (a * b).sum(1)).tolist())
-
-
-def _loaded_again(given: dict[str, Any]) -> Restorer:
-    return Restorer.from_pretrained(**given)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__, images
+from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
-from ..faces import align, blend, tone
+from ..faces import align, blend
+
+if TYPE_CHECKING:
+    from ..recognition import Recognizer
 
 STATEMENT = (
     "The region under the face mask was synthesized by a generative model: it is a guess, "
     "not what the mask hid, and no evidence of identity."
 )
+SOFT = 2.5  # pixels of the photo for one that is painted, from which on a face looks soft
 WHITE = 64.0  # levels of spread that are drawn white
 
 
@@ -28,7 +33,8 @@ class RestoredFace:
     """One face of a photo and what was done with it.
 
     Attributes:
-        bbox, kps, det_score: as the detector gave them, in pixels of the upright photo.
+        bbox, kps, det_score: box, points and the detector's score, in pixels of the upright photo; the points are those
+            of the second look where there is one.
         status: "restored", "no mask" (left alone), "too small" or "not chosen"; before it is filled "masked", and
             "found" before it is known whether a face mask is worn.
         matrix: float64 [2,3] from the photo to the crop; None where the face was not aligned.
@@ -36,6 +42,8 @@ class RestoredFace:
         region: float32 [S,S] in [0,1] of the crop, 1 = hidden by the face mask.
         region_given: a person gave the region.
         garment_score: how sure the segmenter is that a face mask is worn; None where the region was given.
+        face_score, roll, mask_score: what the second look says: how sure it is that this is the face of a real person,
+            by how many degrees it is turned clockwise, and how sure it is that a face mask is worn; None without one.
         drift: one minus the cosine between a recognizer's embeddings of the crop before and after: how far
             the restoration moved the face from what is seen, not whether the restored face is the true one.
         samples: uint8 [K,S,S,3], K guesses as ``restored`` (which is among them), those that agree best with what is
@@ -54,6 +62,9 @@ class RestoredFace:
     region_given: bool = False
     restored: NDArray[np.uint8] | None = None
     garment_score: float | None = None
+    face_score: float | None = None
+    roll: float | None = None
+    mask_score: float | None = None
     drift: float | None = None
     samples: NDArray[np.uint8] | None = None
     spread: NDArray[np.float32] | None = None
@@ -67,11 +78,20 @@ class RestoredFace:
             "kps": [[round(float(x), 1), round(float(y), 1)] for x, y in self.kps],
             "det_score": self.det_score,
             "garment_score": self.garment_score,
+            "face_score": self.face_score,
+            "roll": self.roll,
+            "mask_score": self.mask_score,
             "region": self.region_box(),
             "coverage": None if self.region is None else float((self.region > 0.5).mean()),
             "drift": self.drift,
+            "enlarged": self.enlarged,
         }
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
+
+    @property
+    def enlarged(self) -> float | None:
+        """How many pixels of the photo one painted pixel spans; None where the face was not aligned."""
+        return None if self.matrix is None else 1 / align.scale_of(self.matrix)
 
     def region_box(self) -> list[float] | None:
         """Left, top, right and bottom of the region in the photo's pixels; None where there is none."""
@@ -139,6 +159,17 @@ class Restored:
                 pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, seed=self.seed, cover=cover).pixels
         return pixels
 
+    @property
+    def warning(self) -> str | None:
+        """One line where a restored face is much larger than what the model paints; None else."""
+        faces = [face for face in self.faces if face.status == "restored" and (face.enlarged or 0) > SOFT]
+        if not faces:
+            return None
+        face = max(faces, key=lambda one: one.enlarged or 0)
+        assert face.aligned is not None and face.enlarged is not None
+        size = len(face.aligned)
+        return f"face {round(size * face.enlarged)} px, model {size} px: it will look soft"
+
     def summary(self) -> str:
         """One short line for people: "2 faces restored, 1 without a face mask"."""
         words = {"restored": "restored", "no mask": "without a face mask", "too small": "too small"}
@@ -160,11 +191,12 @@ def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | Non
         target = given.with_name(f"{given.stem}.unmasked{given.suffix}")
     else:
         return None
-    if given is not None and target.resolve() == given.resolve():
+    formats.refuse_unwritable(target, given or Path(str(getattr(image, "name", ""))))
+    if given is not None and os.path.realpath(target) == os.path.realpath(given):
         raise UsageError(f"{target}: is the input itself; give another file to write")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise UnmaskError(f"{target}: is no file and is not replaced; give a file to write")
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise UnmaskError(f"{target}: exists; say overwrite to replace it")
     return target
 
@@ -179,14 +211,23 @@ def give_back(
     return str(target) if isinstance(image, str) else target
 
 
-def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Tensor) -> None:
-    """Give each face its samples, from ``drawn`` [K,N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
-    wholes = [tone.as_colorful(x, one) for one in drawn]
-    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in wholes])
-    whole = np.stack([images.to_uint8(one) for one in wholes])
+def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Sequence[Tensor]) -> None:
+    """Give each face its samples, K times ``drawn`` [N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
+    shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in drawn])
+    whole = np.stack([images.to_uint8(one) for one in drawn])
     for k, face in enumerate(faces):
         face.samples, face.whole = shown[:, k], whole[:, k]
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)
+
+
+def drift(before: Tensor, after: Tensor, template: str, recognizer: Recognizer | None) -> list[float | None]:
+    """One minus the cosine of a recognizer's embeddings, for each pair of crops [N,3,S,S]; None without one."""
+    if recognizer is None:
+        return [None] * len(before)
+    to = align.between(template, before.shape[-1], recognizer.template, recognizer.size)
+    both = align.warp_tensor(torch.cat([before, after]), to, recognizer.size)
+    a, b = recognizer.embed(both).cpu().chunk(2)
+    return list((1 - (a * b).sum(1)).tolist())
 
 
 def provenance(faces: Sequence[RestoredFace], made_by: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import UsageError
-from ..faces.blend import Fill
+from ..faces import tone_curve
+from ..faces.blend import Fill, Painted
 from ..faces.tone import LUMA
 
 VARIANTS = 24  # inputs with more of the face hidden, from whose codes the doubt is measured
@@ -46,6 +47,27 @@ def seeded(fill: Fill, seed: int) -> Fill:
         if name.rpartition(".")[2] == "noise_const":
             buffer.copy_(torch.randn(buffer.shape, generator=drawn))
     return twin
+
+
+def toned(fill: Fill, x: Tensor, painted: Painted, count: int, seed: int, device: torch.device) -> list[Tensor]:
+    """:func:`several` for photos of any tone: drawn in natural colors, and given the photo's own again.
+
+    Args:
+        x: crops [N,3,S,S] in [-1,1] on the CPU, as the photo has them.
+        painted: the one guess, which is among those given back, unchanged.
+        device: of the fill.
+
+    Returns:
+        ``count`` times [N,3,S,S] on the CPU.
+    """
+    curves = tone_curve.curves_of(x)
+    natural, plain = tone_curve.neutral(x, curves), tone_curve.neutral(painted.whole, curves)
+    drawn = several(fill, natural.to(device), painted.region.to(device), plain.to(device), count, seed).cpu()
+    found = []
+    for one in drawn:
+        own = (one == plain).flatten(1).all(1)[:, None, None, None]
+        found.append(torch.where(own, painted.whole, tone_curve.toned(one, curves)))
+    return found
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from .temporal import Steady
 from .temporal import restored as restored_faces
 
 PART_FRAMES = 120
+EVERY = 3  # frames for each in which faces are looked for; PART_FRAMES holds whole numbers of them
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def restore_clip(
     seed: int = 0,
     keep: float = 1.0,
     part_frames: int = PART_FRAMES,
+    every: int = EVERY,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Shown:
     """Restore the faces in a clip and write it to ``out``, which must not exist or may be replaced.
@@ -49,6 +51,7 @@ def restore_clip(
 
     Args:
         keep: how steady the result is, from 0 (each frame for itself) to 1.
+        every: faces are looked for in every so many frames, and followed by their motion in between.
         progress: told the number of frames done after each.
 
     Raises:
@@ -57,7 +60,7 @@ def restore_clip(
     """
     plan = {
         "sha256": files.sha256(source), "models": restorer.parts, "face": face, "seed": seed, "keep": keep,
-        "part_frames": part_frames, "suffix": out.suffix.lower(), "version": 1,
+        "part_frames": part_frames, "every": every, "suffix": out.suffix.lower(), "version": 2,
     }  # fmt: skip
     make_room(out)
     folder = out.with_name(f".{out.name}.parts")
@@ -103,7 +106,7 @@ def _begun(folder: Path, plan: Mapping[str, Any]) -> list[dict[str, int]]:
     written = folder / "plan.json"
     try:
         same = json.loads(written.read_text(encoding="utf-8")) == json.loads(json.dumps(plan))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         same = False
     if not same:
         for left in folder.iterdir():
@@ -124,6 +127,7 @@ def _part(
     if first is None:
         return None
     counts = {"frames": 0, "restored": 0}
+    steady.look_anew()
     with closing(clip.PartWriter(stem.with_suffix(clip.PART), suffix)) as writer:
         for frame in chain([first], islice(frames, most - 1)):
             pixels, faces = steady.frame(frame.pixels)

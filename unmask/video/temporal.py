@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from ..restore.located import Located
 from ..restore.restorer import Restorer
 from ..restore.results import RestoredFace
 from ..restore.sampling import Inverter, Skips
+from . import motion
 
 KEEP = 0.8  # share of the past in codes and features
 KEEP_REGION = 0.6  # and in regions and garment scores
@@ -31,8 +33,8 @@ HOLD = 6  # frames for which a face that is not found stays where it was
 class Track:
     """A face over time: ``kps`` [5,2] and ``box`` in the photo, and what is kept of its frames.
 
-    ``hidden`` [1,S,S] and ``score`` are the region and the garment score, ``ws`` [L,D] and ``skips`` {r: [C,r,r]} the
-    codes.
+    ``hidden`` [1,S,S] and ``score`` are the region and the garment score, ``mask`` is what the second look says of a
+    face mask, ``ws`` [L,D] and ``skips`` {r: [C,r,r]} are the codes.
     """
 
     kps: NDArray[np.float64]
@@ -42,6 +44,7 @@ class Track:
     hidden: Tensor | None = None
     ws: Tensor | None = None
     skips: Skips | None = None
+    mask: float | None = None
 
 
 class Steady:
@@ -52,30 +55,57 @@ class Steady:
             whose codes are kept steady. With another model only points and regions are.
         face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
         keep: scales the shares of the past; 0 restores each frame for itself.
+        every: faces are looked for in every so many frames, and followed by their motion in between.
     """
 
-    def __init__(self, restorer: Restorer, face: str | int = "all", seed: int = 0, keep: float = 1.0) -> None:
-        self.restorer, self.face, self.seed, self.keep = restorer, face, seed, keep
+    def __init__(
+        self, restorer: Restorer, face: str | int = "all", seed: int = 0, keep: float = 1.0, every: int = 1
+    ) -> None:
+        self.restorer, self.face, self.seed, self.keep, self.every = restorer, face, seed, keep, every
         self.tracks: list[Track] = []
+        self._since = 0  # frames since faces were looked for
+        self._gray: NDArray[np.uint8] | None = None
 
     def frame(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[RestoredFace]]:
         """The next frame, uint8 [H,W,3], restored where there is a face mask, and its faces."""
-        try:
-            found = self.restorer.find(pixels, self.face, "the frame")
-        except NoFaceError:
-            found = []
+        found = self._found(pixels)
         chosen = [one for one in found if one.status == "found"]
         tracks = self._followed(chosen)
         if not tracks:
             return pixels, found
-        faces = [RestoredFace(track.box, track.kps, 0.0, "found") for track in tracks]
+        faces = [RestoredFace(track.box, track.kps, 0.0, "found", mask_score=track.mask) for track in tracks]
         located = self.restorer.locate(pixels, faces=faces)
         located.region, located.scores = self._steady_regions(tracks, located)
         located.decide()
         if located.error is not None:
             return pixels, faces
-        self.restorer.fill([located], self.seed, model=self._model(tracks, located))
+        self.restorer.fill([located], self.seed, model=self._model(tracks, located), with_drift=False)
         return self.restorer.paste(located).pixels, faces
+
+    def look_anew(self) -> None:
+        """Look for faces in the next frame, whatever was followed before: so does a run that goes on from a state."""
+        self._gray = None
+
+    def _found(self, pixels: NDArray[np.uint8]) -> list[RestoredFace]:
+        """The faces of the next frame: looked for, or followed from the last one where that goes well."""
+        before, self._gray = self._gray, None
+        if self.every > 1:
+            self._gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+        self._since += 1
+        live = [track for track in self.tracks if not track.missed]
+        if before is not None and self._gray is not None and self._since < self.every and len(live) == len(self.tracks):
+            moved = [motion.follow(before, self._gray, track.kps, track.box) for track in live]
+            faces = [
+                RestoredFace(there[1], there[0], 0.0, "found", mask_score=track.mask)
+                for track, there in zip(live, moved, strict=True) if there is not None
+            ]  # fmt: skip
+            if len(faces) == len(live) > 0:
+                return faces
+        self._since = 0
+        try:
+            return self.restorer.find(pixels, self.face, "the frame")
+        except NoFaceError:
+            return []
 
     def _followed(self, faces: Sequence[RestoredFace]) -> list[Track]:
         """The tracks to restore in this frame: those of ``faces``, moved, and those that are lost for a moment."""
@@ -85,7 +115,7 @@ class Steady:
             away = [float(np.hypot(*((t.box[:2] + t.box[2:4]) / 2 - middle))) for t in left]
             nearest = int(np.argmin(away)) if away else -1
             if nearest < 0 or away[nearest] > NEAR * width:
-                self.tracks.append(Track(one.kps.copy(), one.bbox[:4].copy()))
+                self.tracks.append(Track(one.kps.copy(), one.bbox[:4].copy(), mask=one.mask_score))
             else:
                 self._move(left.pop(nearest), one)
         for track in left:
@@ -98,7 +128,7 @@ class Steady:
         moved = float(np.hypot(*(one.kps - track.kps).T).mean()) / eyes
         keep = self.keep * KEEP_POINTS * max(0.0, 1 - moved / MOVED)
         track.kps = keep * track.kps + (1 - keep) * one.kps
-        track.box, track.missed = one.bbox[:4].copy(), 0
+        track.box, track.missed, track.mask = one.bbox[:4].copy(), 0, one.mask_score
 
     def _steady_regions(self, tracks: Sequence[Track], located: Located) -> tuple[Tensor, Tensor]:
         """Steady regions [N,1,S,S], which hide all that is hidden now, and garment scores [N]."""
@@ -134,6 +164,8 @@ class Steady:
         arrays: dict[str, Any] = {"count": np.array(len(self.tracks))}
         for i, track in enumerate(self.tracks):
             arrays |= {f"{i}.kps": track.kps, f"{i}.box": track.box, f"{i}.missed": np.array(track.missed)}
+            if track.mask is not None:
+                arrays[f"{i}.mask"] = np.array(track.mask)
             if track.hidden is not None:
                 arrays |= {f"{i}.hidden": track.hidden.numpy(), f"{i}.score": np.array(track.score)}
             if track.ws is not None and track.skips is not None:
@@ -149,6 +181,7 @@ class Steady:
         self.tracks, device = [], self.restorer.device
         for i in range(int(arrays["count"])):
             track = Track(arrays[f"{i}.kps"], arrays[f"{i}.box"], int(arrays[f"{i}.missed"]))
+            track.mask = float(arrays[f"{i}.mask"]) if f"{i}.mask" in arrays else None
             if f"{i}.hidden" in arrays:
                 track.hidden, track.score = torch.from_numpy(arrays[f"{i}.hidden"]), float(arrays[f"{i}.score"])
             if f"{i}.ws" in arrays:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi import Path as InPath
 from pydantic import WithJsonSchema
 
-from .. import __version__
+from .. import __version__, formats
 from ..restore import STATEMENT, Restorer
 from . import work
 from .jobs import GoneError, Job, Jobs, problem
@@ -52,7 +52,7 @@ MISSING: dict[int | str, dict[str, Any]] = {
 }
 FILES: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {mime: {"schema": BINARY} for mime in work.MIMES.values()},
+        "content": {mime: {"schema": BINARY} for mime in formats.MIMES.values()},
         "description": "a file with its provenance note",
     }
 }

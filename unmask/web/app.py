@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from .. import __version__
 from ..errors import UnmaskError
@@ -92,11 +92,11 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _not_so(request: Request, error: Exception) -> JSONResponse:
     """A method that a path does not have: ``Allow`` names all it has, not those of its first route only."""
     methods = {
-        method
-        for route in request.app.router.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", ())
-    }
+        method.upper()
+        for template, operations in request.app.openapi()["paths"].items()
+        if compile_path(template)[0].fullmatch(request.url.path)
+        for method in operations
+    } or {"GET", "HEAD"}  # the page and its files
     detail = f"{request.method} is not for this path; it takes {', '.join(sorted(methods))}"
     return JSONResponse({"detail": detail}, 405, {"Allow": ", ".join(sorted(methods))})
 

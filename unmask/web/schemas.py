@@ -20,8 +20,8 @@ class Problem(BaseModel):
 class Limits(BaseModel):
     """What is accepted."""
 
-    max_bytes: int = Field(default=40 * 1024**2, description="of one request, files and all")
-    max_pixels: int = Field(default=48_000_000, description="of one photo")
+    max_bytes: int = Field(default=64 * 1024**2, description="of one request, files and all")
+    max_pixels: int = Field(default=50_000_000, description="of one photo")
     max_samples: int = Field(default=MAX_SAMPLES, description="of one request")
     max_waiting: int = Field(default=16, description="photos in line")
 
@@ -45,6 +45,12 @@ class Face(BaseModel):
     kps: list[Point] = Field(description="eyes, nose, mouth corners; left first, as seen in the picture")
     det_score: float
     garment_score: float | None = Field(default=None, description="how sure the segmenter is that a face mask is worn")
+    face_score: float | None = Field(
+        default=None, description="how sure the second look is that this is the face of a real person"
+    )
+    mask_score: float | None = Field(default=None, description="how sure the second look is of a face mask")
+    roll: float | None = Field(default=None, description="degrees by which the face is turned clockwise")
+    enlarged: float | None = Field(default=None, description="pixels of the photo for one that is painted")
     coverage: float | None = Field(default=None, description="share of the aligned crop that the face mask hides")
     drift: float | None = Field(
         default=None, description="how far the restoration moved the face for a recognizer; not how true it is"

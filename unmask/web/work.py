@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import images
+from .. import formats, images
 from ..errors import NoFaceError, UnmaskError, UsageError
 from ..faces import align
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 PREVIEW = 1280  # pixels of the longer side of what the page shows and of the regions it edits
 RATIO = 0.02  # by how much the proportions of a region may differ from the photo's
-SUFFIXES = {"JPEG": "jpg", "JPEG2000": "jp2", "TIFF": "tif"}  # of files; other formats are called as they are
-MIMES = {
-    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "BMP": "image/bmp",
-    "GIF": "image/gif", "PPM": "image/x-portable-anymap", "JPEG2000": "image/jp2", "AVIF": "image/avif",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ def find(restorer: Restorer, data: bytes, max_pixels: int) -> Found:
         faces = []
     view = _view_size(photo.width, photo.height)
     shown = _resampled(photo.pixels, view)
-    return Found((photo.width, photo.height), view, _preview(shown, None), [
+    return Found((photo.width, photo.height), view, _preview(shown, photo), [
         _described(face, (photo.width, photo.height), view) for face in faces
     ])  # fmt: skip
 
@@ -123,8 +118,8 @@ def restore(
     done = restorer.paste(located)
     size = _view_size(photo.width, photo.height)
     facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in done.faces]
-    before = _preview(_resampled(photo.pixels, size), None)
-    spread = _preview(_resampled(done.spread_levels, size), None) if samples > 1 else None
+    before = _preview(_resampled(photo.pixels, size), photo)
+    spread = _preview(_resampled(done.spread_levels, size)) if samples > 1 else None
     guesses = [_guess(done, photo, size, k if samples > 1 else None) for k in range(samples)]
     return Guesses(before, guesses, spread, facts, done.note, done.summary())
 
@@ -134,8 +129,8 @@ def _guess(done: Restored, photo: images.Photo, size: tuple[int, int], k: int | 
     pixels = done.pixels if k is None else done.sample(k)
     file = done.image if k is None else images.encode(photo, pixels, done.note)
     format = photo.format or "PNG"
-    mime, suffix = MIMES[format], SUFFIXES.get(format, format.lower())
-    return Guess(Picture(file, mime, suffix), _preview(_resampled(pixels, size), done.note))
+    encoded = Picture(file, formats.MIMES[format], formats.suffix_of(format)[1:])
+    return Guess(encoded, _preview(_resampled(pixels, size), photo, done.note))
 
 
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:
@@ -183,6 +178,9 @@ def _resampled(pixels: NDArray[Any], to: tuple[int, int]) -> NDArray[Any]:
     return align.warp(pixels, _scaling(size, to), (to[1], to[0]), border="replicate", filter="linear")
 
 
-def _preview(pixels: NDArray[np.uint8], note: dict[str, Any] | None) -> Picture:
-    photo = images.read(pixels)
-    return Picture(images.encode(photo, photo.pixels, note, format="JPEG"), "image/jpeg", "jpg")
+def _preview(
+    pixels: NDArray[np.uint8], photo: images.Photo | None = None, note: dict[str, Any] | None = None
+) -> Picture:
+    """A JPEG to be shown, in the colors of ``photo``."""
+    made = images.read(pixels) if photo is None else images.in_colors_of(photo, pixels)
+    return Picture(images.encode(made, made.pixels, note, format="JPEG"), "image/jpeg", "jpg")

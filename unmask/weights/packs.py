@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import urllib.error
-import urllib.parse
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from .. import files
 from ..errors import UnmaskError, UsageError
@@ -118,24 +116,28 @@ def install(
 
 
 def _download(url: str, path: Path, limit: int, progress: Callable[[int, int], None] | None) -> None:
-    parts = urllib.parse.urlsplit(url)
+    parts = urlsplit(url)
     if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
         raise UsageError(f"{url}: only https addresses are downloaded; use --from FILE for a local archive")
-    done = 0
+    import requests  # half a second to import, for the one command that downloads
+
+    done = total = 0
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as stream:
+        with requests.get(url, stream=True, timeout=TIMEOUT) as answer, path.open("wb") as stream:
+            answer.raise_for_status()
             total = int(answer.headers.get("Content-Length") or 0)
-            while block := answer.read(_BLOCK):
+            for block in answer.iter_content(_BLOCK):
                 done += len(block)
                 if done > limit:
                     raise UnmaskError(f"{url}: longer than the {limit} bytes expected; not installed")
                 stream.write(block)
                 if progress:
                     progress(done, total)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+    except requests.exceptions.ChunkedEncodingError:
+        pass  # cut short: said below
+    except (requests.RequestException, ValueError) as error:
         raise UnmaskError(
-            f"{url}: download failed ({reason}); fetch it by other means and give it with --from FILE"
+            f"{url}: download failed ({error}); fetch it by other means and give it with --from FILE"
         ) from None
     if total and done != total:
         raise UnmaskError(f"{url}: cut short after {done} of {total} bytes; try again")

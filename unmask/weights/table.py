@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from .. import files
 from ..errors import UnmaskError
+from . import onnx_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT = "unmask/1"
 INDEX = "index.json"
-MAX_HEADER = 100_000_000  # bytes, the format's own limit
+MAX_HEADER = 10_000_000  # bytes; a tenth of the format's own limit is 100,000 tensors
+MAX_INDEX = 1_000_000
+MAX_BYTES = 1 << 33
 _RESTORE = "restore it from the release"
 
 
@@ -73,21 +77,42 @@ def rows(folder: str | Path | None = None) -> list[Row]:
     if not index.exists():
         return []
     try:
-        return [Row(**row) for row in json.loads(index.read_text(encoding="utf-8"))["weights"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return [_row(entry) for entry in json.loads(files.read(index, MAX_INDEX).decode())["weights"]]
+    except (UnmaskError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UnmaskError(f"{index}: not a table of weights ({_first_line(error)}); {_RESTORE}") from None
+
+
+def _row(entry: Mapping[str, Any]) -> Row:
+    """One line of the table; ValueError where it names a file without the sha256 to check it by."""
+    row = Row(**entry)
+    for file, sha256 in ((row.file, row.sha256), (row.onnx, row.onnx_sha256)):
+        if file is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
+            raise ValueError(f"{row.name} has no sha256 for {file}")
+    return row
 
 
 def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path | None = None) -> Path:
     """The file of a checkpoint, by its name in the table or by path; ``form`` is "safetensors" or "onnx".
 
-    A file of the table is hashed once per process and refused if its sha256 differs.
+    A file of the table is hashed once per process and refused if its sha256 differs, and so is every file beside an
+    ONNX file that holds tensors of it.
     """
     path = _locate(name_or_path, form, _folder(folder))
-    expected = _expected(path)
+    check(path)
+    return path
+
+
+def check(path: Path) -> None:
+    """Refuse a file, or a part of an ONNX file, whose sha256 is not the one in the table beside it."""
+    _compare(path)
+    for part in onnx_files.parts(path)[1:] if path.suffix == ".onnx" else ():
+        _compare(part)
+
+
+def _compare(path: Path) -> None:
+    expected = _expected(path) if path.is_file() else None
     if expected and files.sha256(path) != expected:
         raise UnmaskError(_wrong_hash(path))
-    return path
 
 
 def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path | None = None) -> Checkpoint:
@@ -99,17 +124,14 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
     from safetensors.torch import load
 
     path = _locate(name_or_path, "safetensors", _folder(folder))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnmaskError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    data = files.read(path, MAX_BYTES)
     sha256 = hashlib.sha256(data).hexdigest()
     if _expected(path) not in (None, sha256):
         raise UnmaskError(_wrong_hash(path))
     try:
         described = _description(data)
         tensors = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnmaskError(
             f"{path}: not a whole safetensors file ({_first_line(error)}); copy or make it again"
         ) from None
@@ -117,6 +139,9 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
         raise UnmaskError(f"{path}: not a checkpoint of unmask; bring it over with unmask.weights.convert")
     if kind is not None and described["kind"] != kind:
         raise UnmaskError(f"{path}: holds a {described['kind']}, not a {kind}; give the path of a {kind}")
+    unsound = next((k for k, t in tensors.items() if t.is_floating_point() and bool(t.isnan().any())), None)
+    if unsound is not None:
+        raise UnmaskError(f"{path}: {unsound} holds values that are no numbers; its training broke, use another file")
     floats = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     return Checkpoint(described["kind"], described["arch"], floats, described["meta"], path, sha256)
 
@@ -275,14 +300,19 @@ def _description(data: bytes) -> dict[str, Any] | None:
         return None
     described: dict[str, Any] = json.loads(entry)
     if described["format"] != FORMAT:
-        raise ValueError(f"its format is {described['format']}, this version reads {FORMAT}")
+        raise ValueError(f"its format is {str(described['format'])[:40]}, this version reads {FORMAT}")
+    kinds = {"kind": str, "arch": dict, "meta": dict}
+    if not all(isinstance(described[key], kind) for key, kind in kinds.items()):
+        raise ValueError("its description is no table of kind, arch and meta")
     return {key: described[key] for key in ("kind", "arch", "meta")}
 
 
 def fingerprint(part: Any) -> str:
     """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
     path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
-    return files.sha256(path) if path.is_file() else type(part).__name__
+    if not path.is_file():
+        return type(part).__name__
+    return onnx_files.sha256(path) if path.suffix == ".onnx" else files.sha256(path)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ import pickle
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,7 +225,7 @@ class Evil:
     ("data", "said"),
     [
         (pickle.dumps((Evil(), [True])), "no pickle is run"),
-        (pickle.dumps(([b"a", b"b"], {"x": 1}), protocol=4), "no pickle is run"),
+        (pickle.dumps(([b"a", b"b"], {"x": 1}), protocol=4), "not all true or false"),
         (pickle.dumps([b"a"], protocol=4), "not a pair of pictures and labels"),
         (pickle.dumps(([1, 2], [True]), protocol=4), "not all plain bytes"),
         (pickle.dumps(([b"a", b"b"], [7]), protocol=4), "not all true or false"),
@@ -289,3 +290,67 @@ def test_unreadable_lists(tmp_path: Path, folder: Folder) -> None:
         readers.read(tmp_path / "x.txt", folder)
     with pytest.raises(UnmaskError, match="--images"):
         readers.read(write(tmp_path, LFW), None)
+
+
+KAGGLE = "name,imagenum1,imagenum2,\nAnn_Lee,1,2,\nCy_Fox,1,3,\nAnn_Lee,1,Bo_Ek,3\nCy_Fox,2,Di_Moe,1\n"
+
+
+def as_lfw(found: readers.PairList) -> list[tuple[str, str, bool]]:
+    return [(Path(p.a).stem, Path(p.b).stem, p.issame) for p in found.pairs]
+
+
+@pytest.mark.parametrize("comma", [",", "\t", ";"])
+def test_kaggles_pairs_are_lfws(tmp_path: Path, folder: Folder, comma: str) -> None:
+    found = readers.read(write(tmp_path, KAGGLE.replace(",", comma), "pairs.csv"), folder)
+    assert sorted(as_lfw(found)) == sorted(as_lfw(readers.read(write(tmp_path, LFW), folder)))
+    assert found.people_known
+    with pytest.raises(UnmaskError, match=r"line 3: .* has 2 cells"):
+        readers.read(write(tmp_path, "name,imagenum1,imagenum2\nAnn_Lee,1,2\nBo_Ek,1\n", "pairs.csv"), folder)
+
+
+def test_calfw_and_cplfw_have_two_lines_a_pair(tmp_path: Path) -> None:
+    root = tmp_path / "flat"
+    root.mkdir()
+    for name in NAMES:
+        for i in (1, 2, 3):
+            (root / f"{name}_{i:04d}.jpg").write_bytes(b"x")
+    lines = ["Ann_Lee_0001.jpg 1", "Ann_Lee_0002.jpg 1", "Ann_Lee_0001.jpg 0", "Bo_Ek_0003.jpg 0",
+             "Cy_Fox_0001.jpg 10", "Cy_Fox_0003.jpg 10", "Cy_Fox_0002.jpg 0", "Di_Moe_0001.jpg 0"]  # fmt: skip
+    found = readers.read(write(tmp_path, "\n".join(lines), "pairs_CALFW.txt"), Folder(root))
+    assert as_lfw(found) == [
+        ("Ann_Lee_0001", "Ann_Lee_0002", True), ("Ann_Lee_0001", "Bo_Ek_0003", False),
+        ("Cy_Fox_0001", "Cy_Fox_0003", True), ("Cy_Fox_0002", "Di_Moe_0001", False),
+    ]  # fmt: skip
+    assert found.people_known and [p.line for p in found.pairs] == [1, 3, 5, 7]
+    with pytest.raises(UnmaskError, match="line 7: has no second line"):
+        readers.read(write(tmp_path, "\n".join(lines[:-1])), Folder(root))
+    with pytest.raises(UnmaskError, match="line 2: has another kind of number than line 1"):
+        readers.read(write(tmp_path, "\n".join([lines[0], lines[2], *lines[4:]])), Folder(root))
+
+
+@pytest.mark.parametrize("name", ["pairs.tsv", "pairs.txt", "pairs.csv"])
+def test_tables_parted_by_tabs(tmp_path: Path, folder: Folder, name: str) -> None:
+    rows = ["path_a\tpath_b\tissame", "Ann_Lee/Ann_Lee_0001.jpg\tAnn_Lee/Ann_Lee_0002.jpg\t1",
+            "Ann_Lee/Ann_Lee_0001.jpg\tBo_Ek/Bo_Ek_0003.jpg\t0"]  # fmt: skip
+    found = readers.read(write(tmp_path, "\n".join(rows), name), folder)
+    assert as_lfw(found) == [("Ann_Lee_0001", "Ann_Lee_0002", True), ("Ann_Lee_0001", "Bo_Ek_0003", False)]
+
+
+@pytest.mark.parametrize("text", ["{n}\n", "1 {n}\nAnn_Lee 1 2\n", "Ann_Lee {n} 2\n", "Ann_Lee 1 Bo_Ek {n}\n"])
+def test_numbers_of_five_thousand_digits_are_one_line(tmp_path: Path, folder: Folder, text: str) -> None:
+    with pytest.raises(UnmaskError) as caught:
+        readers.read(write(tmp_path, text.replace("{n}", "7" * 5000)), folder)
+    assert len(str(caught.value)) < 500
+    with pytest.raises(UnmaskError, match="fold is '7777"):
+        row = "Ann_Lee/Ann_Lee_0001.jpg,Bo_Ek/Bo_Ek_0003.jpg,0," + "7" * 5000
+        readers.read(write(tmp_path, f"path_a,path_b,issame,fold\n{row}\n", "p.csv"), folder)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_bin_sets_of_numpy(tmp_path: Path, protocol: int) -> None:
+    pictures, labels = [b"\xff\xd8one", b"two", b"three", b"four"], [True, False]
+    for held in (labels, np.array(labels), list(np.array(labels)), np.array([1, 0]), (1, 0)):
+        data = pickle.dumps((pictures, held), protocol)
+        assert binset.parse(tmp_path / "x.bin", data) == (pictures, labels)
+    rows = [np.frombuffer(picture, np.uint8) for picture in pictures]
+    assert binset.parse(tmp_path / "x.bin", pickle.dumps((rows, labels), protocol)) == (pictures, labels)

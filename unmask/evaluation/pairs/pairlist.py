@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UnmaskError
+from .pictures import Pictures
 
-__all__ = ["Faults", "Pair", "PairList", "assemble", "compare", "finish", "spread_folds", "thinned"]
+__all__ = ["Faults", "Pair", "PairList", "assemble", "compare", "finish", "picture_key", "spread_folds", "thinned"]
 
 FOLDS = 10  # where a list does not say
 SHOWN_FAULTS = 4
+MOST_TEXT = 160  # characters of one fault
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Faults:
 
     def add(self, line: int, text: str) -> None:
         """Note one fault."""
+        text = text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."
         if (line, text) not in self.found[-2:]:
             self.found.append((line, text))
 
@@ -175,3 +178,15 @@ def thinned(listed: PairList, count: int) -> PairList:
     return replace(
         listed, pairs=chosen, pictures=pictures, identity={key: numbers[listed.identity[key]] for key in pictures}
     )
+
+
+def picture_key(line: int, name: str | None, pictures: Pictures, faults: Faults) -> str:
+    """The key of a picture given by path, or an empty string and a fault."""
+    name = (name or "").strip()
+    if not name or not pictures.safe(name):
+        faults.add(line, f"{name!r} leaves the folder of pictures" if name else "a path is missing")
+        return ""
+    key = pictures.find(name)
+    if key is None:
+        faults.add(line, f"no picture {name}")
+    return key or ""

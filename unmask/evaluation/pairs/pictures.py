@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ...errors import UnmaskError
+from ...formats import SUFFIXES
 
-__all__ = ["SUFFIXES", "Folder", "InMemory", "Pictures", "Zip", "open_pictures"]
+__all__ = ["Folder", "InMemory", "Pictures", "Zip", "open_pictures"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAX_BYTES = 256 * 1024**2  # of one picture inside a zip
 
 

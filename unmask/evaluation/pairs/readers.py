@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UnmaskError
-from . import binset
-from .pairlist import Faults, Pair, PairList, assemble, compare, finish, spread_folds
+from . import binset, cfp
+from .pairlist import Faults, Pair, PairList, assemble, finish, picture_key, spread_folds
 from .pictures import Pictures
 
+MAX_DIGITS = 9  # of a picture number, a fold or a count
 __all__ = ["Pair", "PairList", "read"]
 
 
@@ -25,12 +26,13 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
     own).
 
     The format is told by the file: ``.bin``, ``.csv``, a folder (CFP's ``Protocol/Split/FP``), LFW's header
-    line of one or two numbers or LFW's lines without one (``name i j``, ``name_a i name_b j``), or else lines
-    ``path_a path_b 0|1``. Raises UnmaskError naming every faulty line.
+    line of one or two numbers or LFW's lines without one (``name i j``, ``name_a i name_b j``), Kaggle's ``pairs.csv``
+    of these, the lines ``picture 0|fold`` of CALFW and CPLFW of which two make a pair, or else lines
+    ``path_a path_b 0|1``. Commas, tabs or semicolons part the cells. Raises UnmaskError naming every faulty line.
     """
     path = Path(path)
     if path.is_dir():
-        return _read_cfp(path, _needed(path, pictures))
+        return cfp.read(path, _needed(path, pictures))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -43,8 +45,12 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
         raise UnmaskError(f"{path}: not text ({error.reason}); give pairs.txt, a CSV, a list or a .bin set") from error
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")
-    if path.suffix.lower() == ".csv" or first.replace(" ", "").lower().startswith("path_a,path_b"):
+    if re.match(r"\s*name\s*[,;\t]\s*imagenum1\b", first, re.IGNORECASE):
+        return _read_kaggle(path, lines, _needed(path, pictures))
+    if path.suffix.lower() in (".csv", ".tsv") or re.match(r"\s*path_a\s*[,;\t]\s*path_b\b", first, re.IGNORECASE):
         return _read_csv(path, text, _needed(path, pictures))
+    if re.fullmatch(r"\s*\S+\.(?:jpe?g|png|bmp|webp)\s+\d+\s*", first, re.IGNORECASE):
+        return _read_lines_of_two(path, lines, _needed(path, pictures))
     if re.fullmatch(r"\s*\d+(\s+\d+)?\s*", first):
         return _read_lfw(path, lines, _needed(path, pictures))
     if re.fullmatch(r"\s*\S+\s+\d+\s+(\S+\s+)?\d+\s*", first):
@@ -64,6 +70,8 @@ def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
     """
     faults = Faults(path)
     numbered = [(i, line.split()) for i, line in enumerate(lines, 1) if line.strip()]
+    if any(len(text) > MAX_DIGITS for text in numbered[0][1]):
+        raise UnmaskError(f"{path}: line {numbered[0][0]}: announces more pairs than any list has; correct it")
     head = [int(text) for text in numbered[0][1]]
     folds, each = (1, head[0]) if len(head) == 1 else (head[0], head[1])
     body = numbered[1:]
@@ -79,7 +87,53 @@ def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
             faults.add(line, f"{' '.join(words)!r} is not of the form {form!r} that a pair of the {kind} kind has")
             continue
         _lfw_pair(line, words, fold, pictures, faults, pairs, person)
-    return finish(path, lines, pairs, person, faults)
+    return finish(path, lines, pairs, person, faults, fold=folds == 1)  # View 1 has no folds of its own
+
+
+def _read_kaggle(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
+    """LFW's pairs as Kaggle has them: ``name,imagenum1,imagenum2,`` over three cells of one person or four of two."""
+    faults = Faults(path)
+    pairs: list[Pair] = []
+    person: dict[str, str] = {}
+    started = False
+    for line, text in enumerate(lines, 1):
+        words = [word.strip() for word in re.split(r"[,;\t]", text) if word.strip()]
+        if words and not started:
+            started = True  # the header
+        elif len(words) in (3, 4):
+            _lfw_pair(line, words, 0, pictures, faults, pairs, person)
+        elif words:
+            faults.add(line, f"{text.strip()[:60]!r} has {len(words)} cells, not three or four")
+    return finish(path, lines, pairs, person, faults, fold=True)
+
+
+def _read_lines_of_two(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
+    """CALFW's and CPLFW's lists: two lines ``picture number`` make a pair, of one person unless the number is 0."""
+    faults = Faults(path)
+    pairs: list[Pair] = []
+    person: dict[str, str] = {}
+    held: tuple[int, str, bool] | None = None
+    for line, text in enumerate(lines, 1):
+        words = text.split()
+        if not words:
+            continue
+        if len(words) != 2 or not words[1].isdecimal():
+            faults.add(line, f"{text.strip()[:60]!r} is not 'picture number'")
+            continue
+        issame = words[1].strip("0") != ""
+        key = picture_key(line, words[0], pictures, faults)
+        person[key] = re.sub(r"_\d+$", "", Path(words[0]).stem)  # as in LFW, whose people these are
+        if held is None:
+            held = (line, key, issame)
+            continue
+        if issame != held[2]:
+            faults.add(line, f"has another kind of number than line {held[0]}, with which it makes a pair")
+        elif key and held[1]:
+            pairs.append(Pair(held[1], key, issame, 0, held[0]))
+        held = None
+    if held is not None:
+        faults.add(held[0], "has no second line to make a pair with")
+    return finish(path, lines, pairs, person, faults, fold=True)
 
 
 def _read_names(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
@@ -119,8 +173,8 @@ def _lfw_pair(
 
 
 def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: Faults) -> str:
-    if not number.isdecimal():
-        faults.add(line, f"{number!r} is no picture number")
+    if not number.isdecimal() or len(number) > MAX_DIGITS:
+        faults.add(line, f"{number[:20]!r} is no picture number")
         return ""
     if not pictures.safe(name):
         faults.add(line, f"{name!r} leaves the folder of pictures")
@@ -136,7 +190,9 @@ def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: 
 def _read_csv(path: Path, text: str, pictures: Pictures) -> PairList:
     """Columns ``path_a,path_b,issame`` and, if there, ``fold``, ``id_a`` and ``id_b``."""
     faults = Faults(path)
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    head = text.lstrip().split("\n", 1)[0]
+    comma = max(",\t;", key=head.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, delimiter=comma)
     try:
         columns = set(reader.fieldnames or ())
     except csv.Error as error:
@@ -170,11 +226,11 @@ def _csv_row(
     issame = _truth(row["issame"])
     fold = row["fold"] if given_fold else "0"
     if issame is None:
-        faults.add(line, f"issame is {row['issame']!r}, not 0 or 1")
-    if None in row or fold is None or not fold.strip().isdecimal():
-        faults.add(line, "has too many cells" if None in row else f"fold is {fold!r}, not a number")
+        faults.add(line, f"issame is {str(row['issame'])[:20]!r}, not 0 or 1")
+    if None in row or fold is None or not fold.strip().isdecimal() or len(fold) > MAX_DIGITS:
+        faults.add(line, "has too many cells" if None in row else f"fold is {str(fold)[:20]!r}, not a number")
         return
-    found = [_picture(line, row[c], pictures, faults) for c in ("path_a", "path_b")]
+    found = [picture_key(line, row[c], pictures, faults) for c in ("path_a", "path_b")]
     if issame is not None and all(found):
         pairs.append(Pair(found[0], found[1], issame, int(fold), line))
         if row.get("id_a") and row.get("id_b"):
@@ -186,76 +242,17 @@ def _read_list(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList
     faults = Faults(path)
     pairs = []
     for line, text in enumerate(lines, 1):
-        words = text.replace(",", " ").split()
-        if not words:
+        words = text.split("\t") if text.count("\t") == 2 else re.split(r"[\s,;]+", text.strip())
+        if not any(words):
             continue
         issame = _truth(words[2]) if len(words) == 3 else None
         if issame is None:
             faults.add(line, f"{text.strip()[:60]!r} is not 'path_a path_b 0|1'")
             continue
-        found = [_picture(line, word, pictures, faults) for word in words[:2]]
+        found = [picture_key(line, word, pictures, faults) for word in words[:2]]
         if all(found):
             pairs.append(Pair(found[0], found[1], issame, 0, line))
     return finish(path, lines, pairs, None, faults, fold=True)
-
-
-def _read_cfp(folder: Path, pictures: Pictures) -> PairList:
-    """CFP's ``Split/FP`` or ``Split/FF``: a folder a fold with ``same.txt`` and ``diff.txt`` of ``i,j``
-    lines.
-
-    The numbers are looked up in ``Pair_list_F.txt`` (frontal) and ``Pair_list_P.txt`` (profile) two levels
-    up.
-    """
-    profile = folder.name.upper() == "FP"
-    tables = [_cfp_table(folder, kind) for kind in ("F", "P" if profile else "F")]
-    files = sorted(folder.glob("*/same.txt")) + sorted(folder.glob("*/diff.txt"))
-    if not files:
-        raise UnmaskError(f"{folder}: no folds with same.txt and diff.txt here; give CFP's Protocol/Split/FP folder")
-    pairs: list[Pair] = []
-    folds = {name: i for i, name in enumerate(sorted({file.parent.name for file in files}))}
-    digest = hashlib.sha256()
-    for file in files:
-        faults, before = Faults(file), len(pairs)
-        content = _text(file)
-        digest.update(content.encode())
-        for line, text in enumerate(content.splitlines(), 1):
-            words = text.replace(",", " ").split()
-            if words and (len(words) != 2 or any(w not in t for w, t in zip(words, tables, strict=True))):
-                faults.add(line, f"{text.strip()[:60]!r} is not 'i,j' with numbers of the picture lists")
-            elif words:
-                keys = [_picture(line, t[w], pictures, faults) for w, t in zip(words, tables, strict=True)]
-                if all(keys):
-                    pairs.append(Pair(keys[0], keys[1], file.stem == "same", folds[file.parent.name], line))
-        compare(pairs[before:], faults)
-        faults.check("correct the file")
-    if len({pair.issame for pair in pairs}) < 2:
-        raise UnmaskError(f"{folder}: has no pairs of one person or none of different people; give the whole split")
-    return assemble(folder.name, pairs, None, digest.hexdigest())
-
-
-def _cfp_table(folder: Path, kind: str) -> dict[str, str]:
-    """CFP's list of pictures: number -> path."""
-    for base in (folder, *folder.parents[:3]):
-        file = base / f"Pair_list_{kind}.txt"
-        if not file.is_file():
-            continue
-        faults, table = Faults(file), {}
-        for line, text in enumerate(_text(file).splitlines(), 1):
-            words = text.split()
-            if len(words) == 2 and words[0].isdecimal():
-                table[words[0]] = re.sub(r"^(\.\./)+", "", words[1])
-            elif words:
-                faults.add(line, f"{text.strip()[:60]!r} is not 'number path'")
-        faults.check("correct the file")
-        return table
-    raise UnmaskError(f"{folder}: no Pair_list_{kind}.txt above it; keep CFP's Protocol folder as it came")
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnmaskError(f"{file}: cannot be read as text ({error}); fetch it again") from error
 
 
 def _read_bin(path: Path, data: bytes) -> PairList:
@@ -269,15 +266,3 @@ def _read_bin(path: Path, data: bytes) -> PairList:
 
 def _truth(text: str | None) -> bool | None:
     return {"1": True, "true": True, "0": False, "-1": False, "false": False}.get((text or "").strip().lower())
-
-
-def _picture(line: int, name: str | None, pictures: Pictures, faults: Faults) -> str:
-    """The key of a picture given by path, or an empty string and a fault."""
-    name = (name or "").strip()
-    if not name or not pictures.safe(name):
-        faults.add(line, f"{name!r} leaves the folder of pictures" if name else "a path is missing")
-        return ""
-    key = pictures.find(name)
-    if key is None:
-        faults.add(line, f"no picture {name}")
-    return key or ""

@@ -130,7 +130,7 @@ def noted(file: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
         looked_at = {str(name) for name in content["faces"]}
         told = {str(label): {str(name) for name in own} for label, own in dict(content["labels"]).items()}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         cure = 'give {"faces": [names], "labels": {label: [names]}}'
         raise UsageError(f"{file}: not readable as labels ({error}); {cure}") from None
     if not looked_at & set(names):

@@ -120,6 +120,7 @@ def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[s
     files = [faces / "align.py", faces / "detect.py"]
     if view != CLEAN:
         files = [*faces.glob("*.py"), *(package / "simulation").glob("*.py")]
+    files += [file for room in ("images", "recognition") for file in (package / room).glob("*.py")]
     parts: list[object] = [view == CLEAN, recognizer.fingerprint, studio.aligned, fingerprints.get("detector")]
     if view != CLEAN:
         files.append(package / "evaluation" / "verification" / "views.py")
@@ -130,10 +131,13 @@ def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[s
             parts.append(studio.cover)
     if view not in (CLEAN, MASKED):
         restorer = next(r for r in studio.restorers if r.name == view)
-        parts += [restorer.fingerprint, studio.segmenter is None, fingerprints.get("segmenter")]
+        parts += [restorer.fingerprint, studio.segmenter is None]
+        parts += [fingerprints.get("segmenter"), fingerprints.get("landmarker")]
         files += [file for room in ("models", "ops", "restore") for file in (package / room).glob("*.py")]
+        files += [package / "evaluation" / name for name in ("baselines.py", "linear.py")]
     elif view == MASKED:
-        unused = {"blend.py", "tone.py", "segment.py"} | ({"occluders.py"} if studio.cover == SIMULATE else set())
+        unused = {"blend.py", "tone.py", "segment.py", "landmarks.py"}
+        unused |= {"occluders.py"} if studio.cover == SIMULATE else set()
         files = [file for file in files if file.name not in unused]
     return content(source_hash(files), *parts)
 

@@ -14,6 +14,7 @@ from ... import files, recognition, weights
 from ...devices import pick_device
 from ...errors import UsageError
 from ...faces.detect import load_detector
+from ...faces.landmarks import Landmarker
 from ...faces.segment import Segmenter
 from ...recognition import Recognizer
 from .. import baselines, tables
@@ -89,13 +90,17 @@ def plan(options: Options) -> Plan:
     if options["region"] == "auto" and restorers:
         segmenter = Segmenter(device=device)
         fingerprints["segmenter"] = files.sha256(weights.find("segmenter"))
-    detector = None
+    detector = landmarker = None
     if aligned is None:
         detector = load_detector(options["detector"])
         fingerprints["detector"] = files.sha256(Path(detector.name))
+        if restorers and any(row.name == "landmarker" for row in weights.rows()):
+            landmarker = Landmarker(device=device)
+            fingerprints["landmarker"] = files.sha256(weights.find("landmarker"))
     studio = Studio(
-        source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segmenter
-    )
+        source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segmenter,
+        landmarker,
+    )  # fmt: skip
     return Plan(listed, studio, recognizers, restorers, fingerprints)
 
 

@@ -19,6 +19,7 @@ from ... import images
 from ...errors import NoFaceError, UnmaskError
 from ...faces import align
 from ...faces.detect import Detector, Face
+from ...faces.landmarks import Landmarker
 from ...restore import RestoredFace, Restorer
 from ...restore.located import SegmenterLike
 from ...simulation import patches
@@ -53,7 +54,8 @@ class Studio:
     "simulate" face masks, "occlude" by FROM's protocol, or a name of ``patches.BOXES``. ``aligned`` is the
     template that all pictures already have, or None where faces have to be found. With ``points`` "clean" the
     points of the bare face serve for all views. ``segmenter`` finds the region in crops; where it is None the
-    simulator's own is used. Restored views come of the :class:`Restorer` that people run.
+    simulator's own is used. ``landmarker`` takes a second look before a face is restored. Restored
+    views come of the :class:`Restorer` that people run.
     """
 
     pictures: Pictures
@@ -65,6 +67,7 @@ class Studio:
     aligned: str | None = None
     points: Literal["detected", "clean"] = "detected"
     segmenter: SegmenterLike | None = None
+    landmarker: Landmarker | None = None
 
     def views(self) -> list[str]:
         """The names of all views, restored ones being named after their restorer."""
@@ -153,9 +156,13 @@ class Studio:
             raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
         segmenter = NoSegmenter() if self.segmenter is None else self.segmenter
         detector = Nobody() if self.detector is None else self.detector
-        one = Restorer(restorer, segmenter, detector, size=restorer.size, template=restorer.template)
-        located = {i: one.locate(look.pixels, region=true if exact else None, faces=self._faces(one, look))
-                   for i, (look, true) in enumerate(covered) if look.kps is not None}  # fmt: skip
+        one = Restorer(
+            restorer, segmenter, detector, size=restorer.size, template=restorer.template, landmarker=self.landmarker
+        )
+        located = {}
+        for i, (look, true) in enumerate(covered):
+            if look.kps is not None and (faces := self._faces(one, look)):
+                located[i] = one.locate(look.pixels, region=true if exact else None, faces=faces)
         one.fill(list(located.values()), exact=exact)
         for i, found in located.items():
             if found.error is None:

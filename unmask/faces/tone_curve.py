@@ -1,0 +1,153 @@
+"""How a photo was toned (black and white, sepia, night vision, colored stage light), and the way there and back.
+
+A photo of one hue, whatever it is, lies on a curve in the space of colors: each color follows from its lightness. That
+is measured, no tint is assumed. Models were taught on natural photos, so they see such a photo in gray, and what they
+paint goes back along the photo's own curve. Light of another color than any daylight is a factor for each channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float32]
+
+COLORLESS = (3.0, 4.5)  # levels of color besides the curve in photos of one hue, and in the palest of colored ones
+CAST = (1.5, 2.2)  # octaves between the channels beyond those of natural photos: none is light, more is stage light
+_USUAL = (0.42, -0.28)  # octaves of red and blue over green in natural crops of faces, the median
+_STEP = 4  # levels of lightness in which the curve is measured
+_SMOOTH = 0.07  # of the crop size: noise of compression is finer, colors of things are not
+_LUMA = np.array((0.299, 0.587, 0.114), np.float32)
+_BLACK = 4.0  # levels added to a channel's mean before it is compared: below there is noise
+
+
+@dataclass(frozen=True)
+class ToneCurve:
+    """The tone of one photo, measured on a crop.
+
+    Attributes:
+        colored: 1 for photos in color, 0 for those of one hue.
+        weights: of the channels in the lightness, [3], sum 1.
+        knots, curve: lightness [K], rising, and the color there [K,3], levels.
+        gains: by which the channels are multiplied to look like daylight, [3]; ones for nearly all photos.
+    """
+
+    colored: float
+    weights: Floats
+    knots: Floats
+    curve: Floats
+    gains: Floats
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is an ordinary photo, which stays as it is."""
+        return self.colored == 1 and bool((self.gains == 1).all())
+
+    def neutral(self, levels: Floats) -> Floats:
+        """Colors [...,3] of the photo as they would be in daylight, or gray."""
+        light = (levels @ self.weights)[..., None]
+        return np.asarray(self.colored * levels * self.gains + (1 - self.colored) * light, np.float32)
+
+    def toned(self, levels: Floats) -> Floats:
+        """Natural colors [...,3] as the photo would show them: :meth:`neutral` undone for what is in the photo."""
+        light = levels @ _LUMA
+        on_curve = np.stack([_follow(light, self.knots, self.curve[:, k]) for k in range(3)], -1)
+        return np.asarray(self.colored * levels / self.gains + (1 - self.colored) * on_curve, np.float32)
+
+    @property
+    def slopes(self) -> Floats:
+        """How much of a change in luma each channel shows, [3]."""
+        rise = np.maximum(self.curve[-1] - self.curve[0], 0)
+        rise = rise / max(float(rise @ _LUMA), 1e-3)
+        return np.asarray(self.colored + (1 - self.colored) * rise, np.float32)
+
+
+def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
+    """The tone of a photo from a crop of it, float32 [S,S,3] in levels; ``inside``: what of the crop is photo."""
+    if inside is not None and inside.mean() < 0.05:
+        inside = None
+    colors = seen[inside] if inside is not None else seen.reshape(-1, 3)
+    spread = colors.std(axis=0) + 1e-3
+    weights = np.asarray(spread / spread.sum(), np.float32)
+    knots, curve = _curve(colors, weights)
+    light = seen @ weights
+    besides = seen - np.stack([_follow(light, knots, curve[:, k]) for k in range(3)], -1)
+    side = max(3, round(_SMOOTH * seen.shape[0]) | 1)
+    besides = np.asarray(cv2.blur(besides, (side, side)), np.float32)
+    square = (besides * besides).sum(axis=2)
+    color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
+    colored = float(np.clip((color - COLORLESS[0]) / (COLORLESS[1] - COLORLESS[0]), 0, 1))
+    return ToneCurve(colored, weights, knots, curve, _gains(colors) if colored else np.ones(3, np.float32))
+
+
+def _curve(colors: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Mean lightness and color in steps of lightness; beyond them the curve goes on as the colors do on the whole."""
+    light = colors @ weights
+    place = np.clip((light / _STEP).astype(int), 0, 255 // _STEP)
+    count = np.bincount(place)
+    full = count >= max(1, min(6, len(colors) // 200))
+    mean = [np.bincount(place, one)[full] / count[full] for one in (light, *colors.T)]
+    knots, curve = mean[0], np.stack(mean[1:], -1)
+    middle = colors - colors.mean(axis=0)
+    along = light - light.mean()
+    slope = np.asarray((middle * along[:, None]).sum(axis=0) / max(float((along * along).sum()), 1e-3), np.float32)
+    slope = slope if float(slope @ weights) > 0.5 else np.ones(3, np.float32)
+    ends = np.array([min(0.0, knots[0] - 1e-3), max(255.0, knots[-1] + 1e-3)])
+    low, high = (np.asarray(curve[i] + (ends[i] - knots[i]) * slope) for i in (0, -1))
+    return (
+        np.concatenate([ends[:1], knots, ends[1:]]).astype(np.float32),
+        np.concatenate([low[None], curve, high[None]]).clip(0, 255).astype(np.float32),
+    )
+
+
+def _follow(light: Floats, knots: Floats, values: Floats) -> Floats:
+    return np.asarray(np.interp(light, knots, values), np.float32)
+
+
+def _gains(colors: Floats) -> Floats:
+    """What takes an unnatural cast away, [3]; ones where the colors may well be natural."""
+    mean = colors.mean(axis=0) + _BLACK
+    octaves = np.log2(mean[[0, 2]] / mean[1]) - np.array(_USUAL)
+    far = float(np.hypot(*octaves))
+    share = float(np.clip((far - CAST[0]) / (CAST[1] - CAST[0]), 0, 1))
+    if share == 0:
+        return np.ones(3, np.float32)
+    gains = 2.0 ** (-share * np.array([octaves[0], 0.0, octaves[1]]))
+    gains *= float((mean @ _LUMA) / ((mean * gains) @ _LUMA)) ** 0.5  # half way to the brightness that it had
+    return gains.astype(np.float32)
+
+
+def curves_of(x: Tensor) -> list[ToneCurve]:
+    """The tone of each crop [N,3,S,S] in [-1,1]."""
+    return [measure(levels) for levels in _levels(x)]
+
+
+def neutral(x: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+    """Crops [N,3,S,S] in [-1,1] in daylight or gray; ordinary ones, and all of ``x`` if all are, as they are."""
+    if all(one.plain for one in curves):
+        return x
+    rows = zip(curves, x, _levels(x), strict=True)
+    return torch.stack([row if one.plain else _row(one.neutral(levels), x) for one, row, levels in rows])
+
+
+def toned(y: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+    """:func:`neutral` undone: crops [N,3,S,S] in [-1,1] in the tone of their photos."""
+    if all(one.plain for one in curves):
+        return y
+    rows = zip(curves, y, _levels(y), strict=True)
+    return torch.stack([row if one.plain else _row(one.toned(levels), y) for one, row, levels in rows])
+
+
+def _levels(x: Tensor) -> list[Floats]:
+    return list(((x.detach().float().cpu() + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _row(levels: Floats, like: Tensor) -> Tensor:
+    row = torch.from_numpy(np.ascontiguousarray(levels)).permute(2, 0, 1) / 127.5 - 1
+    return row.clamp(-1, 1).to(like.device, like.dtype)
