@@ -15,7 +15,6 @@ from tests.training import interrupted
 from unmask import images, weights
 from unmask.config import plain
 from unmask.data import augment, face_sets, masked, pose
-from unmask.errors import UsageError
 from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
@@ -121,11 +120,6 @@ def test_generator_starts_from_an_unmasker(faces: face_sets.FaceSet, tmp_path: P
     assert same(task.modules["encoder"].trunk, net.encoder.trunk)
 
 
-def test_judges_on_features_without_a_recognizer_are_refused(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="recognizer"):
-        generator.build(generator.Config("generator", out=tmp_path, judge="features"), torch.device("cpu"))
-
-
 def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     arch = {**TINY, "embedding": 5, "head": "gdc", "stem_stride": 2, "act": "lrelu", "early_stride": True}
     net = IResNet(**arch)
@@ -145,14 +139,11 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
 
 @pytest.mark.parametrize("arms", [
     {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
-    {"judge": "features"}, {"judge": "both"},
 ])  # fmt: skip
 def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
-    if "judge" in arms:
-        arms["recognizer"] = str(tiny_recognizer(tmp_path))
     config = generator.Config(
-        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS[:4],
-        window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
+        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS,
+        batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
         workers=1, **arms,
     )  # fmt: skip
     task = generator.build(config, torch.device("cpu"))

@@ -39,9 +39,10 @@ POOL = 256  # occluder pictures drawn before the first step
 
 @dataclass(frozen=True)
 class Trunk(recognizer.Network):
-    """Shape of the trunk; or ``onnx``, a given recognizer's file, of which ``embedding`` and ``size`` tell."""
+    """Shape of the trunk."""
 
     onnx: str = ""
+    """The file of a given recognizer, or ``teacher``; of the shape ``embedding`` and ``size`` are still told."""
 
 
 @dataclass(frozen=True)
@@ -49,46 +50,60 @@ class Network:
     """Arguments of :class:`unmask.from_net.network.FromNet`."""
 
     trunk: Trunk = Trunk()
+    """Shape of the trunk."""
     mask_kind: Literal["3d", "2d", "embedding", "none"] = "3d"
+    """The mask's shape: by channel and place, by place alone, on the embedding; ``none`` is the baseline."""
     grid: Grid = 5
+    """Cells along each side of the grid of occlusion patterns."""
     pyramid: Width = 256
+    """Channels of the feature pyramid."""
     scales: Literal["multi", "single"] = "multi"
+    """``multi`` decodes the finest of the last three levels (the paper's), ``single`` the last map alone."""
     statistics: Literal["shared", "separate"] = "separate"
+    """Whether clean and cleaned features share the head's running statistics, as in the paper's code."""
     narrow: Width0 = 0
-    dropout: Share = 0.5
+    """Channels to which the mask's are mixed before the pattern predictor; 0: all."""
     mask_bias: Signed = 0.0
+    """What the mask's last layer begins at: where it is high, nothing is masked at first."""
     frozen: bool = False
+    """Whether the trunk below its head stays as it is."""
 
 
 @dataclass(frozen=True)
 class Config(paired.Config):
-    """Config of FROM and its baseline.
-
-    The first ``clean_steps`` are the clean stage. ``start`` is the checkpoint of a run of this task: trunk, head
-    and classifier go on from there (so that FROM and its baseline can share one clean stage). It can also be the
-    name or path of a trained recognizer of the trunk's shape, which then is the clean stage. ``mask_share`` of the
-    covered faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are
-    the shares of a stage after which the learning rate falls tenfold; without them it follows a cosine.
-    """
+    """Config of FROM and its baseline; ``lr`` is that of the clean stage."""
 
     model: Network = Network()
+    """Shape of the network."""
     clean_steps: Number = 0
+    """Steps of the clean stage; the rest are the masked one."""
     start: str = ""
+    """A run of this task, whose trunk, head and classifier go on (so that FROM and its baseline can share one clean
+    stage), or the name or path of a recognizer of the trunk's shape, which then is the clean stage."""
     mask_share: Share = 0.5
+    """Of the covered faces, those with a simulated face mask; the others have a pasted occluder."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: Rate = 2e-3
+    """The optimizer of both stages."""
     lr_masked: Rate = 1e-3
+    """Learning rate of the masked stage."""
     clean_drops: Shares = ()
+    """Shares of the clean stage after which the learning rate falls tenfold; without any it follows a cosine."""
     masked_drops: Shares = ()
-    warmup_steps: Number = 100
+    """The same of the masked stage."""
     weight_decay: Weight = 5e-4
+    """Of the optimizer."""
     label_weight: Weight = 1.0
+    """Of the margin softmax over people."""
     distill_weight: Weight = 0.0
+    """Of the distance from the teacher's embedding, face by face."""
     contrast_weight: Weight = 0.0
+    """Of telling each face from all the others by the teacher's embeddings."""
     pattern_weight: Weight = 1.0
+    """Of the occlusion pattern's cross entropy."""
     scale: Positive = 30.0
+    """Scale of the margin softmax."""
     m_cos: Margin = 0.35
-    coarse_share: Share = 0.3
+    """Margin of the margin softmax, taken from the cosine."""
 
 
 class Batch(NamedTuple):
@@ -172,7 +187,7 @@ class Sampler:
             box = patches.place(rng, patch, float(rng.choice(patches.FACTORS)), self.size)
             images[i], boxes[i] = patches.paste(images[i], patch, box)
         x = augment.affine(augment.to_float(images), rng, shift=0.012, turn=3.0, zoom=0.03)
-        x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
+        x = augment.light(augment.soften(x, rng), rng)
         vectors = None if self.faces.targets is None else torch.from_numpy(self.faces.targets[rows])
         labels = torch.from_numpy(patterns.labels(boxes, config.model.grid, self.size))
         return Batch(x, torch.from_numpy(known.identity[rows]), labels, vectors)

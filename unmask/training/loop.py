@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from .. import config as configs
 from .. import files
-from ..config import BatchSize, Count, Minutes, Number, Seed, Threads
+from ..config import BatchSize, Count, Minutes, Number, Rate, Seed, Threads, Workers
 from ..errors import UnmaskError, UsageError
 from . import checkpoint, distributed
 
@@ -36,21 +36,42 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What every run has. ``max_minutes`` stops early (0: never); ``sheet_every`` 0 writes no pictures."""
+    """What every run has."""
 
     task: str
+    """Which task runs."""
     data: Path = Path("data")
+    """The folder that holds all sources."""
     out: Path = Path("runs")
+    """The run's own folder: log, pictures, checkpoint."""
+    sources: tuple[str, ...] = ()
+    """Sets of aligned faces below ``data``, each a zip or a folder with an ``index.csv``."""
     seed: Seed = 0
+    """What all random numbers follow from, together with the step."""
     batch_size: BatchSize = 32
+    """Faces a step, of each process."""
     max_steps: Number = 1000
+    """The last step; the learning rate falls towards it."""
     max_minutes: Minutes = 0.0
+    """Stops earlier, after so many minutes; 0: never."""
+    lr: Rate = 2e-3
+    """Learning rate."""
+    warmup_steps: Number = 100
+    """Steps over which the learning rate rises from 0."""
     log_every: Count = 20
+    """Steps from one line of the log to the next."""
     val_every: Count = 500
+    """Steps from one validation to the next."""
     sheet_every: Number = 500
+    """Steps from one picture to the next; 0 writes none."""
     checkpoint_every: Count = 200
+    """Steps from one checkpoint to the next."""
     precision: Precision = "auto"
+    """``fp32``, ``bf16``, or ``auto``: bf16 where the machine has arithmetic for it."""
     threads: Threads = 0
+    """Threads of a process; 0 leaves torch's own choice."""
+    workers: Workers = 2
+    """Processes that render face masks."""
 
 
 @dataclass

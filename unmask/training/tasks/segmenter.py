@@ -15,11 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import Count, Depths, Number, Rate, Side, Weight, Widths
+from ...config import Depths, PoolSize, Share, Side, Widths
 from ...data import face_sets, segmentation, self_labels
 from ...images import sheet, to_uint8
 from ...models.segmenter import Segmenter
 from .. import distributed, loop, schedule
+
+VAL_FACES = 500
+WORN_REPEATS = 10  # of real face masks in the pool
+WEIGHT_DECAY = 1e-4
+GARMENT_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,11 @@ class Network:
     """Arguments of :class:`unmask.models.segmenter.Segmenter`."""
 
     widths: Widths = (32, 48, 64, 80)
+    """Channels of each stage, from half the resolution on."""
     depths: Depths = (1, 1, 1, 1)
+    """Residual blocks of each stage."""
     ups: Widths = (64, 48, 32)
+    """Channels on the way up."""
 
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.widths) or len(self.ups) != len(self.widths) - 1:
@@ -37,45 +45,44 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``.
-
-    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every
-    second of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
-    """
+    """Config of the segmenter."""
 
     model: Network = Network()
-    sources: tuple[str, ...] = ()
+    """Shape of the network."""
     size: Side = 128
-    pool: segmentation.PoolConfig = segmentation.PoolConfig()
-    augment: segmentation.AugmentConfig = segmentation.AugmentConfig()
+    """Height and width of faces, in pixels."""
+    pool: PoolSize = 12_000
+    """Faces that are rendered once, with and without face masks."""
+    turned_share: Share = 0.0
+    """Of the pool, the faces chosen for being turned to a side."""
+    accessory_share: Share = 0.0
+    """Of the face masks, those with straps, valves or cloth down the neck."""
     worn: tuple[str, ...] = ()
+    """Folders of photos of people in real face masks."""
     worn_labels: str = ""
-    worn_repeats: Count = 10
+    """Name or path of an earlier segmenter: with the regions that it finds, every second photo of ``worn`` joins."""
     teacher: str = "embedded"
-    lr: Rate = 2e-3
-    warmup_steps: Number = 100
-    weight_decay: Weight = 1e-4
-    garment_weight: Weight = 0.3
-    val_faces: Count = 500
+    """The detector that finds the faces in those."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: builds the pool (once, cached) and the network."""
     faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
-    pool = segmentation.build_pool(faces, config.pool)
+    of_pool = segmentation.PoolConfig(config.pool, turned=config.turned_share)
+    augment = segmentation.AugmentConfig(accessories=config.accessory_share)
+    pool = segmentation.build_pool(faces, of_pool)
     if config.worn and config.worn_labels:
         folders = [config.data / name for name in config.worn]
         more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
-        pool = segmentation.extended(pool, *more, config.worn_repeats)
+        pool = segmentation.extended(pool, *more, WORN_REPEATS)
     held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
-    held_config = replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1)
-    held_out = segmentation.build_pool(held, held_config)
+    held_out = segmentation.build_pool(held, replace(of_pool, count=VAL_FACES, seed=of_pool.seed + 1))
     torch.manual_seed(config.seed)
     model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
 
     def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        return segmentation.batch(pool, config.augment, config.batch_size, rng)
+        return segmentation.batch(pool, augment, config.batch_size, rng)
 
     def step(inputs: tuple[Tensor, Tensor, Tensor], at: int) -> Mapping[str, Tensor | float]:
         model.train()
@@ -85,14 +92,14 @@ def build(config: Config, device: torch.device) -> loop.Task:
             logits, score = model(x.contiguous(memory_format=torch.channels_last))
         losses = region_losses(logits, region)
         losses["garment"] = F.binary_cross_entropy_with_logits(score, garment)
-        distributed.descend(optimizer, losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"])
+        distributed.descend(optimizer, losses["bce"] + losses["dice"] + GARMENT_WEIGHT * losses["garment"])
         return {k: v.detach() for k, v in losses.items()}
 
     def validate() -> Mapping[str, float]:
-        return figures(model, held_out, config.augment, device)
+        return figures(model, held_out, augment, device)
 
     def pictures() -> np.ndarray:
-        return picture(model, held_out, config.augment, device)
+        return picture(model, held_out, augment, device)
 
     return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
 
