@@ -1,8 +1,8 @@
 """Task ``recognizer``: an IR network that learns a teacher's view of bare faces from bare and covered ones.
 
 Whatever covers a face, its embedding is to be the one that the teacher has of the bare face (``1 - cos``), and to be
-told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's inner map of the bare
-face (a hint: Romero et al. 2015, FitNets) says at 49 places what is to be seen there, under the cover too. Where
+told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's last map of the
+bare face (a hint: Romero et al. 2015, FitNets) says place by place what is to be seen there, under the cover too. Where
 people are known, a margin softmax over identities can join.
 """
 
