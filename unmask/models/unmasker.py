@@ -21,8 +21,8 @@ class Unmasker(nn.Module):
         skips: resolutions with skip features.
         gated: those of them that pass only outside the region.
         encoder_size: side at which the encoder's trunk sees the crop; None: that of the picture.
-        identity: length of a recognizer's embedding of the masked crop that joins the styles through a linear map, which
-            starts at zero; 0: none does.
+        identity: length of a recognizer's embedding of the masked crop that joins the styles through a linear map,
+            which starts at zero; 0: none does.
         margin: pixels by which the region grows before the encoder sees the crop, so that no rim of the face mask does.
 
     Crops are aligned to :attr:`template` at :attr:`size`.

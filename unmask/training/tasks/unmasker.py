@@ -1,8 +1,8 @@
 """Task ``unmasker``: the unmasking encoder with its generator, on faces under simulated face masks.
 
 Losses (the papers' families; the weights are ours): L1 in and around the region, distance of recognizer features and
-``1 - cos`` of embeddings on the blended face, which is also to be told from all other training faces, an adversary that sees windows of the blended face and the region, and
-the mean square of the code offsets.
+``1 - cos`` of embeddings on the blended face, which is also to be told from all other training faces, an adversary that
+sees windows of the blended face and the region, and the mean square of the code offsets.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the unmasker.
 
-    ``start`` (name or path of an unmasker's weights, of the same side or of half of it) goes on from those. Without it, ``generator`` initializes
-    the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also gives the losses on features and
-    identity, and, where ``model.identity`` is its embedding's length, the embedding of the masked crop that joins the
+    ``start`` (name or path of an unmasker's weights, of the same side or of half of it) goes on from those. Without
+    it, ``generator`` initializes the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also
+    gives the losses on features and identity, and, where ``model.identity`` is its embedding's length, the embedding
+    of the masked crop that joins the
     styles. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
     pixel loss alone; the adversary joins at step ``adv_start``. It sees one square window a step, ``window`` px wide
     and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
@@ -140,7 +141,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
     judge = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     network.synthesis.requires_grad_(config.tune == "full")
     groups: list[dict[str, Any]] = [
-        {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
+        # they have no equalized learning rate
+        {"params": [p for n, p in network.named_parameters() if not n.startswith("synthesis.")], "lr_scale": 0.3},
         {"params": [p for p in network.synthesis.parameters() if p.requires_grad]},
     ]
     trained = [p for group in groups for p in group["params"]]
