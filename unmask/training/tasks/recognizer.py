@@ -88,13 +88,13 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Training faces [N], their masked twins (None: all stay bare), and what the teacher makes of them bare.
+    """Training faces [N], their masked versions (None: all stay bare), and what the teacher makes of them bare.
 
     ``vectors`` float32 [2,N,D] and ``maps`` float16 [2,N,C,h,w], of the faces and their mirror images, or None.
     """
 
     faces: face_sets.FaceSet
-    bank: masked.Bank | None
+    masked_faces: masked.MaskedFaces | None
     vectors: np.ndarray | None
     maps: np.ndarray | None
 
@@ -120,7 +120,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     if material.maps is not None:
         hint = modules["hint"] = loop.place(nn.Conv2d(config.model.widths[-1], config.hint_channels, 1), device)
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
-    average = modules["average"] = ema.twin(network)
+    average = modules["average"] = ema.frozen_copy(network)
     optimizer = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
     others = None if material.vectors is None else torch.from_numpy(material.vectors[0]).to(device)
 
@@ -152,9 +152,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def _material(config: Config, size: int) -> Material:
     faces = face_sets.load(config.data, config.sources, size=size, template="arcface", split="train")
     covered = config.clean_share + config.patched_share < 1
-    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
+    masked_faces = (
+        masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
+    )
     if not config.teacher:
-        return Material(faces, bank, None, None)
+        return Material(faces, masked_faces, None, None)
     given = recognition.load(config.teacher)
     maps = None
     if config.hint_channels:
@@ -164,7 +166,7 @@ def _material(config: Config, size: int) -> Material:
         vectors = np.broadcast_to(plain, (2, *plain.shape))
     if vectors.shape[2] != config.model.embedding:
         raise UsageError(f"teacher: its embeddings are {vectors.shape[2]} long; set model.embedding to that")
-    return Material(faces, bank, vectors, maps)
+    return Material(faces, masked_faces, vectors, maps)
 
 
 def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
@@ -174,8 +176,10 @@ def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
     images = faces.images[rows]
     kind = rng.random(n)
     worn = np.flatnonzero(kind >= config.clean_share + config.patched_share)
-    if material.bank is not None and len(worn):
-        images[worn], regions = material.bank.rows(rng.integers(0, material.bank.variants, len(worn)), rows[worn])
+    if material.masked_faces is not None and len(worn):
+        images[worn], regions = material.masked_faces.take(
+            rng.integers(0, material.masked_faces.variants, len(worn)), rows[worn]
+        )
         for i in np.flatnonzero(rng.random(len(worn)) < config.restyled):
             other = faces.images[rng.integers(len(faces))]
             images[worn[i]] = garment_variation.restyle(
