@@ -41,7 +41,7 @@ class Config(loop.RunConfig):
 
 @dataclass(frozen=True)
 class PairedFaces:
-    """Training faces [N] with their masked versions and the teacher's unit-length embeddings [N,D] of the clean ones."""
+    """Training faces [N] with their masked versions and unit-length teacher embeddings [N,D] of the clean ones."""
 
     faces: face_sets.FaceSet
     masked_faces: masked.MaskedFaces

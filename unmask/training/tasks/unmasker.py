@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import config as field
-from ... import images, recognition, weights
+from ... import recognition, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
@@ -24,7 +24,7 @@ from ...faces import blend
 from ...losses import adversarial, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
-from .. import distributed, ema, loop, schedule, teacher
+from .. import distributed, ema, loop, restoring, schedule, teacher
 from ..adversary import discriminate
 
 
@@ -199,8 +199,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"network": optimizer, "discriminator": optimizer_d},
         batch,
         step,
-        lambda: _validate(average, features, held, config, device),
-        lambda: _sheet(average, features, held, config, device),
+        lambda: restoring.figures(average, features, held, config.precision, device),
+        lambda: restoring.sheet(average, features, held, config.precision, device),
     )
 
 
@@ -267,14 +267,6 @@ def _others(config: Config, device: torch.device) -> Tensor:
     return torch.from_numpy(teacher.embeddings(faces, known)).to(device)
 
 
-def _person(network: Unmasker, features: perceptual.FaceFeatures | None, x: Tensor) -> Tensor | None:
-    """The embedding [N,D] of masked crops that the network takes, if it does."""
-    if network.identity is None or features is None:
-        return None
-    with torch.no_grad():
-        return features(x)[1]
-
-
 def _losses(
     network: Unmasker,
     features: perceptual.FaceFeatures | None,
@@ -284,7 +276,7 @@ def _losses(
     at: int,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
-    ws, skips = network.codes(batch.x, batch.region, _person(network, features, batch.x))
+    ws, skips = network.codes(batch.x, batch.region, restoring.person(network, features, batch.x))
     y_hat = network.synthesis(ws, "random", skips).float()
     alpha = blend.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
@@ -303,50 +295,3 @@ def _losses(
         if others is not None:
             losses["contrast"] = config.contrast_weight * relation.contrast(like, who, others)
     return losses, blended, alpha
-
-
-@torch.no_grad()
-def restored(
-    network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch, config: Config, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """The network's output and the blended face for a whole batch, [N,3,S,S] on the CPU."""
-    parts = []
-    network.eval()
-    for i in range(0, len(batch.x), 32):
-        x, region = (
-            t[i : i + 32].to(device).contiguous(memory_format=torch.channels_last) for t in (batch.x, batch.region)
-        )
-        with loop.autocast(config.precision, device):
-            parts.append(network(x, region, identity=_person(network, features, x)).float().cpu())
-    y_hat = torch.cat(parts).clamp(-1, 1)
-    return y_hat, blend.composite(batch.x, y_hat, batch.region)
-
-
-@torch.no_grad()
-def _validate(
-    network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
-) -> dict[str, float]:
-    _, blended = restored(network, features, held, config, device)
-    solid = (held.region > 0.5).float()
-    energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
-    found = {
-        "psnr_region": pixel.psnr(blended, held.y, held.region).mean(),
-        "psnr_composite": pixel.psnr(blended, held.y).mean(),
-        "gradient_ratio": energy,
-        "coverage": held.region.mean(),
-    }
-    if features is not None:
-        who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
-        found["identity_restored"] = (like * who).sum(1).mean()
-        found["identity_masked"] = (masked_as * who).sum(1).mean()
-    return {k: float(v) for k, v in found.items()}
-
-
-def _sheet(
-    network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
-) -> np.ndarray:
-    """Rows of masked, region, output, blended and true faces."""
-    few = Batch(*(t[:: max(1, len(t) // 12)][:12] for t in held))
-    y_hat, blended = restored(network, features, few, config, device)
-    shown = few.region.expand(-1, 3, -1, -1) * 2 - 1
-    return images.sheet([list(images.to_uint8(t)) for t in (few.x, shown, y_hat, blended, few.y)])
