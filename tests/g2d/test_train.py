@@ -19,12 +19,12 @@ from unmask.g2d import train
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
 from unmask.training import loop
-from unmask.training.tasks import unmasker
+from unmask.training import shapes as painters
 
 CPU = torch.device("cpu")
 # Sixteen channels: with four to eight oneDNN (PyTorch 2.13) overruns memory in the backward pass of strided layers.
 TRUNK = (16, 16, 16, 16)
-PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape(TRUNK, (1, 1, 1), 6, 2), (8, 16), (16,))
+PAINTER = painters.Network(64, 8, (6, 6, 6, 4, 4), painters.EncoderShape(TRUNK, (1, 1, 1), 6, 2), (8, 16), (16,))
 ENCODER = shapes.EncoderShape("unmasker", TRUNK, (1, 1, 1), 2)
 REFORMER = shapes.ReformerShape((4, 4, 6, 6), (1, 1, 1, 1), "gdc", "lrelu", True)
 

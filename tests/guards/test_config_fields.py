@@ -13,7 +13,7 @@ from unmask.training import TASKS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "unmask" / "configs"
 MOST = 190
-LATER = ("training.tasks.recognizer.", "training.paired.", "training.tasks.unmasker.")  # being written anew
+LATER = ("training.tasks.recognizer.", "training.paired.")  # being written anew
 # Set by no shipped config, and yet a user's to set.
 KEPT = {
     "training.loop.RunConfig.data": "one's own folder",
@@ -23,7 +23,11 @@ KEPT = {
     "training.loop.RunConfig.threads": "a machine that is shared",
     "training.loop.RunConfig.workers": "a machine with more cores",
     "training.tasks.generator.Config.start": "the second run of docs/training.md starts from the unmasker",
-    "training.tasks.unmasker.Network.conv_clamp": "generators of StyleGAN2-ADA have one",
+    "training.shapes.Network.conv_clamp": "generators of StyleGAN2-ADA have one",
+    "training.shapes.Network.encoder_size": "an unmasker grown to twice its side",
+    "training.shapes.Network.identity": "a second stage that takes the masked face's embedding",
+    "training.tasks.unmasker.Config.contrast_weight": "the same stage, told from other people",
+    "training.tasks.unmasker.Config.disturbed_share": "the same stage, where its recognizer is not to be fooled",
     "training.tasks.unmasker.Config.start": "going on from the pack's weights",
     "training.tasks.unmasker.Config.generator": "one's own generator, as in the papers",
     "training.tasks.unmasker.Config.lr_discriminator": "the balance of an adversary",

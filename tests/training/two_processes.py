@@ -19,7 +19,7 @@ from tests.training import drawn
 from unmask import training
 from unmask.errors import UnmaskError
 from unmask.training import checkpoint, distributed, loop
-from unmask.training.tasks import detector, generator, segmenter
+from unmask.training.tasks import detector, generator, segmenter, unmasker
 
 STEPS, STOP = 4, 3
 IRESNET = ["widths=[16,16,16,16]", "depths=[1,1,1]", "embedding=8", "size=[64,64]", "head=gdc", "stem_stride=2"]
@@ -27,7 +27,7 @@ ENCODER = ["widths=[16,16,16,16]", "depths=[1,1,1]", "pyramid=6", "narrow=2"]
 PAINTER = ["img_resolution=64", "w_dim=8", "channels=[6,6,6,4,4]", *(f"encoder.{e}" for e in ENCODER)]
 SKIPS = ["skips=[8,16]", "gated=[16]"]
 TASKS = {
-    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_layer=", "label_weight=1"],
+    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_channels=0", "label_weight=1", "val_faces=12"],
     "generator": [
         *(f"model.{e}" for e in PAINTER[:3]), "model.z_dim=8", "model.mapping_layers=2",
         *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "start=", "recognizer=", "feature_weight=0",
@@ -35,7 +35,7 @@ TASKS = {
     ],
     "unmasker": [
         *(f"model.{e}" for e in (*PAINTER, *SKIPS)), "discriminator=[6,6,6,4]", "window=32", "start=", "generator=",
-        "recognizer=", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "r1_every=2", "variants=1",
+        "recognizer=", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "variants=1",
     ],
     "detector": [
         "photos=[wild]", "worn=[]", "teacher=", "size=64", "per_source=4", "empty=[]", "large=[]", "start=", "most=40",
@@ -54,6 +54,7 @@ TASKS = {
 }  # fmt: skip
 CONSTANTS: list[tuple[ModuleType, dict[str, Any]]] = [
     (generator, {"PATH_EVERY": 2, "R1_EVERY": 2, "ADA_KIMG": 0.02, "LATENT_STEPS": 1}),
+    (unmasker, {"R1_EVERY": 2}),
     (detector, {"VAL_SCENES": 2}),
     (segmenter, {"VAL_FACES": 6}),
 ]  # turned down, so that a few steps go through all of them

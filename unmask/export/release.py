@@ -63,7 +63,7 @@ KINDS: dict[str, Kind] = {
         lambda c: {"size": landmarker.SIZE},
     ),
     "recognizer": Kind(
-        "network",
+        "average",
         "iresnet",
         _fixed("arcface"),
         lambda c: int(c["model"]["size"][0]),

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..config import BatchSize0, Depths, Few, Grid, Number, Rate, Side, Weight, Width, Widths
-from ..training import paired
-from ..training.tasks import unmasker
+from ..training import paired, shapes
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Config(paired.Config):
     """Shape of the network."""
     start: str = ""
     """The painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty: from nothing."""
-    painter: unmasker.Network = unmasker.Network()
+    painter: shapes.Network = shapes.Network()
     """Shape of an unmasker that starts from nothing."""
     encoder_steps: Number = 0
     """Steps of the encoder's stage."""

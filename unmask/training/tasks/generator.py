@@ -26,7 +26,7 @@ from ...models.encoder import Encoder
 from ...models.generator import Generator
 from .. import ada, distributed, ema, latent, loop, schedule
 from ..adversary import R1_EVERY, discriminate
-from .unmasker import EncoderShape, levels
+from ..shapes import EncoderShape, levels
 
 HIDDEN_SHARE = 0.7  # of the faces that the autoencoder sees, those under a face mask
 LATENT_STEPS = 4  # of the mapping network for each of the others; they cost little
