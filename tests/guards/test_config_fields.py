@@ -33,6 +33,7 @@ KEPT = {
     "training.tasks.unmasker.Config.lr_discriminator": "the balance of an adversary",
     "training.tasks.segmenter.Config.worn_labels": "real face masks from the second round on",
     "training.tasks.segmenter.Config.teacher": "the detector for those",
+    "g2d.config.Config.recognizer": "a shorter way to a reformer",
     "from_net.config.Network.scales": "an ablation of the paper",
     "from_net.config.Network.frozen": "a recognizer that is not to change",
     "training.tasks.landmarker.Config.shift_weight": "the last steps of the pack's landmarker had it",

@@ -68,6 +68,8 @@ class Config(paired.Config):
     """Shape of the network."""
     start: str = ""
     """The painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty: from nothing."""
+    recognizer: str = ""
+    """Name or path of a trained recognizer that gives the reformer its upper stages and head."""
     painter: shapes.Network = shapes.Network()
     """Shape of an unmasker that starts from nothing."""
     encoder_steps: Number = 0

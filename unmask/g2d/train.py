@@ -26,7 +26,7 @@ from ..faces import align
 from ..losses import identity, pixel, relation
 from ..models.unmasker import Unmasker
 from ..training import distributed, loop, paired, schedule
-from . import ict
+from . import ict, reformer
 from .config import Config
 from .network import G2D, NATIVE, FeatureClassifier
 
@@ -106,6 +106,8 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
         raise UsageError(f"model: {error}") from None
     if state is not None:
         network.reformer.load_state_dict(state)
+    elif config.recognizer and isinstance(network.reformer, reformer.Reformer):
+        reformer.start(network.reformer, config.recognizer)
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
