@@ -279,6 +279,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
     drawer = None
     if config.recon_weight:
+        faces = masked.enough(faces, config.drawn)
         drawer = Drawer(faces, masked.bank(faces, config.variants, config.seed, config.occluders, config.workers))
     held = face_sets.load(config.data, config.sources, size=size, split="val")
     held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))

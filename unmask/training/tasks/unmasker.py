@@ -119,9 +119,9 @@ class Config(loop.RunConfig):
 def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
-    faces = face_sets.load(config.data, config.sources, size=size, split="train")
+    faces = masked.enough(face_sets.load(config.data, config.sources, size=size, split="train"), config.drawn)
     bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
-    held = _held(config, size)
+    held = _held(config, size) if config.measured else None
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
@@ -186,8 +186,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"network": optimizer, "judge": optimizer_d},
         batch,
         step,
-        lambda: _validate(average, features, held, config, device),
-        lambda: _sheet(average, held, config, device),
+        (lambda: _validate(average, features, held, config, device)) if held else None,
+        (lambda: _sheet(average, held, config, device)) if held else None,
     )
 
 
