@@ -51,7 +51,7 @@ class Case:
     faces: list[Face]
 
 
-Judge = Callable[[list[Face], Case], tuple[float, float]]  # painted faces and the case -> hits, of how many
+Metric = Callable[[list[Face], Case], tuple[float, float]]  # painted faces and the case -> hits, of how many
 
 
 class Once:
@@ -206,7 +206,7 @@ def shift(found: list[Face], case: Case) -> float:
     return float(np.linalg.norm(align.transform_points(spots, moved) - spots, axis=1).mean())
 
 
-def rows(sets: Pictures) -> dict[str, list[tuple[str, Callable[[], Iterator[Case]], list[tuple[str, Judge]]]]]:
+def rows(sets: Pictures) -> dict[str, list[tuple[str, Callable[[], Iterator[Case]], list[tuple[str, Metric]]]]]:
     """All rows: what is shown, the pictures, and how each is judged."""
     one, none = [("exactly one restored", exactly_one)], [("left alone", nothing)]
     worn = [("restored of the teacher's faces", recall), ("photos without a face in a face", no_part)]
@@ -245,14 +245,14 @@ def main() -> None:
         restorer.detector, restorer.landmarker = detectors[name], look
         return painted(restorer, pixels)
 
-    for what, cases, judges in [row for key, part in rows(sets).items() if key in wanted for row in part]:
-        sums = np.zeros((len(judges), len(columns), 2))
+    for what, cases, metrics in [row for key, part in rows(sets).items() if key in wanted for row in part]:
+        sums = np.zeros((len(metrics), len(columns), 2))
         for case in cases():
             for k, column in enumerate(columns):
                 faces = found(*column, case.pixels)
-                for j, (_, judge) in enumerate(judges):
-                    sums[j, k] += judge(faces, case)
-        for j, (counted, _) in enumerate(judges):
+                for j, (_, metric) in enumerate(metrics):
+                    sums[j, k] += metric(faces, case)
+        for j, (counted, _) in enumerate(metrics):
             print(f"| {what} | {counted} |", *(f"{hit:.0f} of {of:.0f} |" for hit, of in sums[j]), flush=True)
     if "shift" in wanted:
         cases = list(sets.masked(400))

@@ -67,7 +67,7 @@ def test_unmasker_resumes_exactly(faces: face_sets.FaceSet, tmp_path: Path) -> N
     loop.run(whole, unmasker_config(tmp_path / "a", max_steps=4))
     half = unmasker_config(tmp_path / "b", max_steps=4)
     second = interrupted.resumed(lambda: unmasker.build(half, cpu), half, 3)
-    for name in ("network", "average", "judge"):
+    for name in ("network", "average", "discriminator"):
         assert same(whole.modules[name], second.modules[name]), name
     assert (tmp_path / "a" / "sheet-0000004.png").is_file()
 
@@ -178,10 +178,10 @@ def test_recognizer_learns_identities(faces: face_sets.FaceSet, tmp_path: Path) 
     assert set(task.validate()) >= {"same", "different"}
 
 
-def test_bank_is_drawn_once_and_rows_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    bank = masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+def test_masked_faces_are_rendered_once_and_indices_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    masked_faces = masked.masked_faces(faces, 2, occluders=0.0, cache=tmp_path)
     rows, kinds = np.array([3, 0, 11]), np.array([0, 1, 1])
-    drawn, regions = bank.rows(kinds, rows)
+    drawn, regions = masked_faces.take(kinds, rows)
     assert drawn.shape == (3, 64, 64, 3)
     assert regions.shape == (3, 64, 64)
     untouched = regions == 0
@@ -189,24 +189,24 @@ def test_bank_is_drawn_once_and_rows_match(faces: face_sets.FaceSet, tmp_path: P
     near = np.abs(drawn.astype(int) - faces.images[rows])[regions == 255].mean()
     assert far < 3 < near
     stamp = {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")}
-    masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+    masked.masked_faces(faces, 2, occluders=0.0, cache=tmp_path)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")} == stamp
 
 
 def test_drawn_batches_mirror_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    batch = drawer.draw(np.random.default_rng(0), 16, grow=0.0)
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    batch = sampler.draw(np.random.default_rng(0), 16, grow=0.0)
     outside = (batch.region == 0).expand_as(batch.x)
     assert float((batch.x - batch.y)[outside].abs().mean()) < 0.03
     assert float((batch.x - batch.y)[~outside].abs().mean()) > 0.03
-    grown = drawer.draw(np.random.default_rng(0), 16, grow=1.0)
+    grown = sampler.draw(np.random.default_rng(0), 16, grow=1.0)
     assert bool((grown.region >= batch.region).all())
     assert float(grown.region.sum()) > float(batch.region.sum())
 
 
 def test_jitter_moves_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    still, moved = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    still, moved = (sampler.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
     assert float((still.y - moved.y).abs().mean()) > 0.01
     outside = (moved.region < 0.01).expand_as(moved.x)
     assert float((moved.x - moved.y)[outside].abs().mean()) < 0.03
@@ -223,8 +223,8 @@ def test_turned_faces_are_drawn_by_their_share(faces: face_sets.FaceSet, tmp_pat
     assert chances.sum() == pytest.approx(1)
     assert (chances[np.abs(yaws) < 18] == 0).all()
     assert (chances[np.abs(yaws) > 52] == chances.max()).all()
-    bank = masked.bank(faces, 1, occluders=0.0, cache=tmp_path)
-    rows = masked.Drawer(posed, bank, 0.5).rows(np.random.default_rng(0), 4000)
+    masked_faces = masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path)
+    rows = masked.Sampler(posed, masked_faces, 0.5).indices(np.random.default_rng(0), 4000)
     found = np.bincount(rows, minlength=len(faces)) / 4000
     np.testing.assert_allclose(found, 0.5 / len(faces) + 0.5 * chances, atol=0.03)
     ahead = replace(faces, points=np.repeat((32 + 12 * shape3d.POINTS[None, :, :2]), len(faces), 0).astype(np.float32))
@@ -232,17 +232,17 @@ def test_turned_faces_are_drawn_by_their_share(faces: face_sets.FaceSet, tmp_pat
 
 
 def test_other_light_falls_on_both_pictures_alike(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    plain, lit = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, lit = (sampler.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
     outside = (lit.region == 0).expand_as(lit.x)
     assert torch.equal(plain.region, lit.region)
     assert float((lit.y - plain.y).abs().mean()) > 0.03
     assert float((lit.x - lit.y)[outside].abs().mean()) < 0.04
 
 
-def test_equipped_face_masks_hide_more_and_only_in_their_region(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    plain, more = (drawer.draw(np.random.default_rng(1), 12, grow=0.0, equipped=share) for share in (0.0, 1.0))
+def test_accessories_hide_more_and_only_in_their_region(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, more = (sampler.draw(np.random.default_rng(1), 12, grow=0.0, accessories=share) for share in (0.0, 1.0))
     assert float(more.region.mean()) > 1.05 * float(plain.region.mean())
     outside = (more.region == 0).expand_as(more.x)
     assert float((more.x - more.y)[outside].abs().mean()) < 0.03
@@ -270,7 +270,7 @@ def test_augmentation_is_off_at_zero_and_adapts() -> None:
 
 def test_average_follows_and_copies_buffers() -> None:
     fast = torch.nn.BatchNorm1d(2)
-    slow = ema.twin(fast)
+    slow = ema.frozen_copy(fast)
     with torch.no_grad():
         fast.weight.fill_(3.0)
         fast.running_mean.fill_(7.0)
@@ -297,13 +297,13 @@ def test_a_short_run_renders_only_the_faces_that_it_sees(
     faces: face_sets.FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    render = masked.bank
+    render = masked.masked_faces
 
-    def counted(known: face_sets.FaceSet, *args: Any, **more: Any) -> masked.Bank:
+    def counted(known: face_sets.FaceSet, *args: Any, **more: Any) -> masked.MaskedFaces:
         made.append(len(known))
         return render(known, *args, **more)
 
-    monkeypatch.setattr(masked, "bank", counted)
+    monkeypatch.setattr(masked, "masked_faces", counted)
     short = replace(unmasker_config(tmp_path / "a", max_steps=2), batch_size=3, val_every=100, sheet_every=0)
     task = unmasker.build(short, torch.device("cpu"))
     assert made == [6] and task.validate is None and task.sheet is None

@@ -37,7 +37,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Look:
+class Landmarks:
     """What the second look says of one candidate.
 
     Attributes:
@@ -99,7 +99,7 @@ class Landmarker:
 
     def verify(
         self, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float = MIN_FACE_SCORE
-    ) -> list[tuple[Face, Look]]:
+    ) -> list[tuple[Face, Landmarks]]:
         """Those of a detector's faces that the second look takes for faces, with the points it found, largest first.
 
         Candidates that turn out to be the same face are one: the likeliest.
@@ -109,15 +109,15 @@ class Landmarker:
             faces: what a detector found in it.
             min_score: what :attr:`Look.face` has to be at least.
         """
-        looks = self.look(pixels, [face.kps for face in faces])
-        likely = sorted(zip(faces, looks, strict=True), key=lambda pair: -pair[1].face)
-        kept: list[tuple[Face, Look]] = []
-        for face, look in likely:
-            if look.face >= min_score and not any(same(look.kps, other.kps) for _, other in kept):
-                kept.append((Face(_box(face.bbox, look.kps), look.kps, face.det_score), look))
+        results = self.predict(pixels, [face.kps for face in faces])
+        likely = sorted(zip(faces, results, strict=True), key=lambda pair: -pair[1].face)
+        kept: list[tuple[Face, Landmarks]] = []
+        for face, result in likely:
+            if result.face >= min_score and not any(same(result.kps, other.kps) for _, other in kept):
+                kept.append((Face(_box(face.bbox, result.kps), result.kps, face.det_score), result))
         return sorted(kept, key=lambda pair: -pair[0].area)
 
-    def look(self, pixels: NDArray[np.uint8], kps: Sequence[FloatArray], rounds: int = ROUNDS) -> list[Look]:
+    def predict(self, pixels: NDArray[np.uint8], kps: Sequence[FloatArray], rounds: int = ROUNDS) -> list[Landmarks]:
         """What candidates are.
 
         Args:
@@ -130,29 +130,29 @@ class Landmarker:
             one :class:`Look` each.
         """
         points = [np.asarray(one, np.float64) for one in kps]
-        looks: list[Look | None] = [None] * len(points)
+        results: list[Landmarks | None] = [None] * len(points)
         place = frame(self.size)
         for left in reversed(range(rounds)):
             views = _views(self.size) if left == 0 else _views(self.size)[:1]
-            for i, look in enumerate(looks):
-                if look is None or look.face >= LOST:
-                    looks[i] = self._seen(pixels, _similarity(points[i], place), views)
-                    points[i] = looks[i].kps  # type: ignore[union-attr]
-        return [look for look in looks if look is not None]
+            for i, result in enumerate(results):
+                if result is None or result.face >= LOST:
+                    results[i] = self._seen(pixels, _similarity(points[i], place), views)
+                    points[i] = results[i].kps  # type: ignore[union-attr]
+        return [result for result in results if result is not None]
 
     @torch.inference_mode()
-    def _seen(self, pixels: NDArray[np.uint8], aim: FloatArray, views: Sequence[FloatArray]) -> Look:
+    def _seen(self, pixels: NDArray[np.uint8], aim: FloatArray, views: Sequence[FloatArray]) -> Landmarks:
         """One candidate, which ``aim`` [2,3] takes to its place in the crop: the mean over some views."""
         matrices = [align.compose(view, aim) for view in views]
         crops = [align.warp(pixels, m, self.size, border="replicate", filter="linear") for m in matrices]
         flat = [crop[:, ::-1] if k % 2 else crop for k, crop in enumerate(crops)]
-        looks = self.network(images.to_tensor(np.ascontiguousarray(np.stack(flat))).to(self.device))
-        places = to_pixels(looks.points.cpu().numpy(), self.size)
+        results = self.network(images.to_tensor(np.ascontiguousarray(np.stack(flat))).to(self.device))
+        places = to_pixels(results.points.cpu().numpy(), self.size)
         places[1::2] = places[1::2, [1, 0, 2, 4, 3]] * [-1, 1] + [self.size - 1, 0]
         found = [align.transform_points(p, align.invert(m)) for p, m in zip(places, matrices, strict=True)]
         kps = np.mean(found, axis=0)
-        face, garment = (float(logits.mean().sigmoid()) for logits in (looks.face, looks.garment))
-        return Look(face, kps, degrees(_similarity(kps, frame(self.size))), garment)
+        face, garment = (float(logits.mean().sigmoid()) for logits in (results.face, results.garment))
+        return Landmarks(face, kps, degrees(_similarity(kps, frame(self.size))), garment)
 
 
 def _views(size: int) -> list[FloatArray]:

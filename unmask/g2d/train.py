@@ -146,11 +146,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
     if faces.targets is not None:
         parts = replace(parts, known=torch.from_numpy(faces.targets).to(device))
     optimizers = _optimizers(config, parts)
-    drawer = masked.Drawer(faces.faces, faces.bank)
+    sampler = masked.Sampler(faces.faces, faces.masked_faces)
     latest = {"stage": schedule.stage(0, ends)[0]}
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return _draw(drawer, faces, config, rng, bare=schedule.stage(step, ends)[0] == 0)
+        return _draw(sampler, faces, config, rng, bare=schedule.stage(step, ends)[0] == 0)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(None if t is None else t.to(device) for t in content))  # type: ignore[arg-type]
@@ -229,11 +229,13 @@ def _optimizers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimize
             for name, module in trained.items()}  # fmt: skip
 
 
-def _draw(drawer: masked.Drawer, faces: paired.Twins, config: Config, rng: np.random.Generator, bare: bool) -> Batch:
+def _draw(
+    sampler: masked.Sampler, faces: paired.PairedFaces, config: Config, rng: np.random.Generator, bare: bool
+) -> Batch:
     """A batch; with ``bare`` (the encoder's stage) every face is masked and none is augmented, so that x fits y."""
     n = (config.encoder_batch or config.batch_size) if bare else config.batch_size
     rows = rng.integers(0, len(faces.faces), n)
-    drawn = drawer.draw(rng, n, config.grow, rows=rows)
+    drawn = sampler.draw(rng, n, config.grow, indices=rows)
     x, region = drawn.x, drawn.region
     if not bare:
         off = torch.from_numpy(rng.random(n) < config.clean_share)

@@ -110,18 +110,17 @@ class Restorer:
         if detector is None or isinstance(detector, str | Path):
             detector = load_detector(detector or weights.find("detector", "onnx", source.folder_of("detector")))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
-        looker = None
-        looks = source.folder_of("landmarker")
+        landmarker, looks = None, source.folder_of("landmarker")
         if any(row.name == "landmarker" for row in weights.rows(looks)):
-            looker = Landmarker(weights.find("landmarker", folder=looks), where)
-            parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
+            landmarker = Landmarker(weights.find("landmarker", folder=looks), where)
+            parts |= {"landmarker": landmarker.sha256, "min_score": f"{min_score:g}"}
         seen = Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter
         made = cls(
             *(unmasker, seen, detector),
             size=unmasker.size,
             template=unmasker.template,
             recognizer=recognition.of_pack(source.folder_of("recognizer")),
-            landmarker=looker,
+            landmarker=landmarker,
             min_score=min_score,
             device=where,
             made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
@@ -296,7 +295,7 @@ class Restorer:
         self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
-        seen = finding.second_look(pixels, found, self.landmarker, self.min_score)
+        seen = finding.verify(pixels, found, self.landmarker, self.min_score)
         return finding.marked(seen, face, pixels.shape[:2], called)
 
     def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,12 +41,12 @@ def seeded(fill: Fill, seed: int) -> Fill:
     if seed == 0 or not isinstance(fill, nn.Module):
         return fill
     shared = {id(parameter): parameter for parameter in fill.parameters()}
-    twin = copy.deepcopy(fill, memo=shared)  # a copy, so that threads do not see each other's noise
+    copied = copy.deepcopy(fill, memo=shared)  # a copy, so that threads do not see each other's noise
     drawn = torch.Generator().manual_seed(seed)
-    for name, buffer in twin.named_buffers():
+    for name, buffer in copied.named_buffers():
         if name.rpartition(".")[2] == "noise_const":
             buffer.copy_(torch.randn(buffer.shape, generator=drawn))
-    return twin
+    return copied
 
 
 def toned(fill: Fill, x: Tensor, painted: Painted, count: int, seed: int, device: torch.device) -> list[Tensor]:
@@ -71,7 +71,7 @@ def toned(fill: Fill, x: Tensor, painted: Painted, count: int, seed: int, device
 
 
 @torch.no_grad()
-def several(fill: Fill, x: Tensor, region: Tensor, guess: Tensor, count: int, seed: int = 0) -> Tensor:
+def several(fill: Fill, x: Tensor, region: Tensor, restored: Tensor, count: int, seed: int = 0) -> Tensor:
     """``count`` guesses for each crop, those that agree best with the visible pixels first.
 
     The doubt is measured on the model itself: it sees the crop with other parts hidden as well, and a candidate is the
@@ -91,7 +91,7 @@ def several(fill: Fill, x: Tensor, region: Tensor, guess: Tensor, count: int, se
     if not isinstance(fill, Inverter):
         raise UsageError("samples: this way to fill gives a single guess; use an unmasker")
     drawn = torch.Generator().manual_seed(seed)
-    each = zip(x.split(1), region.split(1), guess.split(1), strict=True)
+    each = zip(x.split(1), region.split(1), restored.split(1), strict=True)
     faces = [_of_one(fill, *one, count, drawn) for one in each]
     return torch.stack(faces, 1)
 

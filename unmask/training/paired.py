@@ -1,4 +1,4 @@
-"""Clean faces, their masked twins and a teacher's view of them: the data of FROM and G2D."""
+"""Clean faces, their masked versions and a teacher's view of them: the data of FROM and G2D."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH = 64
 class Config(loop.RunConfig):
     """What the tasks of masked-face recognizers share.
 
-    ``variants`` masked twins of each face are rendered once, a share ``occluders`` of them with other things than
+    ``variants`` masked versions of each face are rendered once, a share ``occluders`` of them with other things than
     masks. ``clean_share`` of every batch stays bare. ``teacher`` is a recognizer's name or path; empty trains on
     labels alone. At most ``val_faces`` held-out faces are measured.
     """
@@ -41,11 +41,11 @@ class Config(loop.RunConfig):
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Training faces [N] with their masked twins and the teacher's unit-length embeddings [N,D] of the clean ones."""
+class PairedFaces:
+    """Training faces [N] with their masked versions and unit-length teacher embeddings [N,D] of the clean ones."""
 
     faces: face_sets.FaceSet
-    bank: masked.Bank
+    masked_faces: masked.MaskedFaces
     targets: np.ndarray | None
 
     @property
@@ -67,14 +67,14 @@ class Held:
     targets: np.ndarray | None
 
 
-def load(config: Config, size: int, template: str, embedding: int) -> Twins:
+def load(config: Config, size: int, template: str, embedding: int) -> PairedFaces:
     """The training split, aligned to ``template``; the teacher's embeddings must be ``embedding`` long."""
     faces = face_sets.load(config.data, config.sources, size=size, template=template, split="train")
     targets = _targets(config, faces, "train", None)
     if targets is not None and targets.shape[1] != embedding:
         raise UsageError(f"teacher: its embeddings are {targets.shape[1]} long; set the model's embedding to that")
-    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
-    return Twins(faces, bank, targets)
+    masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
+    return PairedFaces(faces, masked_faces, targets)
 
 
 def held(config: Config, size: int, template: str) -> Held:
@@ -87,7 +87,7 @@ def held(config: Config, size: int, template: str) -> Held:
     chosen = np.sort(pool[np.argsort(faces.identity[pool], kind="stable")][: config.val_faces])
     targets = _targets(config, faces, "val", chosen)
     faces = faces.subset(chosen)
-    drawn, hidden = masked.bank(faces, 1, config.seed + 1, 0.0, config.workers).rows(
+    drawn, hidden = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers).take(
         np.zeros(len(faces), int), np.arange(len(faces))
     )
     pasted = [

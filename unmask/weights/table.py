@@ -33,7 +33,7 @@ _RESTORE = "restore it from the release"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a named checkpoint and, where there is one, its ONNX twin."""
+    """One line of the table: a named checkpoint and, where there is one, its ONNX version."""
 
     name: str
     kind: str
@@ -199,7 +199,7 @@ def register(
     size: int | None = None,
     folder: str | Path | None = None,
 ) -> Row:
-    """Add or replace the row ``name`` for a checkpoint (and its ONNX twin) in the weights folder."""
+    """Add or replace the row ``name`` for a checkpoint (and its ONNX version) in the weights folder."""
     home = _folder(folder)
     described = _description(Path(path).read_bytes())
     if described is None:
@@ -208,8 +208,9 @@ def register(
     row = Row(name, kind, _inside(path, home), files.sha256(Path(path)), Path(path).stat().st_size)
     row = replace(row, license=license, source=source, template=template, size=size)
     if onnx is not None:
-        twin = Path(onnx)
-        row = replace(row, onnx=_inside(twin, home), onnx_sha256=files.sha256(twin), onnx_bytes=twin.stat().st_size)
+        exported = Path(onnx)
+        size_now = exported.stat().st_size
+        row = replace(row, onnx=_inside(exported, home), onnx_sha256=files.sha256(exported), onnx_bytes=size_now)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
     table[at : at + 1] = [row]

@@ -76,7 +76,7 @@ class Config(loop.RunConfig):
     window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
     features and embeddings are compared under as random a crop, so that no loss can be met at one alignment alone.
     A share ``turned_share`` is drawn among the faces that are turned to a side, a share ``light_share`` is in another
-    light, and a share ``equipped_share`` of the face masks has straps, valves or cloth down the neck.
+    light, and a share ``accessory_share`` of the face masks has straps, valves or cloth down the neck.
     """
 
     model: Network = Network()
@@ -85,7 +85,7 @@ class Config(loop.RunConfig):
     jitter_share: field.Share = 0.5
     turned_share: field.Share = 0.0
     light_share: field.Share = 0.0
-    equipped_share: field.Share = 0.0
+    accessory_share: field.Share = 0.0
     sources: tuple[str, ...] = ()
     variants: field.Variants = 2
     occluders: field.Share = 0.08
@@ -120,13 +120,13 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
     faces = masked.enough(face_sets.load(config.data, config.sources, size=size, split="train"), config.drawn)
-    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
+    masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
     held = _held(config, size) if config.measured else None
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
-    average = ema.twin(network)
-    judge = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
+    average = ema.frozen_copy(network)
+    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     network.synthesis.requires_grad_(config.tune == "full")
     groups: list[dict[str, Any]] = [
         {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
@@ -134,28 +134,28 @@ def build(config: Config, device: torch.device) -> loop.Task:
     ]
     trained = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
-    optimizer_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
-    drawer = masked.Drawer(faces, bank, config.turned_share)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+    sampler = masked.Sampler(faces, masked_faces, config.turned_share)
 
     def penalty(real: Tensor) -> Tensor:
         real = real.detach().requires_grad_()
-        return adversarial.r1(real, judge(real))
+        return adversarial.r1(real, discriminator(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        n, light, equipped = config.batch_size, config.light_share, config.equipped_share
-        return drawer.draw(rng, n, config.grow, config.jitter_share, light=light, equipped=equipped)
+        n, light, accessories = config.batch_size, config.light_share, config.accessory_share
+        return sampler.draw(rng, n, config.grow, config.jitter_share, light=light, accessories=accessories)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
         network.train()
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
-        judge.requires_grad_(False)
+        discriminator.requires_grad_(False)
         with loop.autocast(config.precision, device):
             losses, blended, alpha = _losses(network, features if at >= config.pixel_steps else None, content, config)
             seen = window(config)
             if fighting:
-                logits = judge(torch.cat([blended, 2 * alpha - 1], 1)[seen])
+                logits = discriminator(torch.cat([blended, 2 * alpha - 1], 1)[seen])
                 losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values(), torch.zeros((), device=device)).backward()
@@ -166,7 +166,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         if fighting:
             true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
             found = discriminate(
-                judge,
+                discriminator,
                 penalty,
                 optimizer_d,
                 true,
@@ -182,8 +182,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
-        {"network": network, "average": average, "judge": judge},
-        {"network": optimizer, "judge": optimizer_d},
+        {"network": network, "average": average, "discriminator": discriminator},
+        {"network": optimizer, "discriminator": optimizer_d},
         batch,
         step,
         (lambda: _validate(average, features, held, config, device)) if held else None,
@@ -205,8 +205,8 @@ def _held(config: Config, size: int) -> Batch:
     faces = face_sets.load(config.data, config.sources, size=size, split="val")
     chosen = np.linspace(0, len(faces) - 1, min(256, len(faces))).astype(int)
     faces = faces.subset(chosen)
-    bank = masked.bank(faces, 1, config.seed + 1, 0.0, config.workers)
-    drawn, hidden = bank.rows(np.zeros(len(faces), int), np.arange(len(faces)))
+    masked_faces = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers)
+    drawn, hidden = masked_faces.take(np.zeros(len(faces), int), np.arange(len(faces)))
     region = torch.from_numpy(hidden)[:, None].float() / 255
     return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
 
