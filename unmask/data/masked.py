@@ -85,7 +85,7 @@ def _part(
         shape = (variants, *faces_.shape)
         drawn, hidden = np.empty(shape, np.uint8), np.empty(shape[:-1], np.uint8)
         progress.foretell(
-            f"face masks for {known.source[rows.start]}",
+            f"face masks for {known.source[span.start]}",
             variants * len(faces_),
             lambda i: _render(faces_[i : i + 1], points[i : i + 1], seed, 0, i, occluders),
             workers,
