@@ -10,12 +10,17 @@ from typing import Any
 
 EVERY = 10.0  # seconds between two lines
 LINE = "{desc}: {n_fmt} of {total_fmt}, {elapsed} gone, {remaining} left{postfix}"
-QUIET = "UNMASK_QUIET"  # set in the environment, so that worker processes know it too
+QUIET, VERBOSE = "UNMASK_QUIET", "UNMASK_VERBOSE"  # set in the environment, so that worker processes know them too
 
 
 def quiet() -> bool:
     """Whether only errors are to be said."""
     return os.environ.get(QUIET, "") not in ("", "0")
+
+
+def verbose() -> bool:
+    """Whether more is to be said than most people want to know."""
+    return os.environ.get(VERBOSE, "") not in ("", "0")
 
 
 class _Lines:
