@@ -21,7 +21,7 @@ from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
 from unmask.simulation import shape3d
 from unmask.training import ada, ema, loop
-from unmask.training.tasks import generator, recognizer, unmasker
+from unmask.training.tasks import generator, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -143,6 +143,37 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
+def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
+    faces: face_sets.FaceSet, tmp_path: Path
+) -> None:
+    first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
+    arch = plain(unmasker_config(tmp_path / "a"))["model"]
+    start = weights.save(
+        tmp_path / "u.safetensors", "unmasker", arch, first.modules["network"].state_dict(), half=False
+    )
+    shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
+    model = unmasker.Network(128, 8, (*CHANNELS, 4), shape, (8, 16, 64), (16, 64), 2, encoder_size=64, identity=5)
+    config = unmasker_config(
+        tmp_path / "b", start=str(start), recognizer=str(tiny_recognizer(tmp_path)), identity_weight=0.5,
+        contrast_weight=0.1, disturbed_share=0.5,
+    )  # fmt: skip
+    config = replace(config, model=model)
+    task = unmasker.build(config, torch.device("cpu"))
+    grown, batch = task.modules["network"], task.batch(np.random.default_rng(0), 0)
+    assert torch.equal(grown.encoder.trunk.stem[0].weight, first.modules["network"].encoder.trunk.stem[0].weight)
+    losses = [task.step(batch, i) for i in range(2)][1]
+    assert np.isfinite(float(losses["contrast"]))
+    assert float(grown.identity.weight.abs().max()) > 0
+    assert task.validate is not None
+    assert float(task.validate()["identity_restored"]) > -1
+    with pytest.raises(UsageError, match="gives 5"):
+        unmasker.build(replace(config, model=replace(model, identity=6)), torch.device("cpu"))
+    with pytest.raises(UsageError, match="has no place"):
+        unmasker.build(replace(config, model=replace(model, w_dim=9)), torch.device("cpu"))
+    with pytest.raises(ValueError, match="name a recognizer"):
+        replace(config, recognizer="")
+
+
 @pytest.mark.parametrize("arms", [
     {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
     {"judge": "features"}, {"judge": "both"},
@@ -165,17 +196,6 @@ def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path,
     assert any(k.startswith("synthesis") for k in moved)
     assert task.sheet is not None
     assert task.sheet().dtype == np.uint8
-
-
-def test_recognizer_learns_identities(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    model = recognizer.Network((4, 6, 8), (1, 1), 8, (32, 32))
-    config = recognizer.Config("recognizer", out=tmp_path, model=model, label_weight=1.0, batch_size=12,
-                               precision="fp32", warmup_steps=1, max_steps=60, lr=1e-2)  # fmt: skip
-    task = recognizer.build(config, torch.device("cpu"))
-    losses = [float(task.step(task.batch(np.random.default_rng(i % 4), i), i)["label"]) for i in range(30)]
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert task.validate is not None
-    assert set(task.validate()) >= {"same", "different"}
 
 
 def test_masked_faces_are_rendered_once_and_indices_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:

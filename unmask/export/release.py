@@ -62,7 +62,7 @@ KINDS: dict[str, Kind] = {
         lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"])),
     ),
     "recognizer": Kind(
-        "network",
+        "average",
         "iresnet",
         _fixed("arcface"),
         lambda c: int(c["model"]["size"][0]),

@@ -17,7 +17,6 @@ from ..errors import UsageError
 from ..recognition import trunk
 from ..simulation import patches
 from . import loop, teacher
-from .tasks import recognizer
 
 BATCH = 64
 
@@ -141,15 +140,37 @@ def figures(network: Callable[[Tensor, Tensor], Tensor], views: Held) -> dict[st
     ``network(x, region)`` gives embeddings [N,D] of any length; the regions are the true ones.
     """
     clean = embed(network, views.clean, np.zeros_like(views.masked_region))
-    found = {f"clean_{k}": v for k, v in recognizer.same_different(clean, views.people).items() if k.startswith("tar")}
+    found = {f"clean_{k}": v for k, v in same_different(clean, views.people).items() if k.startswith("tar")}
     if views.targets is not None:
         found["cos_clean"] = float((clean * views.targets).sum(1).mean())
     for name, images, regions in (
         ("masked", views.masked, views.masked_region), ("occluded", views.occluded, views.occluded_region),
     ):  # fmt: skip
         probe = embed(network, images, regions)
-        pairs = recognizer.same_different(clean, views.people, probe)
+        pairs = same_different(clean, views.people, probe)
         found |= {f"{name}_{k}": v for k, v in pairs.items() if k.startswith("tar")}
         if views.targets is not None:
             found[f"cos_{name}"] = float((probe * views.targets).sum(1).mean())
     return found
+
+
+def same_different(embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None) -> dict[str, float]:
+    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
+
+    ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
+    pictures, each compared with all other pictures of ``embeddings``.
+    """
+    known = people >= 0
+    found, people = embeddings[known], people[known]
+    if len(found) < 2:
+        return {}
+    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
+    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
+    if not same.any() or same.all():
+        return {}
+    threshold = np.quantile(scores[~same], 0.999)
+    return {
+        "same": float(scores[same].mean()),
+        "different": float(scores[~same].mean()),
+        "tar_at_far_1e-3": float((scores[same] > threshold).mean()),
+    }
