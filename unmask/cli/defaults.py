@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import files, progress
-from ..errors import UsageError
+from ..errors import UnmaskError, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,8 +27,8 @@ def places() -> list[Path]:
     """The files that are looked for, the one that counts more first."""
     base = os.environ.get("XDG_CONFIG_HOME")
     try:
-        home = Path(base) if base else Path.home() / ".config"
-    except RuntimeError:  # nobody's home
+        home = Path(base) if base else files.home("XDG_CONFIG_HOME") / ".config"
+    except UnmaskError:  # nobody's home
         return [Path(NAME)]
     return [Path(NAME), home / "unmask" / NAME]
 
