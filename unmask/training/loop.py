@@ -6,7 +6,6 @@ So a resumed run takes the very steps that an uninterrupted one would have taken
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -21,13 +20,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .. import config as configs
-from .. import files
+from .. import progress
 from ..config import BatchSize, Count, Minutes, Number, Rate, Seed, Threads, Workers
 from ..errors import UnmaskError, UsageError
 from . import checkpoint, distributed
+from .log import Log
 
 Batch = Any
 M = TypeVar("M", bound=nn.Module)
@@ -73,6 +72,16 @@ class RunConfig:
     workers: Workers = 2
     """Processes that render face masks."""
 
+    @property
+    def drawn(self) -> int:
+        """How many pictures all steps of all processes draw together: no more have to be made ready."""
+        return max(1, self.max_steps * self.batch_size * distributed.count())
+
+    @property
+    def measured(self) -> bool:
+        """Whether the run is long enough to validate or to write a sheet."""
+        return self.max_steps >= min(self.val_every, self.sheet_every or self.val_every)
+
 
 @dataclass
 class Task:
@@ -103,13 +112,13 @@ def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
     saved = config.out / checkpoint.NAME
     log = Log(config.out, first)
     deadline = time.monotonic() + 60 * config.max_minutes if config.max_minutes else float("inf")
-    steps = tqdm(
+    steps = progress.bar(
         range(first, config.max_steps),
-        initial=first,
+        what=config.task,
         total=config.max_steps,
-        desc=config.task,
-        disable=not distributed.is_main(),
-        mininterval=5,
+        unit="step",
+        initial=first,
+        shown=distributed.is_main(),
     )
     kept = first if resume else None
     try:
@@ -275,43 +284,3 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -
         elif old != new and key != "out":
             found.append((f"{prefix}{key}", old, new))
     return found
-
-
-class Log:
-    """JSON lines in ``log.jsonl`` and, where tensorboard is installed, its event files."""
-
-    def __init__(self, folder: Path, first: int) -> None:
-        self.start = time.monotonic()
-        self.main = distributed.is_main()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.stream = (folder / "log.jsonl").open("a", encoding="utf-8") if self.main else None
-        except OSError as error:
-            raise UnmaskError(f"{folder}: cannot be written ({files.reason(error)}); give another out=FOLDER") from None
-        self.board: Any = None
-        if self.main:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self.board = SummaryWriter(str(folder / "tb"), purge_step=first)
-            except ImportError:
-                pass
-
-    def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """Append one line: step, kind ("train" or "val"), seconds since the start, and the values."""
-        if self.stream is None:
-            return
-        figures = {k: round(v, 6) if math.isfinite(v) else None for k, v in values.items()}  # JSON knows no NaN
-        line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self.start, 1), **figures}
-        self.stream.write(json.dumps(line, allow_nan=False) + "\n")
-        self.stream.flush()
-        if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
-
-    def close(self) -> None:
-        """Close the files."""
-        if self.stream is not None:
-            self.stream.close()
-        if self.board is not None:
-            self.board.close()

@@ -270,6 +270,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
     sampler = None
     if config.recon_weight:
+        faces = masked.enough(faces, config.drawn)
         sampler = Sampler(faces, masked.masked_faces(faces, 1, config.seed, masked.OCCLUDERS, config.workers))
     held = face_sets.load(config.data, config.sources, size=size, split="val")
     held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))

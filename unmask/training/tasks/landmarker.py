@@ -24,6 +24,7 @@ from .. import distributed, loop, schedule
 
 # the fields that say what crops are made of
 MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "pool", "turned_share")
+FEWEST = 64  # of the pool
 SHARES = made_of.Shares()
 VARIANTS = 2  # of a photo with face masks drawn on
 THINGS = 1000  # pictures of things that are no faces
@@ -95,7 +96,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def rendered(config: Config, split: face_sets.Split) -> crops_of.Crops:
     """The crops of training or the held-out ones; rendered once and kept."""
     held = split == "val"
-    count, seed = VAL_CROPS if held else config.crops, config.seed + held
+    count, seed = VAL_CROPS if held else min(config.crops, config.drawn), config.seed + held
     key = repr((split, *(getattr(config, name) for name in MATERIAL)))
     return crops_of.render(lambda: gather(config, split), SHARES, SIZE, count, seed, key)
 
@@ -104,7 +105,8 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     """The material of the training or the held-out crops."""
     held = split == "val"
     faces = face_sets.load(config.data, config.sources, 128, "ffhq", split)
-    of_pool = segmentation.PoolConfig(VAL_CROPS if held else config.pool, turned=config.turned_share, seed=int(held))
+    few = min(config.pool, max(config.drawn, FEWEST))  # a short run does not see the whole pool
+    of_pool = segmentation.PoolConfig(VAL_CROPS if held else few, turned=config.turned_share, seed=int(held))
     pool = segmentation.build_pool(faces, of_pool)
     points = faces.points[segmentation.order(faces, of_pool)].astype(np.float64)
     half: Literal["train", "val"] = "val" if held else "train"

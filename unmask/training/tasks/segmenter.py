@@ -8,7 +8,7 @@ that are no face mask have garment 0 and an empty region: they are not to be res
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ...models.segmenter import Segmenter
 from .. import distributed, loop, schedule
 
 VAL_FACES = 500
+FEWEST = 64  # of the pool
 WORN_REPEATS = 10  # of real face masks in the pool
 WEIGHT_DECAY = 1e-4
 GARMENT_WEIGHT = 0.3
@@ -68,15 +69,15 @@ class Config(loop.RunConfig):
 def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: builds the pool (once, cached) and the network."""
     faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
-    of_pool = segmentation.PoolConfig(config.pool, turned=config.turned_share)
+    # a short run does not see the whole pool, and takes a few to have face masks among them
+    count = min(config.pool, max(config.drawn, FEWEST))
     augment = segmentation.AugmentConfig(accessories=config.accessory_share)
-    pool = segmentation.build_pool(faces, of_pool)
+    pool = segmentation.build_pool(faces, segmentation.PoolConfig(count, turned=config.turned_share))
     if config.worn and config.worn_labels:
         folders = [config.data / name for name in config.worn]
         more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
         pool = segmentation.extended(pool, *more, WORN_REPEATS)
-    held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
-    held_out = segmentation.build_pool(held, replace(of_pool, count=VAL_FACES, seed=of_pool.seed + 1))
+    held_out = _held(config) if config.measured else None
     torch.manual_seed(config.seed)
     model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
@@ -95,13 +96,20 @@ def build(config: Config, device: torch.device) -> loop.Task:
         distributed.descend(optimizer, losses["bce"] + losses["dice"] + GARMENT_WEIGHT * losses["garment"])
         return {k: v.detach() for k, v in losses.items()}
 
-    def validate() -> Mapping[str, float]:
-        return figures(model, held_out, augment, device)
+    return loop.Task(
+        {"model": model},
+        {"optimizer": optimizer},
+        batch,
+        step,
+        (lambda: figures(model, held_out, augment, device)) if held_out else None,
+        (lambda: picture(model, held_out, augment, device)) if held_out else None,
+    )
 
-    def pictures() -> np.ndarray:
-        return picture(model, held_out, augment, device)
 
-    return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
+def _held(config: Config) -> segmentation.Pool:
+    """The pool of held-out faces."""
+    held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
+    return segmentation.build_pool(held, segmentation.PoolConfig(VAL_FACES, turned=config.turned_share, seed=1))
 
 
 def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:
