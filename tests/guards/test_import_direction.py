@@ -12,6 +12,7 @@ ALLOWED: dict[str, set[str]] = {
     "pickles": {"errors"},
     "devices": {"errors"},
     "formats": {"errors"},
+    "progress": set(),
     "images": {"errors", "files", "formats"},
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
@@ -20,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulation": {"errors", "faces", "images"},
     "recognition": {"errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
-    "data": {"config", "errors", "faces", "files", "images", "simulation"},
+    "data": {"config", "errors", "faces", "files", "images", "progress", "simulation"},
     "training": {
         *(
             "config",
@@ -32,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
             "images",
             "losses",
             "models",
+            "progress",
             "recognition",
             "simulation",
         ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import progress
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
 from ..errors import UsageError, printable
@@ -63,15 +64,15 @@ class Models:
     min_score: float
 
     def load(self) -> Restorer:
-        """The restorer of them; says so where it takes no second look at faces."""
+        """The restorer of them; says where the pack stands in for some of what was asked for."""
+        from ..restore import parts
         from ..restore.restorer import Restorer
 
-        made = Restorer.from_pretrained(
+        if told := parts.of(self.weights).told:
+            progress.say(told)
+        return Restorer.from_pretrained(
             self.weights, device=self.device, detector=self.detector, min_score=self.min_score
         )
-        if self.weights and made.landmarker is None:
-            click.echo(f"{self.weights}: has no landmarker, so faces are taken as the detector gives them", err=True)
-        return made
 
 
 class Shard(click.ParamType):
@@ -126,7 +127,11 @@ class FaceChoice(click.ParamType):
     help="A picture of the photo's size, white where the face mask is.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
+@click.option(
+    "--weights",
+    metavar="PATH",
+    help="A run, a folder of weights or an unmasker's file, instead of the pack.",
+)
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option(
     "--min-score",
@@ -264,16 +269,20 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
 
     from ..video import clip, restore
 
-    def do(restorer: Restorer, job: Job) -> str:
+    def do(restorer: Restorer, job: Job) -> str | None:
         assert job.source is not None and job.target is not None
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
-        with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
+        with tqdm(
+            total=clip.length(job.source), unit="frame", file=sys.stderr, disable=True if progress.quiet() else None
+        ) as bar:
             how = options.wanted
             shown = restore.restore_clip(
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
         lost = "".join(f"; {words}" for words in clip.losses(job.source))
+        if progress.quiet():
+            return None
         return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
     with threads.one_each():  # before the models are loaded, which take as many as they find
@@ -293,7 +302,7 @@ def _outcome(done: Done, options: Options) -> batch.Outcome:
         facts["output"] = str(done.job.target)
         seconds = round(sum(done.record["seconds"].values()), 3)
         line = json.dumps({**facts, "note": done.note, "seconds": seconds})
-    elif done.error is None and not done.before:
+    elif done.error is None and not done.before and not progress.quiet():
         line = f"{done.job.name} -> {done.job.target}  ({done.summary})"
     return batch.Outcome(done.job, line, done.error, done.before)
 
