@@ -2,7 +2,7 @@
 
     python benchmarks/clips.py [--photo FILE] [--side 640] [--frames 60] [--json FILE]
 
-The clip is the photo, slowly turned and shifted, with noise. Decoding and encoding are part of both. Every worker has one
+The clip is the photo, slowly turned and shifted, with noise. Decoding and encoding are part of both. Workers have one
 thread. On a busy machine the processor time tells more than the clock: divided by two it is what two free cores would
 take at best. Aim: 10 frames a second on two cores.
 """

@@ -31,7 +31,7 @@ HOLD = 6  # frames for which a face that is not found stays where it was
 
 @dataclass
 class Shot:
-    """A frame uint8 [H,W,3] between the steps of :class:`Steady`, its faces, and what is to be filled, if anything is."""
+    """A frame uint8 [H,W,3] between the steps of :class:`Steady`, its faces, and what is to be filled, if anything."""
 
     pixels: NDArray[np.uint8]
     faces: list[RestoredFace]
