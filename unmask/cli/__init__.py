@@ -13,7 +13,7 @@ import click
 from .. import __version__, progress
 from ..errors import UnmaskError, printable
 from .group import COMMANDS, LazyGroup
-from .options import talkative
+from .levels import talkative
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
 

@@ -8,7 +8,7 @@ import importlib
 import click
 
 from . import defaults
-from .options import talkative
+from .levels import talkative
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Photos": {
