@@ -145,7 +145,20 @@ def test_only_what_looks_like_a_face_is_kept_and_no_face_twice(stored: Path, mon
     made = by_score[0.6].bbox  # the detector's was elsewhere
     assert made[0] < there[:, 0].min() < there[:, 0].max() < made[2]
     assert made[1] < there[:, 1].min() < there[:, 1].max() < made[3]
+    np.testing.assert_allclose(by_score[0.8].kps, here + 2.5)  # the mean of the detector's points and the look's
     assert len(landmarker.verify(np.zeros((9, 9, 3), np.uint8), faces, min_score=0.3)) == 3
+
+
+@pytest.mark.parametrize("angle", [0.0, 10.0, 90.0, 180.0])
+def test_the_detectors_points_count_where_it_saw_the_face_lie_as_it_does(
+    angle: float, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landmarker, true = Landmarker(stored), align.template("ffhq", 80) + 20
+    found = landmarks.Landmarks(0.9, true, 0.0, 0.9)
+    monkeypatch.setattr(landmarker, "predict", lambda pixels, kps: [found])
+    face = Face(np.array([36.0, 38.0, 84.0, 94.0]), turned(true, angle), 0.9)
+    ((kept, _),) = landmarker.verify(np.zeros((120, 120, 3), np.uint8), [face])
+    np.testing.assert_allclose(kept.kps, (face.kps + true) / 2 if angle < 45 else true)
 
 
 def test_two_alignments_of_one_face_are_the_same_face() -> None:

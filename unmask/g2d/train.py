@@ -28,7 +28,7 @@ from ..losses import identity, pixel, relation
 from ..models.unmasker import Unmasker
 from ..training import distributed, loop, paired, schedule
 from ..training.tasks import unmasker
-from . import ict
+from . import ict, reformer
 from .network import G2D, NATIVE, FeatureClassifier
 
 STAGES = ("encoder", "reformer", "classifier")
@@ -78,13 +78,15 @@ class Config(paired.Config):
     """Config of G2D and its baseline.
 
     ``start`` gives the painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty starts
-    ICT's layout from nothing, and an unmasker of the shape ``painter``. The first ``encoder_steps`` are the encoder's
+    ICT's layout from nothing, and an unmasker of the shape ``painter``. ``recognizer`` (name or path of a trained one)
+    gives the reformer its upper stages and head. The first ``encoder_steps`` are the encoder's
     stage (``encoder_batch`` faces each, 0 for ``batch_size``: painting costs much more), the next ``reformer_steps``
     the reformer's, the rest the classifier's. The angles use the first ``angle_faces`` faces of a batch.
     """
 
     model: Network = Network()
     start: str = ""
+    recognizer: str = ""
     painter: unmasker.Network = unmasker.Network()
     encoder_steps: Number = 0
     encoder_batch: BatchSize0 = 0
@@ -175,6 +177,8 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
         raise UsageError(f"model: {error}") from None
     if state is not None:
         network.reformer.load_state_dict(state)
+    elif config.recognizer and isinstance(network.reformer, reformer.Reformer):
+        reformer.start(network.reformer, config.recognizer)
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
