@@ -98,7 +98,8 @@ def test_resumes_exactly(folder: Path, given: Path) -> None:
 def test_batches_hold_the_stated_views(folder: Path, given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augment, "affine", lambda x, *_, **__: x)
     monkeypatch.setattr(augment, "light", lambda x, *_, **__: x)
-    made = config(folder, teacher=str(given), clean_share=0.5, patched_share=0.25, coarse_share=0.0, batch_size=400)
+    monkeypatch.setattr(recognizer, "COARSE", 0.0)
+    made = config(folder, teacher=str(given), clean_share=0.5, patched_share=0.25, batch_size=400)
     material = recognizer._material(made, 112)
     batch = recognizer.draw(material, made, np.random.default_rng(0))
     assert batch.vectors is not None

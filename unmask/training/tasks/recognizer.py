@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import recognition, weights
-from ...config import Depths, Margin, Number, Pixels, Positive, Rate, Share, Stride, Weight, Width, Widths
+from ...config import Depths, Margin, Number, Pixels, Positive, Share, Stride, Weight, Width, Widths
 from ...data import augment, face_sets, garment_variation, masked, photometric
 from ...errors import UsageError
 from ...losses import identity, relation
@@ -25,20 +25,31 @@ from ...models.iresnet import IResNet
 from ...simulation import patches
 from .. import distributed, ema, loop, paired, schedule, teacher
 
+COARSE = 0.3  # of the faces, those that are made as coarse as small faces are
+
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.iresnet.IResNet`."""
 
     widths: Widths = (32, 64, 128, 224)
+    """Channels of the stem and of each stage."""
     depths: Depths = (2, 3, 2)
+    """Residual units of each stage."""
     embedding: Width = 128
+    """Length of the vector."""
     size: tuple[Pixels, Pixels] = (112, 112)
+    """Height and width of faces, in pixels."""
     head: Literal["fc", "flat", "gdc"] = "gdc"
+    """From the last map to the vector: one linear layer over all of it (``fc``, ``flat``), or weighted places."""
     stem_stride: Stride = 2
+    """2 makes a network four times cheaper than 1."""
     dropout: Share = 0.0
+    """Before the linear layer of ``fc`` and ``flat``."""
     act: Literal["lrelu", "prelu"] = "lrelu"
+    """Activations; ``prelu`` is ArcFace's, ``lrelu`` trains faster on CPUs."""
     early_stride: bool = True
+    """Whether a stage halves its maps in the first convolution, not in the second as ArcFace does."""
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths) + 1:
@@ -47,34 +58,37 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(paired.Config):
-    """Config of the recognizer.
-
-    Of each batch a share ``clean_share`` is bare, ``patched_share`` has a picture pasted on it, and the rest wears
-    simulated face masks (or, a share ``occluders`` of those, other things), a share ``restyled`` of them in new colors
-    and prints. A share ``degraded`` of all is blurred, noisy or compressed. ``hint_channels`` principal components of
-    the teacher's last map of the bare face, of the same height and width as the student's, are predicted from that
-    through a 1x1 convolution; 0 gives no hints. ``start`` (name or path of a recognizer's weights) goes on from those.
-    ``ema_kimg`` is the half-life of the average of the weights that is measured and released, in thousand faces.
-    """
+    """Config of the recognizer."""
 
     model: Network = Network()
+    """Shape of the network."""
     start: str = ""
-    lr: Rate = 2e-3
+    """Name or path of a recognizer's weights to go on from."""
     weight_decay: Weight = 5e-4
-    warmup_steps: Number = 200
+    """Of AdamW."""
     clean_share: Share = 1.0
+    """Of every batch, the faces that stay bare; all but these and the patched ones wear simulated face masks."""
     patched_share: Share = 0.0
+    """Of every batch, the faces with a picture pasted on them."""
     restyled: Share = 0.0
+    """Of the face masks, those that get new colors, patterns or prints."""
     degraded: Share = 0.0
+    """Of all faces, those that are blurred, noisy or compressed."""
     distill_weight: Weight = 1.0
+    """Of the distance to the teacher's vector of the bare face."""
     contrast_weight: Weight = 0.0
+    """Of telling a face by that vector from all other training faces."""
     hint_channels: Number = 0
-    hint_weight: Weight = 1.0
+    """Principal components of the teacher's last map of the bare face that the student's last map, of the same height
+    and width, is to predict through a 1x1 convolution; 0 gives no hints."""
     label_weight: Weight = 0.1
+    """Of telling people by their labels."""
     scale: Positive = 30.0
+    """Of the cosines of the margin softmax."""
     m_cos: Margin = 0.25
-    coarse_share: Share = 0.3
+    """Its margin."""
     ema_kimg: Weight = 5.0
+    """Half-life of the average of the weights that is measured and released, in thousand faces."""
 
 
 class Batch(NamedTuple):
@@ -134,7 +148,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
             predicted = hint(last) if hint is not None else None
         losses = _losses(config, head, found.float(), predicted, content, others)
         weighted = {"label": config.label_weight, "distill": config.distill_weight,
-                    "contrast": config.contrast_weight, "hint": config.hint_weight}  # fmt: skip
+                    "contrast": config.contrast_weight, "hint": 1.0}  # fmt: skip
         distributed.descend(optimizer, torch.stack([weighted[name] * loss for name, loss in losses.items()]).sum())
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         return {k: v.detach() for k, v in losses.items()}
@@ -150,7 +164,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
 
 def _material(config: Config, size: int) -> Material:
-    faces = face_sets.load(config.data, config.sources, size=size, template="arcface", split="train")
+    whole = face_sets.load(config.data, config.sources, size=size, template="arcface", split="train")
+    faces = masked.enough(whole, config.drawn)
     covered = config.clean_share + config.patched_share < 1
     masked_faces = (
         masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
@@ -193,7 +208,7 @@ def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
     turned = (rng.random(n) < 0.5).astype(int)
     x = augment.to_float(augment.mirror(images, turned > 0))
     x = augment.affine(x, rng, shift=0.012, turn=3.0, zoom=0.03)
-    x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
+    x = augment.light(augment.soften(x, rng, COARSE), rng)
     return Batch(
         x,
         torch.from_numpy(faces.identity[rows]),
