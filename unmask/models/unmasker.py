@@ -57,3 +57,8 @@ class Unmasker(nn.Module):
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> y_hat [N,3,S,S], about [-1,1]."""
         ws, skips = self.codes(x, region)
         return self.synthesis(ws, noise, skips)
+
+
+def noise_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """The stored noise of a generator's layers, by name and in the order in which it is drawn."""
+    return [(name, one) for name, one in network.named_buffers() if name.rpartition(".")[2] == "noise_const"]

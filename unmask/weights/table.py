@@ -102,11 +102,27 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
     return path
 
 
+def locate(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
+    """The safetensors file of a name in the table, or the path that was given; raises UnmaskError where it is missing.
+
+    Nothing is hashed, unlike by :func:`find`.
+    """
+    return _locate(name_or_path, "safetensors", _folder(folder))
+
+
+def row_of(path: Path) -> Row | None:
+    """The line of the table beside a file that names it, as weights or as their ONNX twin."""
+    return next((row for row in rows(path.parent) if path.name in (row.file, row.onnx)), None)
+
+
 def check(path: Path) -> None:
     """Refuse a file, or a part of an ONNX file, whose sha256 is not the one in the table beside it."""
     _compare(path)
-    for part in onnx_files.parts(path)[1:] if path.suffix == ".onnx" else ():
-        _compare(part)
+    if path.suffix == ".onnx" and path.is_file():
+        row = row_of(path)
+        parts = onnx_files.parts(path)[1:] if row is None else [path.with_name(row.file)]  # see :func:`register`
+        for part in parts:
+            _compare(part)
 
 
 def _compare(path: Path) -> None:
@@ -209,6 +225,8 @@ def register(
     row = replace(row, license=license, source=source, template=template, size=size)
     if onnx is not None:
         twin = Path(onnx)
+        if strange := {part.name for part in onnx_files.parts(twin)[1:]} - {row.file}:
+            raise UnmaskError(f"{twin}: reads tensors from {', '.join(sorted(strange))}, not from {row.file}")
         row = replace(row, onnx=_inside(twin, home), onnx_sha256=files.sha256(twin), onnx_bytes=twin.stat().st_size)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
@@ -266,12 +284,8 @@ def _inside(path: str | Path, home: Path) -> str:
 
 def _expected(path: Path) -> str | None:
     """The sha256 that the table beside a file names for it, or None where it has no row."""
-    for row in rows(path.parent):
-        if row.file == path.name:
-            return row.sha256
-        if row.onnx == path.name:
-            return row.onnx_sha256
-    return None
+    row = row_of(path)
+    return None if row is None else row.sha256 if row.file == path.name else row.onnx_sha256
 
 
 def _not_found(name_or_path: str | Path, path: Path, row: Row | None, home: Path) -> str:
