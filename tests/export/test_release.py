@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from unmask import weights
+from unmask import models, weights
+from unmask.cli import main
 from unmask.errors import UsageError
 from unmask.export.release import release
 from unmask.models.detector import Detector
@@ -63,4 +64,43 @@ def test_a_mean_of_two_checkpoints(tmp_path: Path) -> None:
     for path in (_run(tmp_path / "c", "segmenter", Segmenter(**other), other),
                  _run(tmp_path / "d", "detector", Detector(**DETECTOR), DETECTOR)):  # fmt: skip
         with pytest.raises(UsageError, match="another network"):
-            release(runs[0], home, mix=path)
+            release(runs[0], tmp_path / "others", mix=path)
+
+
+def test_the_pack_is_left_alone_and_nothing_is_replaced_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "pack"
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
+    run = _run(tmp_path / "run", "segmenter", Segmenter(**SEGMENTER), SEGMENTER)
+    release(run)
+    assert not pack.exists()
+    home = tmp_path / "run" / "weights"
+    assert sorted(path.name for path in home.iterdir()) == ["index.json", "segmenter.onnx", "segmenter.safetensors"]
+    before = (home / "segmenter.safetensors").read_bytes()
+    _run(tmp_path / "run", "segmenter", Segmenter(**SEGMENTER), SEGMENTER)  # it went on
+    for given in (run, run.parent):
+        with pytest.raises(UsageError, match=r"segmenter.safetensors: is there already; .* --overwrite"):
+            release(given)
+    assert (home / "segmenter.safetensors").read_bytes() == before
+    (home / "segmenter.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"segmenter\.onnx: is there already"):
+        release(run)
+    row = release(run, overwrite=True, license="mine")
+    assert row.license == "mine" and all(state == "ok" for _, state in weights.verify(home))
+    assert release(run, name="other").file == "other.safetensors" and len(weights.rows(home)) == 2
+
+
+def test_export_says_what_it_wrote_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    arch = {"img_resolution": 64, "w_dim": 16, "channels": [16] * 5, "skips": [16], "gated": [16]}
+    network = models.build("unmasker", **arch)
+    content = {"task": "unmasker", "step": 1, "config": {"model": arch, "batch_size": 1}, "optimizers": {}}
+    checkpoint.save(tmp_path / "last.pt", content | {"modules": {"average": network.state_dict()}})
+    assert main(["export", str(tmp_path)]) == 0
+    told = capfd.readouterr()
+    assert told.err == "" and not recwarn.list
+    assert [line.rpartition(" (")[0] for line in told.out.splitlines()] == [
+        str(tmp_path / "weights" / f"unmasker.{suffix}") for suffix in ("safetensors", "onnx")
+    ]

@@ -66,7 +66,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_from_by_name_is_its_onnx_twin_and_equals_torch(home: Path, tmp_path: Path) -> None:
     row = release(run(tmp_path / "run", "from", stirred(FromNet(**FROM)), FROM), home)
-    assert (row.kind, row.template, row.size) == ("from_net", "arcface", 112) and "mini-from," in row.source
+    assert (row.kind, row.template, row.size) == ("from_net", "arcface", 112) and "task from," in row.source
     found = recognition.load("from")
     assert isinstance(found, insight.InsightRecognizer) and (found.name, found.template) == ("from", "arcface")
     torch_one = recognition.load(home / "from.safetensors")

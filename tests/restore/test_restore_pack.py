@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from unmask import images, models, weights
 from unmask.errors import UnmaskError
 from unmask.faces import align
+from unmask.restore import parts
 from unmask.restore.restorer import Restorer
+from unmask.training import checkpoint
 
 
 class Detector:
@@ -45,7 +47,8 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_a_pack_is_loaded_and_runs(pack: Path) -> None:
+def test_a_pack_is_loaded_and_runs(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))  # so that nothing else stands in
     one = Restorer.from_pretrained(pack, device="cpu", detector=Detector())
     assert (one.size, one.template, one.recognizer) == (64, "ffhq", None)
     region = np.zeros((200, 300), bool)
@@ -68,6 +71,47 @@ def test_one_checkpoint_beside_the_rest_of_the_pack(pack: Path, monkeypatch: pyt
         Restorer.from_pretrained("unmasked", detector=Detector())
     with pytest.raises(UnmaskError, match="holds a segmenter"):
         Restorer.from_pretrained(pack / "segmenter.safetensors", detector=Detector())
+
+
+def test_what_a_folder_lacks_is_the_packs(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
+    assert parts.of(pack).told == parts.of().told == ""
+    arch = {"img_resolution": 32, "w_dim": 8, "channels": [16] * 4, "skips": [16], "gated": [16]}
+    network = models.build("unmasker", **arch)
+    path = weights.save(tmp_path / "unmasker.safetensors", "unmasker", arch, network.state_dict())
+    weights.register("unmasker", path, license="", source="", folder=tmp_path)
+    one = Restorer.from_pretrained(tmp_path, detector=Detector())
+    assert one.size == 32 and one.parts["segmenter"] == weights.fingerprint(pack / "segmenter.safetensors")
+    assert parts.of(tmp_path).told.endswith("has no detector, segmenter, landmarker, recognizer; the pack's stand in")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnmaskError, match=r"empty: neither a run \(last.pt\) nor a folder of weights"):
+        Restorer.from_pretrained(tmp_path / "empty", detector=Detector())
+
+
+def test_a_run_is_taken_as_it_is(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's folder and its checkpoint restore alike, and as the weights that were exported of it, but for halves."""
+    monkeypatch.setenv("UNMASK_WEIGHTS", str(pack))
+    stored = weights.read("unmasker")  # halves already
+    content = {"task": "unmasker", "step": 7, "config": {"model": stored.arch}, "optimizers": {}}
+    content["modules"] = {"network": {}, "average": stored.tensors}
+    checkpoint.save(tmp_path / "last.pt", content)
+    region = np.zeros((200, 300), bool)
+    region[95:130, 120:180] = True
+    done = [
+        Restorer.from_pretrained(given, device="cpu", detector=Detector()).restore(photo(), region=region)
+        for given in (None, tmp_path, tmp_path / "last.pt")
+    ]
+    assert np.array_equal(done[0].image, done[1].image) and np.array_equal(done[0].image, done[2].image)
+    assert done[1].note["weights"]["unmasker"]["file"] == "last.pt"
+    assert "the rest is the pack's" in parts.of(tmp_path).told
+    checkpoint.save(tmp_path / "last.pt", {**content, "task": "segmenter"})
+    with pytest.raises(UnmaskError, match=r"last\.pt: a run of the task 'segmenter'.*export"):
+        Restorer.from_pretrained(tmp_path, detector=Detector())
+    checkpoint.save(tmp_path / "last.pt", {**content, "modules": {}})
+    with pytest.raises(UnmaskError, match=r"last\.pt: its average or its config is missing"):
+        Restorer.from_pretrained(tmp_path, detector=Detector())
+    with pytest.raises(UnmaskError, match=r"none\.pt: no such checkpoint"):
+        Restorer.from_pretrained(tmp_path / "none.pt", detector=Detector())
 
 
 def test_checkpoints_of_another_shape_or_hash(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,15 +63,15 @@ class Models:
     min_score: float
 
     def load(self) -> Restorer:
-        """The restorer of them; says so where it takes no second look at faces."""
+        """The restorer of them; says where the pack stands in for some of what was asked for."""
+        from ..restore import parts
         from ..restore.restorer import Restorer
 
-        made = Restorer.from_pretrained(
+        if told := parts.of(self.weights).told:
+            click.echo(told, err=True)
+        return Restorer.from_pretrained(
             self.weights, device=self.device, detector=self.detector, min_score=self.min_score
         )
-        if self.weights and made.landmarker is None:
-            click.echo(f"{self.weights}: has no landmarker, so faces are taken as the detector gives them", err=True)
-        return made
 
 
 class Shard(click.ParamType):
@@ -126,7 +126,11 @@ class FaceChoice(click.ParamType):
     help="A picture of the photo's size, white where the face mask is.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
+@click.option(
+    "--weights",
+    metavar="PATH",
+    help="A run, a folder of weights or an unmasker's file, instead of the pack.",
+)
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option(
     "--min-score",

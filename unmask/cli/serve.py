@@ -16,7 +16,11 @@ LOCAL = "127.0.0.1"
 @click.option("--host", default=LOCAL, show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any free one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--weights", metavar="PATH", help="A weights folder or an unmasker checkpoint, instead of the pack.")
+@click.option(
+    "--weights",
+    metavar="PATH",
+    help="A run, a folder of weights or an unmasker's file, instead of the pack.",
+)
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 @click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True, help="Of one upload.")
 @click.option("--max-megapixels", type=click.IntRange(1, 100), default=50, show_default=True, help="Of one photo.")
@@ -35,6 +39,7 @@ def serve(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UnmaskError(f"unmask serve: {error.name} is not installed; pip install 'unmask[web]'") from None
+    from ..restore import parts
     from ..restore.restorer import Restorer
     from ..web.app import create_app
     from ..web.guard import LOOPBACK
@@ -43,6 +48,8 @@ def serve(
 
     listener = _listen(host, port)
     try:
+        if told := parts.of(weights).told:
+            click.echo(told, err=True)
         restorer = Restorer.from_pretrained(weights, device=device, detector=detector)
         limits = Limits(max_bytes=max_mb * 1024**2, max_pixels=max_megapixels * 1_000_000, max_waiting=max_waiting)
         app = create_app(restorer, limits, {*LOOPBACK, host} if _is_local(host) else ())

@@ -19,7 +19,8 @@ from ..g2d.network import G2D
 from ..training import checkpoint
 from . import to_onnx
 
-LICENSE = "research, non-commercial use (trained on faces of public research sets)"
+LICENSE = "as the photos and the weights that it was trained with allow"
+BESIDE = "weights"  # the folder in a run's that holds what was made of it
 
 
 @dataclass(frozen=True)
@@ -115,37 +116,63 @@ def release(
     name: str | None = None,
     mix: str | Path | None = None,
     share: float = 0.5,
+    overwrite: bool = False,
+    license: str = LICENSE,
 ) -> weights.Row:
     """Write the network of a run's checkpoint into a weights folder (safetensors and ONNX) and register it there.
 
     Args:
         run: the checkpoint (``last.pt``) of ``unmask train``, or the folder that holds it.
-        folder: the weights folder; the default one if None.
+        folder: the weights folder; :func:`beside` the run if None, never the pack by itself.
         name: the row's name and the files' stem; the task's name if None.
         mix: an earlier checkpoint of the same run, or one that went on from the same weights: the network written is
             the mean of both, weight by weight (stochastic weight averaging, Izmailov et al. 2018).
         share: of ``mix`` in that mean.
+        overwrite: replace the row and the files of that name where there are any.
+        license: what the table says of it.
+
+    Raises:
+        UsageError: a run of another task, a ``mix`` of another network, or weights of that name are there.
+        UnmaskError: no readable checkpoint, or the folder cannot be written.
     """
     content = _read(run)
     task = content["task"]
     if task not in KINDS:
         raise UsageError(f"{run}: a checkpoint of task {task!r}; this writes {', '.join(KINDS)}")
     how, config = KINDS[task], content["config"]
-    home, stem = Path(folder) if folder else weights.default_folder(), name or task
+    home, stem = Path(folder) if folder else beside(run), name or task
+    if not overwrite:
+        _refuse(home, stem)
     arch, size, template = how.arch(config), how.size(config), how.template(config)
     meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
     model = models.build(how.kind, **arch)
     model.load_state_dict(_state(content, how.module, mix, share))
     path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
-    source = f"trained by this project: unmask train --config mini-{stem}, {content['step']} steps"
+    source = f"unmask train, task {task}, {content['step']} steps"
     if mix is not None:
         source += f", {share:g} of the weights from step {_read(mix)['step']}"
     row = partial(
-        weights.register, stem, path, license=LICENSE, source=source, template=template, size=size, folder=home
+        weights.register, stem, path, license=license, source=source, template=template, size=size, folder=home
     )
     row()  # the table must know the new file before it is read
     weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
     return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
+
+
+def beside(run: str | Path) -> Path:
+    """The weights folder of a run, given by its folder or its checkpoint."""
+    place = Path(run)
+    return (place if place.is_dir() else place.parent) / BESIDE
+
+
+def _refuse(home: Path, stem: str) -> None:
+    """UsageError where a weights folder has a row or files of that name."""
+    there = [path for suffix in (".safetensors", ".onnx") if (path := home / f"{stem}{suffix}").exists()]
+    if there or any(row.name == stem for row in weights.rows(home)):
+        raise UsageError(
+            f"{there[0] if there else home / stem}: is there already; replace it with --overwrite, or give another "
+            "--name or --weights"
+        )
 
 
 def _read(run: str | Path) -> dict[str, Any]:

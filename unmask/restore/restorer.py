@@ -22,6 +22,7 @@ from ..faces.blend import Fill
 from . import finding, sampling
 from .finding import MIN_SCORE
 from .located import Located, SegmenterLike, given_region
+from .parts import of
 from .results import Restored, RestoredFace, drift, give_back, provenance, share_out, target_of
 
 if TYPE_CHECKING:
@@ -79,13 +80,14 @@ class Restorer:
         segmenter: str | Path | SegmenterLike | None = None,
         min_score: float = MIN_SCORE,
     ) -> Restorer:
-        """Load the embedded pack, a weights folder, or one unmasker checkpoint beside the rest of the pack.
+        """Load the embedded pack, or what a person has instead of some of it; the pack stands in for the rest.
 
         Args:
-            name_or_path: None, a folder with its table, a name in the table, or the path of an unmasker.
+            name_or_path: None, a weights folder with its table, a run's folder or its ``last.pt``, the path of an
+                unmasker, or a name in the pack's table (see :mod:`.parts`).
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             detector, segmenter: a name, a path or an object, instead of the pack's own.
-            min_score: as :class:`Restorer` takes it; a folder without a landmarker has no second look.
+            min_score: as :class:`Restorer` takes it; a pack without a landmarker has no second look.
         """
         from .. import models, recognition
         from ..faces.detect import load_detector
@@ -94,9 +96,8 @@ class Restorer:
 
         where = pick_device(device)
         given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score), strict=True))
-        folder = Path(name_or_path) if name_or_path is not None and Path(name_or_path).is_dir() else None
-        name = "unmasker" if folder is not None or name_or_path is None else name_or_path
-        checkpoint = weights.read(name, kind="unmasker", folder=folder)
+        source = of(name_or_path)
+        checkpoint = source.unmasker()
         try:
             unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
         except (UnmaskError, TypeError, ValueError) as error:
@@ -105,20 +106,21 @@ class Restorer:
         weights.fill(unmasker, checkpoint)
         unmasker.eval().requires_grad_(False).to(where)
         if segmenter is None or isinstance(segmenter, str | Path):
-            segmenter = weights.find(segmenter or "segmenter", folder=folder)
+            segmenter = weights.find(segmenter or "segmenter", folder=source.folder_of("segmenter"))
         if detector is None or isinstance(detector, str | Path):
-            detector = load_detector(detector or weights.find("detector", "onnx", folder))
+            detector = load_detector(detector or weights.find("detector", "onnx", source.folder_of("detector")))
         parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
         looker = None
-        if any(row.name == "landmarker" for row in weights.rows(folder)):
-            looker = Landmarker(weights.find("landmarker", folder=folder), where)
+        looks = source.folder_of("landmarker")
+        if any(row.name == "landmarker" for row in weights.rows(looks)):
+            looker = Landmarker(weights.find("landmarker", folder=looks), where)
             parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
         seen = Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter
         made = cls(
             *(unmasker, seen, detector),
             size=unmasker.size,
             template=unmasker.template,
-            recognizer=recognition.of_pack(folder),
+            recognizer=recognition.of_pack(source.folder_of("recognizer")),
             landmarker=looker,
             min_score=min_score,
             device=where,
