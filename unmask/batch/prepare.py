@@ -134,7 +134,7 @@ def candidates(
         asked = [one for group in groups for one in group if not one.reason and one.crop is not None]
         if segmenter is None or filters.masked or not asked:
             return
-        _, scores = segmenter.predict(images.to_tensor([one.crop for one in asked if one.crop is not None]))
+        _, scores = segmenter.predict(images.to_float([one.crop for one in asked if one.crop is not None]))
         for one, score in zip(asked, scores.tolist(), strict=True):
             if score >= MIN_GARMENT:
                 one.reason, one.detail = "face mask", f"score {score:.2f}"

@@ -104,10 +104,12 @@ def eval_restoration(
 
 
 def _segmenter(device: str) -> Segment:
+    import torch
+
     from ..faces.segment import Segmenter
 
     segmenter = Segmenter(device=device)
-    return lambda crops: segmenter.predict(crops)[0]
+    return lambda crops: torch.from_numpy(segmenter.predict(crops.numpy())[0])
 
 
 def _lpips(device: str) -> tuple[Distance, dict[str, Any]]:

@@ -80,9 +80,11 @@ def eval_verification(**options: Any) -> None:
 
     Fused is the mean of the masked and the restored picture's embeddings.
     """
+    from .. import engines
     from ..evaluation.verification import run
 
-    plan = run.plan(options)
+    with engines.one_thread_each():  # several pictures will be in work at once
+        plan = run.plan(options)
     with click.progressbar(length=len(plan.pairs.pictures), label="pictures", file=sys.stderr) as bar:
         embedded = run.embedded(plan, bar.update)
     with click.progressbar(length=plan.steps, label="figures", file=sys.stderr) as bar:

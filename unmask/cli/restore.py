@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ import click
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
 from ..errors import UsageError, printable
-from . import batch, files, threads
+from . import batch, files
 
 if TYPE_CHECKING:
     from ..batch.manifest import Manifest
@@ -253,7 +254,10 @@ def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | 
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return batch.report((_outcome(done, options) for done in through), len(todo), told)
-    with threads.side_by_side(len(todo)) as workers:
+    from .. import engines
+
+    workers = engines.threads()  # several pictures get one thread each, which wastes less than sharing them
+    with engines.one_thread_each() if len(todo) > 1 else contextlib.nullcontext():
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (_outcome(done, options) for done in step.run(todo, work, workers))
         return batch.report(outcomes, len(todo), told)
@@ -266,6 +270,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         return 0
     from tqdm import tqdm
 
+    from .. import engines
     from ..video import clip, restore
 
     def do(restorer: Restorer, job: Job) -> str:
@@ -280,7 +285,7 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
         lost = "".join(f"; {words}" for words in clip.losses(job.source))
         return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
-    with threads.one_each():  # before the models are loaded, which take as many as they find
+    with engines.one_thread_each():  # before the models are loaded, which take as many as they find
         restorer = models.load()
         return batch.report(batch.each(todo, lambda job: do(restorer, job)), len(todo))
 

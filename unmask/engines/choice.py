@@ -41,27 +41,30 @@ def has_gpu() -> bool:
         return False
 
 
-def choose(engine: str = "auto", device: str = "auto", twin: bool = True) -> Choice:
+def choose(engine: str = "auto", device: str = "auto", twin: bool = True, called: str = "the network") -> Choice:
     """The engine for a network.
 
     Args:
         engine: "onnx", "torch", or "auto": ONNX Runtime on CPUs, torch where a GPU is wanted or there is no ONNX file.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" (torch), "coreml" or "dml" (ONNX Runtime).
         twin: whether the network has an ONNX file.
+        called: its file, for messages.
 
     Raises:
         UsageError: there is no such engine or device.
-        UnmaskError: torch is needed and not installed.
+        UnmaskError: torch is needed and not installed, or an ONNX file and there is none.
     """
     if engine not in ENGINES:
         raise UsageError(f"{engine}: no such engine; use {', '.join(ENGINES)}")
     kind = device.partition(":")[0]
     if engine == "torch":
-        return _torch(device, "it was asked for")
+        return _torch(device, "it was asked for", called)
     if engine == "onnx" or kind in ("coreml", "dml"):
+        if not twin:
+            raise UnmaskError(f"{called}: has no ONNX file; make it with 'unmask export', or use torch")
         return _onnx("cpu" if device == "auto" else device, "it was asked for")
     if not twin:
-        return _torch(device, "the weights have no ONNX file")
+        return _torch(device, "it has no ONNX file", called)
     if device == "cpu":
         return _onnx(device, "it is faster on CPUs than torch")
     if device == "auto":
@@ -70,7 +73,7 @@ def choose(engine: str = "auto", device: str = "auto", twin: bool = True) -> Cho
         return _onnx("cpu", "there is no GPU that torch sees, and on CPUs it is faster than torch")
     if kind == "cuda" and not has_torch():
         return _onnx(device, "torch is not installed")
-    return _torch(device, f"{device} was asked for")
+    return _torch(device, f"{device} was asked for", called)
 
 
 def _onnx(device: str, why: str) -> Choice:
@@ -78,7 +81,7 @@ def _onnx(device: str, why: str) -> Choice:
     return Choice("onnx", device, why)
 
 
-def _torch(device: str, why: str) -> Choice:
+def _torch(device: str, why: str, called: str) -> Choice:
     if not has_torch():
-        raise UnmaskError(f"this needs torch ({why}), which is not installed; pip install torch")
+        raise UnmaskError(f"{called}: needs torch ({why}), which is not installed; pip install torch")
     return Choice("torch", str(pick_device(device)), why)

@@ -117,19 +117,12 @@ def load(
         UsageError: there is no such engine or device.
     """
     found = source(name_or_path, kind, folder)
-    chosen = choice.choose(engine, device, found.onnx is not None)
+    chosen = choice.choose(engine, device, found.onnx is not None, str(found.path))
     if chosen.engine == "onnx":
-        return OnnxNetwork(checked(found), chosen)
+        return OnnxNetwork(found, chosen)
     from .torch_side import TorchNetwork
 
     return TorchNetwork(found.path, kind, chosen)
-
-
-def checked(found: Source) -> Source:
-    """The source, if it has an ONNX file; UnmaskError else."""
-    if found.onnx is None:
-        raise UnmaskError(f"{found.path}: has no ONNX file beside it; make it with 'unmask export', or use torch")
-    return found
 
 
 def noise(seed: int, shapes: Sequence[tuple[int, ...]]) -> list[Floats]:

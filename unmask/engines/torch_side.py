@@ -23,6 +23,7 @@ from .choice import Choice
 from .networks import Floats
 from .unmaskers import Skips
 
+ON_CPU = Choice("torch", "cpu", "it was given")
 # kind -> the network with the outputs of its ONNX file
 LAYOUTS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "segmenter": lambda network: Probabilities(fuse(network)),
@@ -51,16 +52,17 @@ class TorchNetwork:
 class TorchUnmasker:
     """An unmasker through torch; see :class:`unmask.engines.unmaskers.Inverter`."""
 
-    def __init__(self, network: Unmasker, chosen: Choice, sha256: str = "", path: Path = Path("unmasker")) -> None:
+    def __init__(
+        self, network: Unmasker, chosen: Choice = ON_CPU, sha256: str = "", path: Path = Path("unmasker")
+    ) -> None:
         """Wrap a network, which is put into evaluation mode."""
         self.network = freeze(network.eval().requires_grad_(False).to(chosen.device))
         self.size, self.template, self.choice = network.size, network.template, chosen
         self.sha256, self.path = sha256, path
 
     @classmethod
-    def read(cls, path: Path, chosen: Choice) -> TorchUnmasker:
-        """Read a checkpoint; UnmaskError where it does not fit."""
-        found = weights.read(path, kind="unmasker")
+    def of(cls, found: weights.Checkpoint, chosen: Choice) -> TorchUnmasker:
+        """That of a checkpoint; UnmaskError where it does not fit."""
         return cls(built(found), chosen, found.sha256, found.path)
 
     @torch.inference_mode()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import weights
 from ..errors import UnmaskError
-from . import choice, networks
+from . import choice, networks, sessions
 from .choice import Choice
 from .networks import Floats, Source
 
@@ -48,13 +48,13 @@ class OnnxUnmasker:
         """Open the session; UnmaskError where the file is missing, altered or no unmasker."""
         self.network = networks.OnnxNetwork(found, chosen)
         self.size, self.template, self.choice = self.network.size, self.network.template, chosen
-        self.sha256, self.path = found.sha256, self.network.path
+        self.sha256, self.path = found.sha256, found.path
         if self.network.inputs != ["faces", "region"] or not self.size:
             raise UnmaskError(f"{self.path}: not an unmasker; give a file that 'unmask export' wrote")
         given = self.network.session.get_overridable_initializers()
         self._drawn = {one.name: one for one in given if one.name.startswith(NOISE)}
         self._noise: dict[str, NDArray[Any]] = {}
-        self._halves = _Halves(self.path, chosen.device)
+        self._halves = _Halves(self.network.path, chosen.device)
 
     def __call__(self, x: Floats, region: Floats) -> Floats:
         """See :class:`Inverter`."""
@@ -113,8 +113,6 @@ class _Halves:
         import onnx
         from onnx.utils import Extractor
 
-        from . import sessions
-
         model = onnx.load(str(self.path))
         self.names = [one.name for one in model.graph.output if one.name != "restored"]
         noise = [one.name for one in model.graph.input if one.name.startswith(NOISE)]
@@ -140,16 +138,10 @@ def load(
         UsageError: there is no such engine or device.
     """
     found = networks.source(name_or_path, "unmasker", folder)
-    chosen = choice.choose(engine, device, found.onnx is not None)
+    chosen = choice.choose(engine, device, found.onnx is not None, str(found.path))
     if chosen.engine == "onnx":
-        return OnnxUnmasker(networks.checked(found), chosen)
+        return OnnxUnmasker(found, chosen)
     from .torch_side import TorchUnmasker
 
-    return TorchUnmasker.read(found.path, chosen)
+    return TorchUnmasker.of(weights.read(found.path, kind="unmasker"), chosen)
 
-
-def in_batches(fill: Any, x: Floats, region: Floats, size: int) -> Floats:
-    """What ``fill`` makes of crops [N,3,S,S] and regions [N,1,S,S], ``size`` at a time."""
-    steps = range(0, len(x), size)
-    parts: Sequence[Floats] = [np.asarray(fill(x[i : i + size], region[i : i + size]), np.float32) for i in steps]
-    return np.concatenate(parts) if parts else x

@@ -52,14 +52,14 @@ KINDS: dict[str, Kind] = {
         "segmenter",
         _fixed("ffhq"),
         lambda c: int(c["size"]),
-        lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"])),
+        lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"]), beside=_beside(p)),
     ),
     "landmarker": Kind(
         "model",
         "landmarker",
         _fixed("ffhq"),
         lambda c: int(c["model"]["size"]),
-        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"])),
+        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"]), beside=_beside(p)),
     ),
     "recognizer": Kind(
         "network",

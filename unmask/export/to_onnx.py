@@ -139,21 +139,35 @@ def detector_onnx(
     return to_onnx(ScrfdLayout(fuse(detector)), torch.zeros(1, 3, 320, 320), path, ["input"], names, free, half, note)
 
 
-def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
+def segmenter_onnx(
+    segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size], ``garment`` [N], in [0,1]."""
     outputs = ("region", "garment")
     free = {name: {0: "n"} for name in ("faces", *outputs)}
-    layout = Probabilities(fuse(segmenter))
-    return to_onnx(layout, torch.zeros(1, 3, size, size), path, ["faces"], outputs, free, half)
+    layout, example = Probabilities(_fused(segmenter, beside)), torch.zeros(1, 3, size, size)
+    return to_onnx(layout, example, path, ["faces"], outputs, free, half, beside=beside)
 
 
-def landmarker_onnx(landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True) -> Path:
+def landmarker_onnx(
+    landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The landmarker: ``crops`` [N,3,size,size] in [-1,1] -> ``face`` [N] and ``garment`` [N] in [0,1], ``roll`` [N,2],
     ``points`` [N,5,2] (0 the middle of the crop, -1 and 1 its edges).
     """
     outputs = ("face", "roll", "points", "garment")
     free = {name: {0: "n"} for name in ("crops", *outputs)}
-    return to_onnx(Likely(fuse(landmarker)), torch.zeros(1, 3, size, size), path, ["crops"], outputs, free, half)
+    layout, example = Likely(_fused(landmarker, beside)), torch.zeros(1, 3, size, size)
+    return to_onnx(layout, example, path, ["crops"], outputs, free, half, beside=beside)
+
+
+def _fused(network: nn.Module, beside: str | Path | None) -> nn.Module:
+    """The network with its normalizations folded, unless its file is to hold the very tensors of the checkpoint.
+
+    Folded weights are rounded to half precision once more, and no longer give the numbers that torch gives; runtimes
+    fold the others by themselves, in full precision.
+    """
+    return fuse(network) if beside is None else network
 
 
 def recognizer_onnx(

@@ -247,3 +247,15 @@ def warp_batch(
         for one, own in zip(x, each, strict=True)
     ]
     return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2))
+
+
+def resized(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """A batch ``[N, C, H, W]`` at ``size`` x ``size`` pixels, averaged where it shrinks; itself where it has that size."""
+    if x.shape[2:] == (size, size):
+        return x
+    way = cv2.INTER_AREA if size < x.shape[2] else cv2.INTER_LINEAR
+    rows = [
+        cv2.resize(np.ascontiguousarray(one.transpose(1, 2, 0)), (size, size), interpolation=way).reshape(size, size, -1)
+        for one in x
+    ]
+    return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2), np.float32)

@@ -136,8 +136,11 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
 
     Raises UnmaskError for a missing, foreign, truncated or altered file, and for one of another kind.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+    except ImportError as error:
+        raise UnmaskError(f"{name_or_path}: reading it needs {error.name}; pip install {error.name}") from None
 
     path = _locate(name_or_path, "safetensors", _folder(folder))
     data = files.read(path, MAX_BYTES)

@@ -20,8 +20,7 @@ from ... import images, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
-from ...faces import blend
-from ...losses import adversarial, identity, perceptual, pixel
+from ...losses import adversarial, crops, identity, perceptual, pixel
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
 from .. import distributed, ema, loop, schedule
@@ -246,7 +245,7 @@ def _losses(
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
     ws, skips = network.codes(batch.x, batch.region)
     y_hat = network.synthesis(ws, "random", skips).float()
-    alpha = blend.feathered(batch.region)
+    alpha = crops.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
     parts = (config.inside_weight, config.outside_weight)
     losses = {
@@ -275,7 +274,7 @@ def restored(network: Unmasker, batch: Batch, config: Config, device: torch.devi
         with loop.autocast(config.precision, device):
             parts.append(network(x, region).float().cpu())
     y_hat = torch.cat(parts).clamp(-1, 1)
-    return y_hat, blend.composite(batch.x, y_hat, batch.region)
+    return y_hat, crops.composite(batch.x, y_hat, batch.region)
 
 
 @torch.no_grad()
