@@ -92,7 +92,9 @@ def opened(path: Path, device: str) -> Any:
     except UnmaskError:
         raise
     except Exception as error:  # onnxruntime raises kinds of its own
-        raise UnmaskError(f"{path}: cannot be loaded as an ONNX model ({files.reason(error)}); fetch it again") from error
+        raise UnmaskError(
+            f"{path}: cannot be loaded as an ONNX model ({files.reason(error)}); fetch it again"
+        ) from error
 
 
 def run(session: Any, path: Path, outputs: Sequence[str] | None, inputs: dict[str, NDArray[Any]]) -> Any:

@@ -17,7 +17,7 @@ from ..models.landmarker import Likely
 from ..models.layers import freeze
 from ..models.segmenter import Probabilities
 from ..models.small import fuse
-from ..models.unmasker import Unmasker, noise_buffers
+from ..models.unmasker import noise_buffers
 from . import networks
 from .choice import Choice
 from .networks import Floats
@@ -52,11 +52,9 @@ class TorchNetwork:
 class TorchUnmasker:
     """An unmasker through torch; see :class:`unmask.engines.unmaskers.Inverter`."""
 
-    def __init__(
-        self, network: Unmasker, chosen: Choice = ON_CPU, sha256: str = "", path: Path = Path("unmasker")
-    ) -> None:
+    def __init__(self, network: Any, chosen: Choice = ON_CPU, sha256: str = "", path: Path = Path("unmasker")) -> None:
         """Wrap a network, which is put into evaluation mode."""
-        self.network = freeze(network.eval().requires_grad_(False).to(chosen.device))
+        self.network: Any = freeze(network.eval().requires_grad_(False).to(chosen.device))
         self.size, self.template, self.choice = network.size, network.template, chosen
         self.sha256, self.path = sha256, path
 

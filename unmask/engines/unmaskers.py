@@ -127,9 +127,7 @@ class _Halves:
         return first, second
 
 
-def load(
-    name_or_path: str | Path, engine: str = "auto", device: str = "auto", folder: str | Path | None = None
-) -> Any:
+def load(name_or_path: str | Path, engine: str = "auto", device: str = "auto", folder: str | Path | None = None) -> Any:
     """An unmasker by its name in the table or by path, as an :class:`Inverter` with ``size``, ``template``, ``sha256``,
     ``choice`` and ``path``.
 
@@ -144,4 +142,3 @@ def load(
     from .torch_side import TorchUnmasker
 
     return TorchUnmasker.of(weights.read(found.path, kind="unmasker"), chosen)
-

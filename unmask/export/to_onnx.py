@@ -19,7 +19,7 @@ from ..models.landmarker import Likely
 from ..models.layers import freeze
 from ..models.segmenter import Probabilities
 from ..models.small import fuse
-from ..models.unmasker import Unmasker, noise_buffers
+from ..models.unmasker import noise_buffers
 
 OPSET = 17
 SMALLEST_SHARED = 1024  # bytes; smaller ones are not worth a reference
@@ -199,7 +199,7 @@ def generator_onnx(
 
 
 def unmasker_onnx(
-    unmasker: Unmasker, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
+    unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
 ) -> Path:
     """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S].
 
@@ -217,12 +217,12 @@ def unmasker_onnx(
     )
 
 
-def _resolutions(unmasker: Unmasker) -> list[int]:
+def _resolutions(unmasker: Any) -> list[int]:
     return [int(r) for r in unmasker.encoder.skips]
 
 
 class _WithCodes(nn.Module):
-    def __init__(self, unmasker: nn.Module) -> None:
+    def __init__(self, unmasker: Any) -> None:
         super().__init__()
         self.unmasker = unmasker
 

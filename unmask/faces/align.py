@@ -250,12 +250,10 @@ def warp_batch(
 
 
 def resized(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """A batch ``[N, C, H, W]`` at ``size`` x ``size`` pixels, averaged where it shrinks; itself where it has that size."""
+    """A batch ``[N, C, H, W]`` at ``size`` x ``size`` pixels, averaged where it shrinks; itself if it has that size."""
     if x.shape[2:] == (size, size):
         return x
     way = cv2.INTER_AREA if size < x.shape[2] else cv2.INTER_LINEAR
-    rows = [
-        cv2.resize(np.ascontiguousarray(one.transpose(1, 2, 0)), (size, size), interpolation=way).reshape(size, size, -1)
-        for one in x
-    ]
+    pictures = [np.ascontiguousarray(one.transpose(1, 2, 0)) for one in x]
+    rows = [cv2.resize(one, (size, size), interpolation=way).reshape(size, size, -1) for one in pictures]
     return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2), np.float32)

@@ -31,7 +31,9 @@ class Scrfd:
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         widths = tuple(one.shape[-1] for one in outputs if one.shape)
         wanted = tuple(width for width in WIDTHS for _ in STRIDES)
-        alike = len(widths) == len(wanted) and all(a in (b, None) or isinstance(a, str) for a, b in zip(widths, wanted, strict=True))
+        alike = len(widths) == len(wanted) and all(
+            a in (b, None) or isinstance(a, str) for a, b in zip(widths, wanted, strict=True)
+        )
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or not alike:
             raise UnmaskError(f"{path}: not a face detector with five points; use an SCRFD model that ends in 'kps'")
         self.input, (height, width) = inputs[0].name, inputs[0].shape[2:]
@@ -57,9 +59,9 @@ class Scrfd:
             rows = np.flatnonzero(scores[:, 0] >= threshold)
             cells = rows // ANCHORS
             across = image.shape[1] // stride
-            anchors = np.stack([cells % across, cells // across], 1).astype(np.float32) * stride
+            anchors = np.stack([cells % across, cells // across], 1).astype(np.float32) * np.float32(stride)
             reach = sides[rows].reshape(-1, 2, 2) * np.array([[-stride], [stride]], np.float32)
             found[0].append(scores[rows])
-            found[1].append((anchors[:, None] + reach).reshape(-1, 4))
-            found[2].append(anchors[:, None] + points[rows].reshape(-1, 5, 2) * np.float32(stride))
+            found[1].append((anchors[:, None] + reach).reshape(-1, 4).astype(np.float32))
+            found[2].append((anchors[:, None] + points[rows].reshape(-1, 5, 2) * stride).astype(np.float32))
         return found

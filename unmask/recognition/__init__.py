@@ -42,13 +42,18 @@ class Recognizer(Protocol):
     template: str
     size: tuple[int, int]
     differentiable: bool
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """See the class."""
+        ...
 
     def embed(self, faces: Faces) -> Faces:
         """Embed ``faces`` [N,3,H,W] (RGB in [-1,1], aligned to ``template`` at ``size``) as [N,D] of unit
         length.
 
-        Arrays give an array, and a tensor of torch gives a tensor. The similarity of two faces is ``(a * b).sum(1)`` everywhere.
+        Arrays give an array, and a tensor of torch gives a tensor. The similarity of two faces is ``(a * b).sum(1)``
+        everywhere.
         """
         ...
 

@@ -34,7 +34,7 @@ class TorchRecognizer:
         self.size = network.size
 
     def embed(self, faces: Any) -> Any:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length: of an array an array, of a tensor a tensor."""
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are."""
         if not isinstance(faces, np.ndarray):
             return self.network.embed(faces)
         device = next(cast(nn.Module, self.network).parameters()).device

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, weights
+from .. import weights
 from ..engines import networks, open_session, options
 from ..errors import UnmaskError
 from ..weights import onnx_files, packs
@@ -60,7 +60,7 @@ class InsightRecognizer:
         return onnx_files.sha256(self.path)
 
     def embed(self, faces: Any) -> Any:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length: of an array an array, of a tensor a tensor.
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are.
 
         Raises ``ValueError`` on another shape.
         """
@@ -97,18 +97,17 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
     recognizer, or a part of it has another sha256 than the table beside it.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UnmaskError(f"{path}: no such file; give the path of a recognition model")
     weights.check(path)
     return _own(path, name) or _foreign(path, name)
 
 
 def _own(path: Path, name: str | None) -> InsightRecognizer | None:
-    """A file that :func:`unmask.export.to_onnx.recognizer_onnx` wrote, which takes any batch in [-1,1]; None for others."""
-    try:
-        with path.open("rb") as stream:
-            if OURS not in stream.read(HEAD):
-                return None
-    except OSError:
-        return None
+    """A file that ``unmask.export.to_onnx.recognizer_onnx`` wrote, which takes any batch; None for those of others."""
+    with path.open("rb") as stream:
+        if OURS not in stream.read(HEAD):
+            return None
     session = networks.opened(path, "cpu")
     inputs, outputs = ([one.name for one in ones] for ones in (session.get_inputs(), session.get_outputs()))
     if (inputs, outputs) != (["input"], ["embedding"]):

@@ -61,7 +61,7 @@ class MappedRecognizer:
         self.fingerprint = digest.hexdigest()
 
     def embed(self, faces: Any) -> Any:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length: of an array an array, of a tensor a tensor."""
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are."""
         found = self.base.embed(array_of(faces)).astype(np.float64)
         ones = np.concatenate([found, np.ones((len(found), 1))], 1)
         masked = (ones @ self.mapping.gate).reshape(-1, 1) > 0

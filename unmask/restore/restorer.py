@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images, weights
-from ..errors import UnmaskError, UsageError
+from ..engines import Choice
+from ..errors import UnmaskError
 from ..faces import align, blend
 from ..faces.blend import Fill, Floats
 from . import finding, sampling
@@ -68,6 +69,7 @@ class Restorer:
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
         self.device, self._detecting = str(device), threading.Lock()
         self._process = os.getpid()
+        self.choice: Choice | None = getattr(model, "choice", None)
         self._loaded: dict[str, Any] | None = None  # what :meth:`from_pretrained` was given, if that can be pickled
 
     @classmethod

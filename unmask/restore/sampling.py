@@ -66,9 +66,7 @@ def several(fill: Fill, x: Floats, region: Floats, guess: Floats, count: int, se
     return np.stack([_of_one(fill, x[i], region[i], guess[i], count, drawn) for i in rows], 1)
 
 
-def _of_one(
-    fill: Inverter, x: Floats, region: Floats, plain: Floats, count: int, drawn: np.random.Generator
-) -> Floats:
+def _of_one(fill: Inverter, x: Floats, region: Floats, plain: Floats, count: int, drawn: np.random.Generator) -> Floats:
     """The guesses [count,3,S,S] for a single crop."""
     ws, skips = fill.codes(x, region)
     hidden = hidden_more(region, VARIANTS, drawn)
@@ -114,4 +112,5 @@ def _smooth(picture: Floats) -> Floats:
     """What of a picture [3,S,S] is smooth over its cells."""
     levels = np.ascontiguousarray(picture.transpose(1, 2, 0))
     cells = cv2.resize(levels, (CELL, CELL), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cells, levels.shape[1::-1], interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
+    smooth = cv2.resize(cells, levels.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(smooth.transpose(2, 0, 1), np.float32)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import NoFaceError
 from ..engines.unmaskers import Inverter, Skips
+from ..errors import NoFaceError
 from ..faces.blend import Fill, Floats
 from ..restore.located import Located
 from ..restore.restorer import Restorer
