@@ -68,7 +68,7 @@ def summary(values: list[float]) -> str:
     return f"{np.median(values):.2f} | {np.quantile(values, 0.9):.2f}"
 
 
-def alignment(options: argparse.Namespace, looker: landmarks.Landmarker) -> tuple[list[float], list[float]]:
+def alignment(options: argparse.Namespace, landmarker: landmarks.Landmarker) -> tuple[list[float], list[float]]:
     """Prints shifts and the roll's errors; returns face scores of the masked faces and of the bare ones."""
     teacher, own = load_detector(options.teacher), load_detector("embedded")
     found: dict[str, Shifts] = {f"{name}{more}": [] for more in ("", AGAIN) for name in ("embedded", "teacher")}
@@ -81,21 +81,21 @@ def alignment(options: argparse.Namespace, looker: landmarks.Landmarker) -> tupl
             continue
         rng = np.random.default_rng([5, i])
         worn = simulate.simulate(image, true.kps, rng).image
-        bare += [look.face for look in looker.look(image, [true.kps])]
+        bare += [result.face for result in landmarker.predict(image, [true.kps])]
         for name, detector in (("embedded", own), ("teacher", teacher)):
             face = central(detector.detect(worn), worn)
             if face is None:
                 continue
-            (look,) = looker.look(worn, [face.kps], options.rounds)
+            (result,) = landmarker.predict(worn, [face.kps], options.rounds)
             found[name].append(shifts(face.kps, true.kps))
-            found[f"{name}{AGAIN}"].append(shifts(look.kps, true.kps))
-            masked.append(look.face)
+            found[f"{name}{AGAIN}"].append(shifts(result.kps, true.kps))
+            masked.append(result.face)
         angle = float(rng.uniform(-180, 180))
         round_, there = turned(worn, true.kps, angle)
         upright = (true.kps - true.kps.mean(0)) * np.exp(rng.normal(0, 0.1)) + there.mean(0) + rng.normal(0, 5, 2)
-        (look,) = looker.look(round_, [upright], options.rounds)
+        (result,) = landmarker.predict(round_, [upright], options.rounds)
         own_roll = landmarks.degrees(align.similarity(there, TARGET))
-        rolls.append(abs((look.roll - own_roll + 180) % 360 - 180))
+        rolls.append(abs((result.roll - own_roll + 180) % 360 - 180))
     print("| points of | faces | shift, median | p90 | template's places, median | p90 |\n|---|---|---|---|---|---|")
     for name, pairs in found.items():
         print(f"| {name} | {len(pairs)} | {summary([p[0] for p in pairs])} | {summary([p[1] for p in pairs])} |")
@@ -104,7 +104,7 @@ def alignment(options: argparse.Namespace, looker: landmarks.Landmarker) -> tupl
     return masked, bare
 
 
-def negatives(options: argparse.Namespace, looker: landmarks.Landmarker) -> list[float]:
+def negatives(options: argparse.Namespace, landmarker: landmarks.Landmarker) -> list[float]:
     """Face scores of false candidates on held-out photos."""
     detector = load_detector("embedded", 0.3)
     held = photos.load(options.data / "scenes", "val", every=3, faceless=True)
@@ -114,11 +114,11 @@ def negatives(options: argparse.Namespace, looker: landmarks.Landmarker) -> list
         for zoom in (1.0, 3.0):
             large = cv2.resize(photo.pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             faces = detector.detect(large)
-            looks = looker.look(large, [f.kps for f in faces], options.rounds)
+            results = landmarker.predict(large, [f.kps for f in faces], options.rounds)
             true = [zoom * points for points in photo.points]
-            for look in looks:
-                if not any(landmarks.same(look.kps, one) for one in true):
-                    scores.append(look.face)
+            for result in results:
+                if not any(landmarks.same(result.kps, one) for one in true):
+                    scores.append(result.face)
     return scores
 
 
@@ -131,12 +131,12 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=landmarks.ROUNDS)
     options = parser.parse_args()
-    looker = landmarks.Landmarker(options.landmarker)
-    masked, bare = alignment(options, looker)
+    landmarker = landmarks.Landmarker(options.landmarker)
+    masked, bare = alignment(options, landmarker)
     teacher = load_detector(options.teacher)
     worn = photos.load(options.data / "real_masks_dev", "val", teacher, every=2, dressed=True)
-    real = [looker.look(p.pixels, [p.points[0]])[0] for p in worn if p.sure.any()]
-    false = negatives(options, looker)
+    real = [landmarker.predict(p.pixels, [p.points[0]])[0] for p in worn if p.sure.any()]
+    false = negatives(options, landmarker)
     print("\n| | candidates | " + " | ".join(f"score >= {t}" for t in (0.1, 0.3, 0.5, 0.7, 0.9)) + " |")
     print("|---|---|" + "---|" * 5)
     rows = {"LFW, masked": masked, "LFW, bare": bare, "real face masks": [r.face for r in real], "no faces": false}

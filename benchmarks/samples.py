@@ -25,7 +25,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of face data")
-    parser.add_argument("--recognizer", required=True, help="judge: a name or a path")
+    parser.add_argument("--recognizer", required=True, help="recognizer that measures: a name or a path")
     parser.add_argument("--weights", default="generator", help="a name or a path")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -41,17 +41,19 @@ def main() -> None:
     from unmask.evaluation.restoration import quality
     from unmask.faces import align
 
-    judge = recognition.load(given.recognizer)
+    recognizer = recognition.load(given.recognizer)
     checkpoint = weights.read(given.weights, kind="generator")
     generator: Any = models.build(checkpoint.kind, **checkpoint.arch)
     weights.fill(generator, checkpoint)
     generator.eval()
     size = generator.synthesis.img_resolution
-    matrix = align.between("ffhq", size, judge.template, judge.size)
+    matrix = align.between("ffhq", size, recognizer.template, recognizer.size)
 
     @torch.no_grad()
     def features(pictures: torch.Tensor) -> np.ndarray:
-        parts = [judge.embed(align.warp_tensor(p, matrix, judge.size)).cpu().numpy() for p in pictures.split(BATCH)]
+        parts = [
+            recognizer.embed(align.warp_tensor(p, matrix, recognizer.size)).cpu().numpy() for p in pictures.split(BATCH)
+        ]
         return np.concatenate(parts)
 
     @torch.no_grad()

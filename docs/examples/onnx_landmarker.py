@@ -12,7 +12,7 @@ SIDE, INNER = 96, 96 / 1.3  # the crop is 1.3 times as wide as an aligned face
 PLACE = FFHQ * (INNER / 128) + (SIDE - INNER) / 2
 
 
-def look(photo, points):
+def predict(photo, points):
     """One look: face and garment probability, and the five points in pixels of the crop aligned by ``points``."""
     session = onnxruntime.InferenceSession(str(WEIGHTS / "landmarker.onnx"))
     face, _, found, garment = session.run(None, {"crops": crop(photo, points, PLACE, SIDE)})
@@ -21,5 +21,5 @@ def look(photo, points):
 
 if __name__ == "__main__":
     photo = Image.open(sys.argv[1])
-    face, garment, points = look(photo, detect(photo)[1])
+    face, garment, points = predict(photo, detect(photo)[1])
     print(f"a face: {face:.2f}, a face mask: {garment:.2f}", np.round(points, 1).tolist())

@@ -121,17 +121,17 @@ def test_scripts_run(name: str, arguments: list[Any], words: str, tmp_path: Path
 
 
 def test_landmarker() -> None:
-    from onnx_landmarker import PLACE, SIDE, look
+    from onnx_landmarker import PLACE, SIDE, predict
 
     photo, pixels = Image.open(MASKED), images.read(MASKED).pixels
     points = load_detector().detect(pixels)[0].kps
-    face, garment, found = look(photo, points)
+    face, garment, found = predict(photo, points)
     seen = Landmarker()
-    (ours,) = seen.look(pixels, [points], rounds=1)
+    (ours,) = seen.predict(pixels, [points], rounds=1)
     back = align.transform_points(found, align.invert(align.similarity(points, PLACE)))
     width = np.linalg.norm(points[1] - points[0])
     assert seen.size == SIDE and abs(face - ours.face) < 0.05 and abs(garment - ours.garment) < 0.1
-    assert np.abs(back - ours.kps).max() < 0.12 * width  # the library's last look is a mean of several
+    assert np.abs(back - ours.kps).max() < 0.12 * width  # the library's last predict is a mean of several
 
 
 def test_every_embedded_onnx_file_has_an_example_without_torch() -> None:

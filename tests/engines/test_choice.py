@@ -19,7 +19,7 @@ def test_cpus_take_onnx_and_weights_without_a_file_take_torch(monkeypatch: pytes
     for device in ("auto", "cpu"):
         found = engines.choose(device=device)
         assert (found.engine, found.device) == ("onnx", "cpu") and "faster" in found.why
-    assert engines.choose(device="cpu", twin=False).engine == "torch"
+    assert engines.choose(device="cpu", has_onnx=False).engine == "torch"
     assert (engines.choose("torch", "cpu").engine, engines.choose("onnx", "auto").engine) == ("torch", "onnx")
 
 
@@ -37,11 +37,11 @@ def test_a_gpu_that_torch_sees_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "has_gpu", lambda: True)
     assert engines.choose().engine == "onnx"
-    for options in ({"engine": "torch"}, {"twin": False}, {"device": "mps"}):
+    for options in ({"engine": "torch"}, {"has_onnx": False}, {"device": "mps"}):
         with pytest.raises(UnmaskError, match=r"x\.safetensors: needs torch .* pip install torch"):
             engines.choose(**options, called="x.safetensors")
     with pytest.raises(UnmaskError, match="has no ONNX file"):
-        engines.choose("onnx", twin=False)
+        engines.choose("onnx", has_onnx=False)
 
 
 def test_devices_that_are_not_there() -> None:

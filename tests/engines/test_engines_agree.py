@@ -34,8 +34,8 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = weights.save(home / f"{kind}.safetensors", kind, arch, network.state_dict(), {"size": SIZE})
         weights.fill(network, weights.read(path))
         write = getattr(to_onnx, f"{kind}_onnx")
-        twin = write(network, home / f"{kind}.onnx", arch.get("size", SIZE), beside=path)
-        weights.register(kind, path, license="", source="", onnx=twin, template="ffhq", size=SIZE, folder=home)
+        exported = write(network, home / f"{kind}.onnx", arch.get("size", SIZE), beside=path)
+        weights.register(kind, path, license="", source="", onnx=exported, template="ffhq", size=SIZE, folder=home)
     return home
 
 

@@ -81,14 +81,14 @@ def test_a_twin_refers_to_the_weights_beside_it(tmp_path: Path) -> None:
     stored = weights.save(tmp_path / "g.safetensors", "generator", arch, Generator(**arch).state_dict())
     model = Generator(**arch)
     weights.fill(model, weights.read(stored))
-    twin = generator_onnx(model.eval(), tmp_path / "g.onnx", 16, beside=stored)
-    held = onnx.load(str(twin), load_external_data=False).graph.initializer
+    path = generator_onnx(model.eval(), tmp_path / "g.onnx", 16, beside=stored)
+    held = onnx.load(str(path), load_external_data=False).graph.initializer
     assert sum(len(t.raw_data) for t in held) < 0.3 * stored.stat().st_size
     z = torch.randn(3, 16)
     with torch.no_grad():
         ours = model(z, noise="const").numpy()
-    found = ort.InferenceSession(str(twin)).run(None, {"z": z.numpy()})[0]
+    found = ort.InferenceSession(str(path)).run(None, {"z": z.numpy()})[0]
     np.testing.assert_allclose(found, ours, rtol=1e-4, atol=1e-4)
     stored.rename(tmp_path / "elsewhere.safetensors")
     with pytest.raises(Exception, match=r"g\.safetensors"):
-        ort.InferenceSession(str(twin))
+        ort.InferenceSession(str(path))

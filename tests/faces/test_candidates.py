@@ -65,3 +65,16 @@ def test_turned_faces_need_more_and_the_better_turn_wins() -> None:
     boxes, _ = combined([_pass(1.0, upright), _pass(1.0, weak, quarters=2)], 0.5, 0.6)
     np.testing.assert_allclose(boxes, [upright])
     assert combined([], 0.5, 0.6)[0].shape == (0, 5)
+
+
+def test_points_are_the_mean_of_the_passes_that_saw_the_face_at_a_size_they_are_good_at() -> None:
+    face = (100.0, 100, 200, 200, 0.8)
+    one, other, far, turned = (_pass(*each) for each in ((0.5, face), (1.0, face), (4.0, face), (0.5, face)))
+    other.points[:] += 6
+    far.points[:] += 90  # 400 pixels there: not asked
+    turned = Pass(turned.boxes, turned.points + 30, 0.5, 2)
+    _, points = combined([one, other, far, turned], 0.5, 0.6)
+    np.testing.assert_allclose(points, one.points + 3)
+    alone = _pass(1.0, (400.0, 400, 420, 420, 0.8))
+    _, points = combined([one, alone], 0.5, 0.6)
+    assert any(np.allclose(p, alone.points[0]) for p in points)

@@ -95,7 +95,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> detect.ScrfdDetector:
 def test_decoding_agrees_with_arithmetic(toy: detect.ScrfdDetector) -> None:
     photo = np.zeros((192, 320, 3), np.uint8)  # 320 wide: the coarse pass sees it as it is
     photo[64:80, 160:176] = 255  # cell (4, 10) of stride 16
-    _, coarse = toy.passes(photo)
+    _, coarse, _ = toy.passes(photo)
     anchor = np.array([160.0, 64.0])
     assert np.allclose(coarse.boxes[:, :4], [[*(anchor - 16 * np.array([1, 2])), *(anchor + 16 * np.array([3, 4]))]])
     assert np.allclose(coarse.points, [anchor + 16 * np.array(_POINTS).reshape(5, 2)])
@@ -107,7 +107,7 @@ def test_sizes_are_mapped_back(toy: detect.ScrfdDetector) -> None:
     photo = np.zeros((384, 640, 3), np.uint8)  # coarse pass at half size, fine pass as it is
     photo[128:160, 320:352] = 255  # a whole cell at half size
     photo[304:320, 48:64] = 255  # a cell in the fine pass
-    _, coarse, fine = toy.passes(photo)
+    _, coarse, fine, _ = toy.passes(photo)
     at_half = [320 - 32, 128 - 64, 320 + 96, 128 + 128]
     assert np.allclose(coarse.boxes[0, :4], at_half) and coarse.scale == 0.5
     assert any(np.allclose(box, [48 - 16, 304 - 32, 48 + 48, 304 + 64]) for box in fine.boxes[:, :4])
@@ -146,7 +146,7 @@ def test_a_face_that_fills_the_frame_is_found_with_a_border() -> None:
     (one, *others) = detect.ScrfdDetector(Shy(), "shy", turned=False).passes(photo)
     assert np.allclose(one.boxes, [[0, 0, 800, 800, 0.9]], atol=0.5)
     assert np.allclose(one.points, 400, atol=0.5)
-    assert [round(other.scale * 800) for other in others] == [320, 800]
+    assert [round(other.scale * 800) for other in others] == [320, 800, 320]
 
 
 @pytest.mark.parametrize(("quarters", "roll"), [(0, 0), (1, -90), (2, 180), (3, 90)])
@@ -160,6 +160,16 @@ def test_turned_faces_are_found_as_they_lie(quarters: int, roll: float) -> None:
     left, top, right, bottom = face.bbox.round().astype(int)
     inside = photo[max(top, 0) : bottom + 1, max(left, 0) : right + 1].max(2)
     assert inside.mean() > 240 and photo.max(2).sum() <= inside.sum() * 1.05
+
+
+def test_the_mirrored_pass_finds_the_same_face() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    photo[80:110, 320:380, 0] = 255
+    photo[110:150, 320:380, 1] = 255
+    _, coarse, _, mirrored = detect.ScrfdDetector(Compass(), "compass", turned=False).passes(photo)
+    np.testing.assert_allclose(mirrored.boxes, coarse.boxes, atol=2)
+    np.testing.assert_allclose(mirrored.points, coarse.points, atol=2)
+    assert mirrored.scale == coarse.scale == 0.5
 
 
 def test_a_face_of_any_size_has_a_pass() -> None:
@@ -177,7 +187,7 @@ def test_a_fixed_input_size_is_kept(tmp_path: Path) -> None:
     photo[64:96, 160:192] = 255
     coarse = fixed.passes(photo)[1]
     assert np.allclose(coarse.boxes[:, :4], [[160 - 32, 64 - 64, 160 + 96, 64 + 128]])
-    assert len(fixed.passes(np.zeros((900, 700, 3), np.uint8))) == 5  # with a border, as it is, and turned
+    assert len(fixed.passes(np.zeros((900, 700, 3), np.uint8))) == 6  # with a border, as it is, turned, mirrored
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:

@@ -79,13 +79,13 @@ class Knowing:
 
 
 def knowing(stored: Path) -> tuple[Landmarker, Knowing]:
-    looker, network = Landmarker(stored), Knowing()
-    looker.network, looker.size = network, network.size
-    return looker, network
+    landmarker, network = Landmarker(stored), Knowing()
+    landmarker.network, landmarker.size = network, network.size
+    return landmarker, network
 
 
 def test_each_round_looks_where_the_one_before_found_points(stored: Path) -> None:
-    looker, network = knowing(stored)
+    landmarker, network = knowing(stored)
     true = align.template("ffhq", 80) + np.array([100.0, 60.0])
     x, y = true.mean(0)
     ys, xs = np.mgrid[:200, :300]
@@ -94,28 +94,28 @@ def test_each_round_looks_where_the_one_before_found_points(stored: Path) -> Non
     first = turned(true, 40) + np.array([12.0, -9.0])
     ways = []
     for rounds in (1, 2, 3):
-        (look,) = looker.look(photo, first[None], rounds)
-        ways.append(np.linalg.norm(look.kps.mean(0) - [x, y]))
-        assert look.face > 0.9 and look.roll == pytest.approx(40, abs=1)
+        (result,) = landmarker.predict(photo, first[None], rounds)
+        ways.append(np.linalg.norm(result.kps.mean(0) - [x, y]))
+        assert result.face > 0.9 and result.roll == pytest.approx(40, abs=1)
     assert ways == pytest.approx([15 / 2, 15 / 4, 15 / 8], abs=1)
     views = len(landmarks.VIEWS)
     assert network.seen == [views, 1, views, 1, 1, views]
 
 
 def test_what_is_surely_no_face_is_not_looked_at_twice(stored: Path) -> None:
-    looker, network = knowing(stored)
+    landmarker, network = knowing(stored)
     photo, there = np.zeros((200, 400, 3), np.uint8), align.template("ffhq", 80)
     photo[100:, 300:] = 255
-    looks = looker.look(photo, there + np.array([[[20.0, 20.0]], [[310.0, 110.0]]]))
-    assert [look.face > 0.5 for look in looks] == [False, True]
+    results = landmarker.predict(photo, there + np.array([[[20.0, 20.0]], [[310.0, 110.0]]]))
+    assert [result.face > 0.5 for result in results] == [False, True]
     assert network.seen == [1, 1, 1, len(landmarks.VIEWS)]
 
 
 def test_points_on_one_spot_and_no_candidates_are_no_errors(stored: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
-    assert Landmarker(stored).look(photo, np.zeros((0, 5, 2))) == []
-    (look,) = Landmarker(stored).look(photo, np.full((1, 5, 2), 9.0))
-    assert 0 <= look.face <= 1 and 0 <= look.garment <= 1 and np.isfinite(look.kps).all()
+    assert Landmarker(stored).predict(photo, np.zeros((0, 5, 2))) == []
+    (result,) = Landmarker(stored).predict(photo, np.full((1, 5, 2), 9.0))
+    assert 0 <= result.face <= 1 and 0 <= result.garment <= 1 and np.isfinite(result.kps).all()
 
 
 def test_another_kind_of_weights_is_refused(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_another_kind_of_weights_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_what_looks_like_a_face_is_kept_and_no_face_twice(stored: Path, monkeypatch) -> None:
-    looker = Landmarker(stored)
+    landmarker = Landmarker(stored)
     here, there = (align.template("ffhq", 80) + np.array(at) for at in ([20.0, 20.0], [220.0, 40.0]))
     box = np.array([36.0, 38.0, 84.0, 94.0])
     faces = [
@@ -133,17 +133,30 @@ def test_only_what_looks_like_a_face_is_kept_and_no_face_twice(stored: Path, mon
         Face(box, there * 2, 0.5),
     ]  # fmt: skip
     scores, found = [0.6, 0.9, 0.8, 0.7, 0.4], [here, here + 2, here, there, there * 2]
-    looks = [landmarks.Look(s, f, 0.0, 0.0) for s, f in zip(scores, found, strict=True)]
-    monkeypatch.setattr(looker, "look", lambda pixels, kps: looks)
-    kept = looker.verify(np.zeros((9, 9, 3), np.uint8), faces)
-    assert {(face.det_score, look.face) for face, look in kept} == {(0.8, 0.9), (0.6, 0.7)}
+    results = [landmarks.Landmarks(s, f, 0.0, 0.0) for s, f in zip(scores, found, strict=True)]
+    monkeypatch.setattr(landmarker, "predict", lambda pixels, kps: results)
+    kept = landmarker.verify(np.zeros((9, 9, 3), np.uint8), faces)
+    assert {(face.det_score, result.face) for face, result in kept} == {(0.8, 0.9), (0.6, 0.7)}
     assert kept[0][0].area >= kept[1][0].area
     by_score = {face.det_score: face for face, _ in kept}
     np.testing.assert_array_equal(by_score[0.8].bbox, box + 3)  # the detector's own
     made = by_score[0.6].bbox  # the detector's was elsewhere
     assert made[0] < there[:, 0].min() < there[:, 0].max() < made[2]
     assert made[1] < there[:, 1].min() < there[:, 1].max() < made[3]
-    assert len(looker.verify(np.zeros((9, 9, 3), np.uint8), faces, min_score=0.3)) == 3
+    np.testing.assert_allclose(by_score[0.8].kps, here + 2.5)  # the mean of the detector's points and the look's
+    assert len(landmarker.verify(np.zeros((9, 9, 3), np.uint8), faces, min_score=0.3)) == 3
+
+
+@pytest.mark.parametrize("angle", [0.0, 10.0, 90.0, 180.0])
+def test_the_detectors_points_count_where_it_saw_the_face_lie_as_it_does(
+    angle: float, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landmarker, true = Landmarker(stored), align.template("ffhq", 80) + 20
+    found = landmarks.Landmarks(0.9, true, 0.0, 0.9)
+    monkeypatch.setattr(landmarker, "predict", lambda pixels, kps: [found])
+    face = Face(np.array([36.0, 38.0, 84.0, 94.0]), turned(true, angle), 0.9)
+    ((kept, _),) = landmarker.verify(np.zeros((120, 120, 3), np.uint8), [face])
+    np.testing.assert_allclose(kept.kps, (face.kps + true) / 2 if angle < 45 else true)
 
 
 def test_two_alignments_of_one_face_are_the_same_face() -> None:

@@ -47,15 +47,15 @@ def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 
 def test_batches_hold_clean_masked_and_occluded_faces(data_root: Path, tmp_path: Path) -> None:
     settings = config(data_root, tmp_path, batch_size=300)
-    drawer = train.Drawer(paired.load(settings, 64, "arcface", 8), settings)
-    bare = drawer.draw(np.random.default_rng(0), covered=False)
+    sampler = train.Sampler(paired.load(settings, 64, "arcface", 8), settings)
+    bare = sampler.draw(np.random.default_rng(0), covered=False)
     assert int(bare.patterns.max()) == 0
-    mixed = drawer.draw(np.random.default_rng(0), covered=True)
+    mixed = sampler.draw(np.random.default_rng(0), covered=True)
     assert float((mixed.patterns == 0).float().mean()) == pytest.approx(1 / 3, abs=0.08)
     assert len(mixed.patterns.unique()) > 10 and int(mixed.patterns.max()) < patterns.count(3)
     assert mixed.x.shape == (300, 3, 64, 64) and int(mixed.people.max()) == 5
     only = dataclasses.replace(settings, mask_share=1.0, clean_share=0.0)
-    worn = train.Drawer(paired.load(only, 64, "arcface", 8), only).draw(np.random.default_rng(0), covered=True)
+    worn = train.Sampler(paired.load(only, 64, "arcface", 8), only).draw(np.random.default_rng(0), covered=True)
     lower = patterns.rectangles(3, (64, 64))[worn.patterns.numpy()]
     assert float((lower[:, 3] == 64).mean()) > 0.9  # face masks reach the lower edge
 

@@ -174,3 +174,16 @@ def test_a_given_recognizer_may_be_the_reformer(data_root: Path, tmp_path: Path)
     model = train.Network(64, 8, train.EncoderShape("pixels"), train.ReformerShape(onnx=path))
     with pytest.raises(UsageError, match=r"encoder\.kind"):
         train.build(config(data_root, tmp_path / "c", model=model, encoder_steps=0), CPU)
+
+
+def test_a_trained_recognizer_gives_the_reformer_its_upper_part(data_root: Path, tmp_path: Path) -> None:
+    arch = {"widths": (16, 16, 4, 6), "depths": (1, 1, 1), "embedding": 8, "size": (64, 64), "head": "gdc",
+            "stem_stride": 2, "act": "lrelu", "early_stride": True}  # fmt: skip
+    known = IResNet(**arch)  # type: ignore[arg-type]
+    path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, known.state_dict(), half=False)
+    model = train.Network(64, 8, ENCODER, train.ReformerShape((16, 4, 6), (1, 1, 1), "gdc", "lrelu", True))
+    task = train.build(config(data_root, tmp_path, recognizer=str(path), model=model), CPU)
+    taken = task.modules["network"].reformer.stages[1][0].conv1.weight
+    assert torch.equal(taken, known.stages[1][0].conv1.weight)
+    with pytest.raises(UsageError, match=r"model\.reformer"):
+        train.build(config(data_root, tmp_path, recognizer=str(path)), CPU)

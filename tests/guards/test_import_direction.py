@@ -16,9 +16,10 @@ ALLOWED: dict[str, set[str]] = {
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
     "weights": {"errors", "files", "models", "ops", "pickles"},
-    "faces": {"errors", "images", "models", "weights"},
+    "engines": {"devices", "errors", "files", "models", "weights"},
+    "faces": {"engines", "errors", "images", "weights"},
     "simulation": {"errors", "faces", "images"},
-    "recognition": {"errors", "files", "models", "weights"},
+    "recognition": {"engines", "errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
     "data": {"config", "errors", "faces", "files", "images", "simulation"},
     "training": {
@@ -43,11 +44,11 @@ ALLOWED: dict[str, set[str]] = {
     },
     "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
-    "restore": {"devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "weights"},
-    "batch": {"data", "errors", "faces", "files", "formats", "images", "restore", "weights"},
-    "video": {"batch", "errors", "faces", "files", "images", "restore"},
+    "restore": {"engines", "errors", "faces", "files", "formats", "images", "recognition", "weights"},
+    "batch": {"data", "engines", "errors", "faces", "files", "formats", "images", "restore", "weights"},
+    "video": {"batch", "engines", "errors", "faces", "files", "images", "restore"},
     "evaluation": {
-        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "recognition"),
+        *("data", "engines", "errors", "faces", "files", "formats", "images", "models", "pickles", "recognition"),
         *("restore", "simulation", "weights"),
     },
     "web": {"errors", "faces", "formats", "images", "restore"},
@@ -55,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
-FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
+FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks", "unmask.faces.scrfd"}
 
 
 def room(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a restoration does to crops, on tensors: gradients, and the same numbers as its twins on arrays."""
+"""What a restoration does to crops, on tensors: gradients, and the same numbers as those on arrays."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_adversarial_losses_at_zero_logits() -> None:
     assert float(adversarial.discriminator_logistic(zero, zero)) == pytest.approx(2 * math.log(2))
 
 
-def test_r1_of_a_linear_judge_is_half_its_squared_weight() -> None:
+def test_r1_of_a_linear_discriminator_is_half_its_squared_weight() -> None:
     weight = torch.randn(3 * 4 * 4)
     x = torch.randn(5, 3, 4, 4, requires_grad=True)
     expected = 0.5 * float(weight.square().sum())

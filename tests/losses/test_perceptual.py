@@ -115,3 +115,14 @@ def test_the_published_lpips() -> None:
         whole, local = perceptual.lpips_and_map(network, made, y.expand_as(made))
         assert float(whole[0]) == pytest.approx(0, abs=1e-6) and bool((whole[1:] > whole[:-1]).all())
         torch.testing.assert_close(local.mean((1, 2, 3)), whole, rtol=0.02, atol=1e-4)
+
+
+def test_a_share_of_pictures_is_disturbed_and_gradients_pass() -> None:
+    x = torch.rand(400, 3, 16, 16, requires_grad=True)
+    found = perceptual.disturbed(x, 0.3)
+    same = (found == x).flatten(1).all(1)
+    assert 0.6 < float(same.float().mean()) < 0.8
+    found.sum().backward()
+    assert float(x.grad.abs().sum((1, 2, 3)).min()) > 0  # type: ignore[union-attr]
+    flat = torch.full((50, 3, 16, 16), 0.5)
+    assert float(perceptual.disturbed(flat, 1.0).std((2, 3)).max()) < 1e-5  # one light over all of a picture

@@ -1,4 +1,4 @@
-"""The landmarker: its shapes, its size, and its ONNX twin."""
+"""The landmarker: its shapes, its size, and its ONNX version."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from unmask.models.landmarker import Landmarker
 
 def test_answers_have_their_shapes_and_the_network_is_small() -> None:
     network = Landmarker().eval()
-    looks = network(torch.rand(3, 3, 96, 96) * 2 - 1)
-    assert [tuple(t.shape) for t in looks] == [(3,), (3, 2), (3, 5, 2), (3,)]
+    output = network(torch.rand(3, 3, 96, 96) * 2 - 1)
+    assert [tuple(t.shape) for t in output] == [(3,), (3, 2), (3, 5, 2), (3,)]
     assert sum(p.numel() for p in network.parameters()) < 0.3e6
 
 
@@ -35,7 +35,7 @@ def test_the_file_equals_the_model_for_any_batch(tmp_path: Path) -> None:
     assert file.stat().st_size < 0.62e6
     x = torch.rand(2, 3, 96, 96) * 2 - 1
     with torch.no_grad():
-        looks = network(x)
-    wanted = (looks.face.sigmoid(), looks.roll, looks.points, looks.garment.sigmoid())
+        output = network(x)
+    wanted = (output.face.sigmoid(), output.roll, output.points, output.garment.sigmoid())
     for a, b in zip(wanted, ort.InferenceSession(str(file)).run(None, {"crops": x.numpy()}), strict=True):
         np.testing.assert_allclose(a.numpy(), b, atol=0.02)

@@ -84,11 +84,11 @@ def test_wrong_sizes_are_refused() -> None:
 
 
 def test_regularizers_have_second_derivatives() -> None:
-    net, judge = generator(), Discriminator(64, SMALL)
+    net, discriminator = generator(), Discriminator(64, SMALL)
     x = torch.randn(4, 3, 64, 64, requires_grad=True)
-    adversarial.r1(x, judge(x)).backward()
-    assert judge.stem.weight.grad is not None
-    assert bool(judge.stem.weight.grad.abs().sum() > 0)
+    adversarial.r1(x, discriminator(x)).backward()
+    assert discriminator.stem.weight.grad is not None
+    assert bool(discriminator.stem.weight.grad.abs().sum() > 0)
     ws = net.styles(torch.randn(2, 12))
     penalty, mean = adversarial.path_length(net.synthesis(ws), ws, torch.zeros(()))
     penalty.backward()

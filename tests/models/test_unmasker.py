@@ -10,6 +10,7 @@ from unmask.errors import UnmaskError
 from unmask.models.encoder import Encoder
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
+from unmask.ops import upfirdn2d
 
 SHAPE = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1), "pyramid": 8, "narrow": 2}
 
@@ -52,6 +53,48 @@ def test_gated_skips_are_silent_inside_the_region() -> None:
     assert float(skips[16][..., 10:14, 5:11].abs().max()) > 0
 
 
+def stirred(net: Unmasker) -> Unmasker:
+    """The network with none of its weights at zero."""
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return net
+
+
+def test_a_larger_network_starts_as_the_smaller_one_enlarged() -> None:
+    small = stirred(unmasker())
+    large = Unmasker(128, 10, (8, 8, 8, 6, 4, 4), SHAPE, (8, 16, 32, 64), (32, 64), 2, encoder_size=64, identity=5)
+    large.grow_from(small.state_dict())
+    x, hidden = torch.rand(2, 3, 64, 64) * 2 - 1, region()
+    double = [t.repeat_interleave(2, 2).repeat_interleave(2, 3) for t in (x, hidden)]
+    found = large.eval()(*double, identity=torch.nn.functional.normalize(torch.randn(2, 5)))
+    wanted = upfirdn2d(small(x, hidden), small.synthesis.taps, up=2, padding=(2, 1, 2, 1), gain=4.0)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="has no place"):
+        large.grow_from(Unmasker(64, 10, (8, 8, 8, 6, 6), SHAPE, (8, 16), ()).state_dict())
+
+
+def test_what_is_new_in_a_larger_network_gets_gradients() -> None:
+    large = Unmasker(128, 10, (8, 8, 8, 6, 4, 4), SHAPE, (8, 16, 32, 64), (32, 64), 2, encoder_size=64, identity=5)
+    large.grow_from(stirred(unmasker()).state_dict())
+    hidden = region().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    identity = torch.nn.functional.normalize(torch.randn(2, 5))
+    large(torch.rand(2, 3, 128, 128), hidden, identity=identity).square().sum().backward()
+    new = [large.identity.weight, large.synthesis.rgb[-1].conv.weight]  # type: ignore[union-attr]
+    assert all(float(p.grad.abs().max()) > 0 for p in new)
+
+
+def test_an_identity_is_wanted_where_there_is_a_place_for_it() -> None:
+    x, hidden = torch.rand(2, 3, 64, 64), region()
+    net = Unmasker(64, 10, (8, 8, 8, 6, 4), SHAPE, skips=(8, 16), gated=(), identity=5)
+    torch.nn.init.normal_(net.identity.weight)  # type: ignore[union-attr]
+    one, other = (net.codes(x, hidden, torch.nn.functional.normalize(torch.randn(2, 5)))[0] for _ in range(2))
+    assert float((one - other).abs().max()) > 0.1
+    with pytest.raises(ValueError, match=r"identity \[N,5\]"):
+        net(x, hidden)
+    with pytest.raises(ValueError, match="no identity"):
+        unmasker()(x, hidden, identity=torch.zeros(2, 5))
+
+
 def test_unknown_skip_and_kind_are_refused() -> None:
     with pytest.raises(ValueError, match="no skip features at 5"):
         Encoder(4, 4, 64, **SHAPE, skips={5: 4})
@@ -59,6 +102,8 @@ def test_unknown_skip_and_kind_are_refused() -> None:
         models.build("wizard")
     with pytest.raises(UnmaskError, match="cannot be built"):
         models.build("unmasker", wings=2)
+    with pytest.raises(ValueError, match="takes a picture of 128 px"):
+        Unmasker(64, 10, (8, 8, 8, 6, 4), SHAPE, skips=(8, 64), gated=())
 
 
 def test_literature_size_of_the_recognizer() -> None:

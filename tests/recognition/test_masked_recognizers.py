@@ -101,7 +101,7 @@ def test_g2d_by_name_finds_the_region_itself(home: Path, tmp_path: Path) -> None
     assert isinstance(found, insight.InsightRecognizer)
     assert found.template == torch_one.template == "ffhq" and found.size == torch_one.size == (128, 128)
     x = torch.rand(3, 3, 128, 128) * 2 - 1
-    # float16 rounds the segmenter's folded normalization, which the torch twin rounds before folding
+    # float16 rounds the segmenter's folded normalization, which the torch version rounds before folding
     np.testing.assert_allclose(found.embed(x).numpy(), torch_one.embed(x).numpy(), atol=5e-3)
     alone = g2d_recognizer.segmented(torch_one.network.network)
     whole = to_onnx.recognizer_onnx(alone, tmp_path / "g.onnx", (128, 128), half=False, template="ffhq")

@@ -10,15 +10,15 @@ import pytest
 
 from tests.restore.test_restorer import ONE, SIZE, Detector, Segmenter, face_at, photo, red
 from unmask.errors import NoFaceError, NoMaskError
-from unmask.faces.landmarks import Look
+from unmask.faces.landmarks import Landmarks
 from unmask.restore import Restorer, finding
 
 
-class Looker:
+class StandInLandmarker:
     """Says of every candidate what it was told to."""
 
     def __init__(self, face: float, garment: float = 0.9) -> None:
-        self.said = Look(face, ONE.kps + 2, 30.0, garment)
+        self.said = Landmarks(face, ONE.kps + 2, 30.0, garment)
         self.asked: list[float] = []
 
     def verify(self, pixels: Any, faces: Any, min_score: float) -> list[Any]:
@@ -28,19 +28,19 @@ class Looker:
         return [(face, self.said) for face in made if kept]
 
 
-def restorer(looker: Looker, **more: Any) -> Restorer:
-    return Restorer(red, Segmenter(), Detector(ONE), size=SIZE, landmarker=looker, **more)  # type: ignore[arg-type]
+def restorer(landmarker: StandInLandmarker, **more: Any) -> Restorer:
+    return Restorer(red, Segmenter(), Detector(ONE), size=SIZE, landmarker=landmarker, **more)  # type: ignore[arg-type]
 
 
 def test_what_the_second_look_calls_no_face_is_not_painted() -> None:
     with pytest.raises(NoFaceError, match="no face found"):
-        restorer(Looker(0.3)).restore(photo())
-    done = restorer(looker := Looker(0.3), min_score=0.2).restore(photo())
-    assert done.faces[0].status == "restored" and looker.asked == [0.2]
+        restorer(StandInLandmarker(0.3)).restore(photo())
+    done = restorer(landmarker := StandInLandmarker(0.3), min_score=0.2).restore(photo())
+    assert done.faces[0].status == "restored" and landmarker.asked == [0.2]
 
 
 def test_its_points_align_the_face_and_its_words_are_kept() -> None:
-    face = restorer(Looker(0.97)).restore(photo()).faces[0]
+    face = restorer(StandInLandmarker(0.97)).restore(photo()).faces[0]
     np.testing.assert_array_equal(face.kps, ONE.kps + 2)
     assert (face.face_score, face.roll, face.mask_score) == (0.97, 30.0, 0.9)
     facts = face.facts()
@@ -49,10 +49,10 @@ def test_its_points_align_the_face_and_its_words_are_kept() -> None:
 
 def test_a_face_that_it_is_sure_is_bare_stays_alone() -> None:
     with pytest.raises(NoMaskError):
-        restorer(Looker(0.97, garment=0.01)).restore(photo())
+        restorer(StandInLandmarker(0.97, garment=0.01)).restore(photo())
     region = np.zeros((200, 300), bool)
     region[95:130, 120:180] = True  # a person is believed
-    assert restorer(Looker(0.97, garment=0.01)).restore(photo(), region=region).faces[0].status == "restored"
+    assert restorer(StandInLandmarker(0.97, garment=0.01)).restore(photo(), region=region).faces[0].status == "restored"
     faces: list[Any] = [SimpleNamespace(mask_score=score) for score in (None, 0.01)]
     scores = finding.both_scores(np.float32([0.8, 0.8]), faces)
     assert scores.tolist() == pytest.approx([0.8, 0.0])

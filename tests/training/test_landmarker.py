@@ -15,7 +15,7 @@ from tests.training import drawn, interrupted
 from unmask.data import landmarks as task
 from unmask.data.segmentation import PoolConfig
 from unmask.faces import align, landmarks
-from unmask.models.landmarker import Looks
+from unmask.models.landmarker import LandmarkerOutput
 from unmask.training import loop
 from unmask.training.tasks import landmarker
 
@@ -27,7 +27,9 @@ def test_losses_ask_only_what_is_known() -> None:
         torch.tensor([[0.0, 1]]).repeat(n, 1), torch.zeros(n, 5, 2), torch.tensor([1.0, 0, 0, 0]),
         torch.tensor([0.0, 0, 0, 1]),
     )  # fmt: skip
-    right = Looks(torch.tensor([30.0, -30, 9, 30]), truth.roll, truth.points, torch.tensor([30.0, -30, 9, 9]))
+    right = LandmarkerOutput(
+        torch.tensor([30.0, -30, 9, 30]), truth.roll, truth.points, torch.tensor([30.0, -30, 9, 9])
+    )
     assert all(float(v) < 1e-4 for v in landmarker.losses(right, truth).values())
     wrong = right._replace(roll=-truth.roll, points=truth.points + torch.tensor([0.6, 0.8]), face=-right.face)
     found = landmarker.losses(wrong, truth)

@@ -8,11 +8,11 @@ from unmask.training import latent
 
 
 def test_the_memory_keeps_the_newest_codes_and_is_saved() -> None:
-    one = latent.LatentJudge(3, width=4)
+    one = latent.LatentDiscriminator(3, width=4)
     one.remember(torch.arange(3 * latent.MEMORY, dtype=torch.float32).view(-1, 3))
     one.remember(torch.full((5, 3), -1.0))
     assert len(one.memory) == latent.MEMORY and (one.memory[-5:] == -1).all() and float(one.memory[0, 0]) == 15
-    other = latent.LatentJudge(3, width=4)
+    other = latent.LatentDiscriminator(3, width=4)
     other.load_state_dict(one.state_dict())
     assert torch.equal(other.memory, one.memory)
 
@@ -29,13 +29,13 @@ def test_moments_see_correlations() -> None:
     assert torch.isclose(latent.moments(alone, faces), wanted + mean, rtol=1e-4)
 
 
-def test_the_judge_learns_to_tell_codes_apart() -> None:
+def test_the_latent_discriminator_learns_to_tell_codes_apart() -> None:
     torch.manual_seed(0)
-    network = latent.LatentJudge(4, width=16)
+    network = latent.LatentDiscriminator(4, width=16)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        latent.judge(network, torch.randn(64, 4) + 1, torch.randn(64, 4) - 1).backward()
+        latent.discriminator_loss(network, torch.randn(64, 4) + 1, torch.randn(64, 4) - 1).backward()
         optimizer.step()
     with torch.no_grad():
         assert float(network(torch.ones(8, 4)).mean()) > float(network(-torch.ones(8, 4)).mean()) + 0.5

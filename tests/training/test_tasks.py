@@ -21,7 +21,7 @@ from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
 from unmask.simulation import shape3d
 from unmask.training import ada, ema, loop
-from unmask.training.tasks import generator, recognizer, unmasker
+from unmask.training.tasks import generator, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -67,7 +67,7 @@ def test_unmasker_resumes_exactly(faces: face_sets.FaceSet, tmp_path: Path) -> N
     loop.run(whole, unmasker_config(tmp_path / "a", max_steps=4))
     half = unmasker_config(tmp_path / "b", max_steps=4)
     second = interrupted.resumed(lambda: unmasker.build(half, cpu), half, 3)
-    for name in ("network", "average", "judge"):
+    for name in ("network", "average", "discriminator"):
         assert same(whole.modules[name], second.modules[name]), name
     assert (tmp_path / "a" / "sheet-0000004.png").is_file()
 
@@ -143,6 +143,37 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
+def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
+    faces: face_sets.FaceSet, tmp_path: Path
+) -> None:
+    first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
+    arch = plain(unmasker_config(tmp_path / "a"))["model"]
+    start = weights.save(
+        tmp_path / "u.safetensors", "unmasker", arch, first.modules["network"].state_dict(), half=False
+    )
+    shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
+    model = unmasker.Network(128, 8, (*CHANNELS, 4), shape, (8, 16, 64), (16, 64), 2, encoder_size=64, identity=5)
+    config = unmasker_config(
+        tmp_path / "b", start=str(start), recognizer=str(tiny_recognizer(tmp_path)), identity_weight=0.5,
+        contrast_weight=0.1, disturbed_share=0.5,
+    )  # fmt: skip
+    config = replace(config, model=model)
+    task = unmasker.build(config, torch.device("cpu"))
+    grown, batch = task.modules["network"], task.batch(np.random.default_rng(0), 0)
+    assert torch.equal(grown.encoder.trunk.stem[0].weight, first.modules["network"].encoder.trunk.stem[0].weight)
+    losses = [task.step(batch, i) for i in range(2)][1]
+    assert np.isfinite(float(losses["contrast"]))
+    assert float(grown.identity.weight.abs().max()) > 0
+    assert task.validate is not None
+    assert float(task.validate()["identity_restored"]) > -1
+    with pytest.raises(UsageError, match="gives 5"):
+        unmasker.build(replace(config, model=replace(model, identity=6)), torch.device("cpu"))
+    with pytest.raises(UsageError, match="has no place"):
+        unmasker.build(replace(config, model=replace(model, w_dim=9)), torch.device("cpu"))
+    with pytest.raises(ValueError, match="name a recognizer"):
+        replace(config, recognizer="")
+
+
 @pytest.mark.parametrize("arms", [
     {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
     {"judge": "features"}, {"judge": "both"},
@@ -167,21 +198,10 @@ def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path,
     assert task.sheet().dtype == np.uint8
 
 
-def test_recognizer_learns_identities(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    model = recognizer.Network((4, 6, 8), (1, 1), 8, (32, 32))
-    config = recognizer.Config("recognizer", out=tmp_path, model=model, label_weight=1.0, batch_size=12,
-                               precision="fp32", warmup_steps=1, max_steps=60, lr=1e-2)  # fmt: skip
-    task = recognizer.build(config, torch.device("cpu"))
-    losses = [float(task.step(task.batch(np.random.default_rng(i % 4), i), i)["label"]) for i in range(30)]
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert task.validate is not None
-    assert set(task.validate()) >= {"same", "different"}
-
-
-def test_bank_is_drawn_once_and_rows_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    bank = masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+def test_masked_faces_are_rendered_once_and_indices_match(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    masked_faces = masked.masked_faces(faces, 2, occluders=0.0, cache=tmp_path)
     rows, kinds = np.array([3, 0, 11]), np.array([0, 1, 1])
-    drawn, regions = bank.rows(kinds, rows)
+    drawn, regions = masked_faces.take(kinds, rows)
     assert drawn.shape == (3, 64, 64, 3)
     assert regions.shape == (3, 64, 64)
     untouched = regions == 0
@@ -189,24 +209,24 @@ def test_bank_is_drawn_once_and_rows_match(faces: face_sets.FaceSet, tmp_path: P
     near = np.abs(drawn.astype(int) - faces.images[rows])[regions == 255].mean()
     assert far < 3 < near
     stamp = {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")}
-    masked.bank(faces, 2, occluders=0.0, cache=tmp_path)
+    masked.masked_faces(faces, 2, occluders=0.0, cache=tmp_path)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("masked-*")} == stamp
 
 
 def test_drawn_batches_mirror_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    batch = drawer.draw(np.random.default_rng(0), 16, grow=0.0)
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    batch = sampler.draw(np.random.default_rng(0), 16, grow=0.0)
     outside = (batch.region == 0).expand_as(batch.x)
     assert float((batch.x - batch.y)[outside].abs().mean()) < 0.03
     assert float((batch.x - batch.y)[~outside].abs().mean()) > 0.03
-    grown = drawer.draw(np.random.default_rng(0), 16, grow=1.0)
+    grown = sampler.draw(np.random.default_rng(0), 16, grow=1.0)
     assert bool((grown.region >= batch.region).all())
     assert float(grown.region.sum()) > float(batch.region.sum())
 
 
 def test_jitter_moves_picture_and_region_together(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    still, moved = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    still, moved = (sampler.draw(np.random.default_rng(1), 8, grow=0.0, jitter=share) for share in (0.0, 1.0))
     assert float((still.y - moved.y).abs().mean()) > 0.01
     outside = (moved.region < 0.01).expand_as(moved.x)
     assert float((moved.x - moved.y)[outside].abs().mean()) < 0.03
@@ -223,8 +243,8 @@ def test_turned_faces_are_drawn_by_their_share(faces: face_sets.FaceSet, tmp_pat
     assert chances.sum() == pytest.approx(1)
     assert (chances[np.abs(yaws) < 18] == 0).all()
     assert (chances[np.abs(yaws) > 52] == chances.max()).all()
-    bank = masked.bank(faces, 1, occluders=0.0, cache=tmp_path)
-    rows = masked.Drawer(posed, bank, 0.5).rows(np.random.default_rng(0), 4000)
+    masked_faces = masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path)
+    rows = masked.Sampler(posed, masked_faces, 0.5).indices(np.random.default_rng(0), 4000)
     found = np.bincount(rows, minlength=len(faces)) / 4000
     np.testing.assert_allclose(found, 0.5 / len(faces) + 0.5 * chances, atol=0.03)
     ahead = replace(faces, points=np.repeat((32 + 12 * shape3d.POINTS[None, :, :2]), len(faces), 0).astype(np.float32))
@@ -232,17 +252,17 @@ def test_turned_faces_are_drawn_by_their_share(faces: face_sets.FaceSet, tmp_pat
 
 
 def test_other_light_falls_on_both_pictures_alike(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    plain, lit = (drawer.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, lit = (sampler.draw(np.random.default_rng(1), 8, grow=0.0, light=share) for share in (0.0, 1.0))
     outside = (lit.region == 0).expand_as(lit.x)
     assert torch.equal(plain.region, lit.region)
     assert float((lit.y - plain.y).abs().mean()) > 0.03
     assert float((lit.x - lit.y)[outside].abs().mean()) < 0.04
 
 
-def test_equipped_face_masks_hide_more_and_only_in_their_region(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    drawer = masked.Drawer(faces, masked.bank(faces, 1, occluders=0.0, cache=tmp_path))
-    plain, more = (drawer.draw(np.random.default_rng(1), 12, grow=0.0, equipped=share) for share in (0.0, 1.0))
+def test_accessories_hide_more_and_only_in_their_region(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    sampler = masked.Sampler(faces, masked.masked_faces(faces, 1, occluders=0.0, cache=tmp_path))
+    plain, more = (sampler.draw(np.random.default_rng(1), 12, grow=0.0, accessories=share) for share in (0.0, 1.0))
     assert float(more.region.mean()) > 1.05 * float(plain.region.mean())
     outside = (more.region == 0).expand_as(more.x)
     assert float((more.x - more.y)[outside].abs().mean()) < 0.03
@@ -270,7 +290,7 @@ def test_augmentation_is_off_at_zero_and_adapts() -> None:
 
 def test_average_follows_and_copies_buffers() -> None:
     fast = torch.nn.BatchNorm1d(2)
-    slow = ema.twin(fast)
+    slow = ema.frozen_copy(fast)
     with torch.no_grad():
         fast.weight.fill_(3.0)
         fast.running_mean.fill_(7.0)

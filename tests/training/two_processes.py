@@ -26,7 +26,7 @@ PAINTER = ["img_resolution=64", "w_dim=8", "channels=[6,6,6,4,4]", *(f"encoder.{
 SKIPS = ["skips=[8,16]", "gated=[16]"]
 POOL = ["pool.count=12", "val_faces=6"]
 TASKS = {
-    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_layer=", "label_weight=1"],
+    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_channels=0", "label_weight=1", "val_faces=12"],
     "generator": [
         *(f"model.{e}" for e in PAINTER[:3]), "model.z_dim=8", "model.mapping_layers=2",
         *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "window=0", "judge=pixels", "start=",

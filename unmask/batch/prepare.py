@@ -162,10 +162,10 @@ def _faces_of(job: Job, detector: Detector, filters: Filters) -> list[Candidate]
         return [Candidate(job, reason="no face")]
     if filters.faces == "one" and len(faces) > 1:
         return [Candidate(job, reason="several faces", detail=str(len(faces)))]
-    return [_judged(job, pixels, face, filters) for face in (faces if filters.faces == "all" else faces[:1])]
+    return [_assessed(job, pixels, face, filters) for face in (faces if filters.faces == "all" else faces[:1])]
 
 
-def _judged(job: Job, pixels: NDArray[np.uint8], face: Face, filters: Filters) -> Candidate:
+def _assessed(job: Job, pixels: NDArray[np.uint8], face: Face, filters: Filters) -> Candidate:
     crop, matrix = align.crop_face(pixels, face.kps, filters.template, filters.size)
     found = Candidate(job, crop, align.transform_points(face.kps, matrix))
     scale = 1 / align.scale_of(matrix)

@@ -36,7 +36,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     default="embedded",
     show_default=True,
     metavar="NAME",
-    help="Judge of identity: embedded, insightface:PACK, or a path; take one that trained no restorer.",
+    help="Recognizer that measures identity: embedded, insightface:PACK, or a path; take one that trained no restorer.",
 )
 @click.option(
     "--region",
@@ -82,24 +82,24 @@ def eval_restoration(
         raise UsageError(f"--sheet-of {sheet_of}: give spread, worst, or a group such as 'kind: cloth'")
     where = str(pick_device(device))
     distance, measured = _lpips(where) if lpips else (None, {})
-    judge = recognition.load(recognizer)
+    evaluator = recognition.load(recognizer)
     chosen = baselines.load([n for n in restorers.split(",") if n], root, where)
     faces = measure.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
     faces = measure.misaligned(faces, seed) if misaligned else faces
     segment = _segmenter(where) if region == "auto" else None
     with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
-        results = measure.evaluate(faces, chosen, judge, seed, segment, bar.update, picker, labels, distance)
+        results = measure.evaluate(faces, chosen, evaluator, seed, segment, bar.update, picker, labels, distance)
     found = summary.summary(results)
     facts = {
-        "recognizer": {"name": judge.name, "fingerprint": judge.fingerprint},
+        "recognizer": {"name": evaluator.name, "fingerprint": evaluator.fingerprint},
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
         "region": region,
         "misaligned": misaligned,
         **measured,
     }
-    _print(found, judge.name)
+    _print(found, evaluator.name)
     _write(found, facts, results, json_file, markdown_file, sheet)
 
 
@@ -126,18 +126,18 @@ def _lpips(device: str) -> tuple[Distance, dict[str, Any]]:
     return distance, {"lpips": {"net": "alex", "version": "0.1", "fingerprint": digest.hexdigest()}}
 
 
-def _print(found: dict[str, Any], judge: str) -> None:
+def _print(found: dict[str, Any], evaluator: str) -> None:
     from ..evaluation import tables
     from ..evaluation.restoration import summary
 
-    click.echo(_caption(found["all"], judge))
+    click.echo(_caption(found["all"], evaluator))
     click.echo(tables.plain(*summary.rows(found["all"])))
     for line in summary.worst_groups(found):
         click.echo(f"Worst group, {line}")
 
 
-def _caption(group: dict[str, Any], judge: str) -> str:
-    text = f"{group['faces']} faces, {100 * group['coverage']:.1f} % covered, identity by {judge}"
+def _caption(group: dict[str, Any], evaluator: str) -> str:
+    text = f"{group['faces']} faces, {100 * group['coverage']:.1f} % covered, identity by {evaluator}"
     iou = group.get("region_iou")
     return text if iou is None else f"{text}, region found with IoU {iou:.3f}"
 
@@ -154,7 +154,7 @@ def _write(
     from ..evaluation import tables
     from ..evaluation.restoration import summary
 
-    judge = facts["recognizer"]["name"]
+    evaluator = facts["recognizer"]["name"]
     if json_file:
         whole = {**facts, "versions": tables.versions(), "seconds_per_face": results.seconds}
         whole |= {"worst_groups": summary.worst_groups(found), "groups": found}
@@ -162,7 +162,7 @@ def _write(
     if markdown_file:
         parts = ["".join(f"Worst group, {line}\n\n" for line in summary.worst_groups(found))]
         parts += [
-            f"**{name}**: {_caption(group, judge)}\n\n{tables.markdown(*summary.rows(group))}"
+            f"**{name}**: {_caption(group, evaluator)}\n\n{tables.markdown(*summary.rows(group))}"
             for name, group in found.items()
         ]
         files.write(markdown_file, "\n".join(parts).encode())

@@ -88,6 +88,6 @@ def eval_verification(**options: Any) -> None:
     with click.progressbar(length=len(plan.pairs.pictures), label="pictures", file=sys.stderr) as bar:
         embedded = run.embedded(plan, bar.update)
     with click.progressbar(length=plan.steps, label="figures", file=sys.stderr) as bar:
-        outcome = run.judged(plan, embedded, options, bar.update)
+        outcome = run.evaluated(plan, embedded, options, bar.update)
     click.echo(run.text(outcome))
     run.write(outcome, options)

@@ -19,7 +19,7 @@ def transplant(
     return _mix(face, garment.astype(np.float32), cover), cover
 
 
-def equip(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def add_accessories(image: np.ndarray, region: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """What the renderer's garments lack, on one of them: straps around the head, large valves, cloth down the neck.
 
     All of it counts as region.
@@ -129,12 +129,12 @@ def restyle(image: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.ra
         color = np.median(x[around], 0) + rng.normal(0, 12, 3) if around.any() else rng.uniform(0, 255, 3)
     else:
         color = rng.uniform(0, 255, 3)
-    look = shading * color
+    styled = shading * color
     if kind == 3:
-        look = shading * _pattern(other, rng)
+        styled = shading * _pattern(other, rng)
     if kind == 4:
-        look = _print(look.astype(np.float32), region, other, rng)
-    return _mix(image, look, region)
+        styled = _print(styled.astype(np.float32), region, other, rng)
+    return _mix(image, styled, region)
 
 
 def _pattern(other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -152,29 +152,29 @@ def _pattern(other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray((cloth - cloth.mean()) * rng.uniform(0.5, 2.0) + rng.uniform(40, 220), np.float32)
 
 
-def _print(look: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _print(styled: np.ndarray, region: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shapes, letters or a picture on the garment."""
     ys, xs = np.nonzero(region > 0.5)
     if len(ys) == 0:
-        return look
-    look, size = np.ascontiguousarray(np.clip(look, 0, 255).astype(np.uint8)), look.shape[0]
+        return styled
+    styled, size = np.ascontiguousarray(np.clip(styled, 0, 255).astype(np.uint8)), styled.shape[0]
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(len(ys)))
         x, y = int(xs[at]), int(ys[at])
         color, reach = rng.uniform(0, 255, 3).tolist(), int(rng.integers(size // 32, size // 6))
         kind = rng.integers(4)
         if kind == 0:
-            cv2.circle(look, (x, y), reach, color, -1, cv2.LINE_AA)
+            cv2.circle(styled, (x, y), reach, color, -1, cv2.LINE_AA)
         elif kind == 1:
             end = (x + int(rng.integers(-3, 4)) * reach, y + int(rng.integers(-3, 4)) * reach)
-            cv2.line(look, (x, y), end, color, int(rng.integers(1, 6)), cv2.LINE_AA)
+            cv2.line(styled, (x, y), end, color, int(rng.integers(1, 6)), cv2.LINE_AA)
         elif kind == 2:
             text = "".join(rng.choice(list("AXO80WKMR?!*#"), int(rng.integers(1, 6))))
-            cv2.putText(look, text, (x - 2 * reach, y), int(rng.integers(4)), reach / 20, color, 2, cv2.LINE_AA)
+            cv2.putText(styled, text, (x - 2 * reach, y), int(rng.integers(4)), reach / 20, color, 2, cv2.LINE_AA)
         else:
             h, w = min(reach * 2, size - y), min(reach * 2, size - x)
-            look[y : y + h, x : x + w] = other[:h, :w]
-    return look.astype(np.float32)
+            styled[y : y + h, x : x + w] = other[:h, :w]
+    return styled.astype(np.float32)
 
 
 def _mix(under: np.ndarray, over: np.ndarray, cover: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Wide crops for the landmarker: faces of all kinds at all angles with their points, and what is no face.
 
-Faces come aligned (masked twins of the segmenter's pool, laid on scenes) or in their whole photos, with face masks
+Faces come aligned (masked versions of the segmenter's pool, laid on scenes) or in their whole photos, with face masks
 drawn on; the points are always those of the bare face. What is around candidates of a detector, away from all faces,
 in the middle of nothing, drawn or printed is no face, and neither is a piece of one or a frame far too wide or narrow.
 """
@@ -77,7 +77,7 @@ def _shown(pixels: np.ndarray, matrix: np.ndarray, size: int, rng: np.random.Gen
 def _face(material: Material, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
     """An aligned face of the pool, perhaps with a new look of its garment: picture, points and garment."""
     pool, row = material.pool, int(rng.integers(len(material.pool)))
-    image, _, kind = segmentation.restyled(pool, row, segmentation.AugmentConfig(equipped=0.15), rng)
+    image, _, kind = segmentation.restyled(pool, row, segmentation.AugmentConfig(accessories=0.15), rng)
     return image, material.points[row], int(kind == GARMENT)
 
 
@@ -101,7 +101,7 @@ def _piece(material: Material, size: int, rng: np.random.Generator) -> Crop:
     if scene is not None and scene.sure.any() and rng.random() < 0.5:
         points = scene.points[int(rng.choice(np.flatnonzero(scene.sure)))]
         matrix = astray(points, size, rng)
-        return _judged(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
+        return _labeled(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
     image, points, garment = _face(material, rng)
     matrix = astray(points, size, rng)
     return _seen(_laid(material, image, matrix, size, rng), points, matrix, size, garment)
@@ -121,7 +121,7 @@ def _of_scene(scenes: Sequence[Scene], size: int, rng: np.random.Generator, clos
         pass
     points = scene.points[int(rng.choice(np.flatnonzero(scene.sure)))]
     matrix = jitter(points, size, rng, close)
-    return _judged(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
+    return _labeled(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
 
 
 def _candidate(material: Material, size: int, rng: np.random.Generator) -> Crop:
@@ -136,7 +136,7 @@ def _candidate(material: Material, size: int, rng: np.random.Generator) -> Crop:
     target = middle + rng.normal(0, 0.03, 2) * size
     moved = placed(middle, target, float(np.exp(rng.normal(0, 0.1))), float(rng.normal(0, 8)))
     matrix = align.compose(moved, _worst(scene, size)[0])
-    return _judged(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
+    return _labeled(scene, _shown(scene.pixels, matrix, size, rng), matrix, size)
 
 
 def _worst(scene: Scene, size: int) -> tuple[np.ndarray, int]:
@@ -161,7 +161,7 @@ def _nearest(scene: Scene, matrix: np.ndarray, size: int) -> tuple[int, int]:
     return best, verdict(*near[best])
 
 
-def _judged(scene: Scene, pixels: np.ndarray, matrix: np.ndarray, size: int) -> Crop:
+def _labeled(scene: Scene, pixels: np.ndarray, matrix: np.ndarray, size: int) -> Crop:
     """A crop of a scene with what is true of the face nearest to its middle."""
     best, answer = _nearest(scene, matrix, size)
     if best < 0:

@@ -31,37 +31,37 @@ class Part:
     regions: np.ndarray
 
 
-class Bank:
-    """Masked twins of a face set, V variants of each face, read from disk row by row."""
+class MaskedFaces:
+    """Masked versions of a face set, V variants of each face, read from disk face by face."""
 
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
         self.variants = len(parts[0].images)
         self.starts = np.cumsum([0, *(p.images.shape[1] for p in parts)])
 
-    def rows(self, kinds: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Variant ``kinds`` [n] of the faces ``rows`` [n]: images [n,S,S,3] and regions [n,S,S]."""
-        owner = np.searchsorted(self.starts, rows, side="right") - 1
-        pairs = [(self.parts[o], k, r - self.starts[o]) for o, k, r in zip(owner, kinds, rows, strict=True)]
+    def take(self, variants: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those ``variants`` [n] of the faces ``indices`` [n]: images [n,S,S,3] and regions [n,S,S]."""
+        owner = np.searchsorted(self.starts, indices, side="right") - 1
+        pairs = [(self.parts[o], k, r - self.starts[o]) for o, k, r in zip(owner, variants, indices, strict=True)]
         return np.stack([p.images[k, i] for p, k, i in pairs]), np.stack([p.regions[k, i] for p, k, i in pairs])
 
 
-def bank(
+def masked_faces(
     known: face_sets.FaceSet,
     variants: int,
     seed: int = 0,
     occluders: float = 0.1,
     workers: int = 1,
     cache: str | Path | None = None,
-) -> Bank:
-    """Render ``variants`` masked twins of every face (a share ``occluders`` of them with other things than masks).
+) -> MaskedFaces:
+    """Render ``variants`` masked versions of every face (a share ``occluders`` of them with other things than masks).
 
     Each source is kept in a cache of its own, keyed by the faces, the arguments and the source of the renderer, so an
     improved renderer draws anew.
     """
     changes = np.flatnonzero(known.source[1:] != known.source[:-1]) + 1
     bounds = [0, *changes.tolist(), len(known)]
-    return Bank(
+    return MaskedFaces(
         [
             _part(known, slice(start, stop), variants, seed, occluders, workers, files.cache_folder(cache))
             for start, stop in itertools.pairwise(bounds)
@@ -70,10 +70,10 @@ def bank(
 
 
 def _part(
-    known: face_sets.FaceSet, rows: slice, variants: int, seed: int, occluders: float, workers: int, cache: Path
+    known: face_sets.FaceSet, span: slice, variants: int, seed: int, occluders: float, workers: int, cache: Path
 ) -> Part:
-    faces_, points = known.images[rows], known.points[rows]
-    stem = cache / f"masked-{_key(known, rows, variants, seed, occluders)}"
+    faces_, points = known.images[span], known.points[span]
+    stem = cache / f"masked-{_key(known, span, variants, seed, occluders)}"
     images, regions = stem.with_suffix(".images.npy"), stem.with_suffix(".regions.npy")
     if not (images.is_file() and regions.is_file()):
         shape = (variants, *faces_.shape)
@@ -103,12 +103,12 @@ def _render(
     return drawn, hidden
 
 
-def _key(known: face_sets.FaceSet, rows: slice, variants: int, seed: int, occluders: float) -> str:
-    files = known.names[rows]
+def _key(known: face_sets.FaceSet, span: slice, variants: int, seed: int, occluders: float) -> str:
+    files = known.names[span]
     digest = hashlib.sha256(f"{len(files)}|{known.images.shape[1:]}|{variants}|{seed}|{occluders}".encode())
-    digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[rows], files, strict=True)).encode())
-    digest.update(known.images[rows].tobytes())
-    digest.update(known.points[rows].tobytes())
+    digest.update("\n".join(f"{s}/{n}" for s, n in zip(known.source[span], files, strict=True)).encode())
+    digest.update(known.images[span].tobytes())
+    digest.update(known.points[span].tobytes())
     digest.update(renderer_digest().encode())
     return digest.hexdigest()[:16]
 
@@ -121,21 +121,21 @@ class Batch(NamedTuple):
     region: Tensor
 
 
-class Drawer:
-    """Draws training batches from faces and their masked twins.
+class Sampler:
+    """Draws training batches from faces and their masked versions.
 
     Of the faces, a share ``aside`` is drawn among those that are turned to a side, the more so the further
     (:func:`.pose.turned`); the rest evenly.
     """
 
-    def __init__(self, faces: face_sets.FaceSet, bank: Bank, aside: float = 0.0) -> None:
-        self.faces, self.bank, self.aside = faces, bank, aside
+    def __init__(self, faces: face_sets.FaceSet, masked_faces: MaskedFaces, aside: float = 0.0) -> None:
+        self.faces, self.masked_faces, self.aside = faces, masked_faces, aside
         self.chances = pose.turned(faces.points) if aside else np.zeros(0)
 
-    def rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
+    def indices(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """``n`` faces [n] to train on."""
-        rows = rng.integers(0, len(self.faces), n)
-        return pose.prefer(rows, self.aside, self.chances, rng) if self.aside else rows
+        indices = rng.integers(0, len(self.faces), n)
+        return pose.prefer(indices, self.aside, self.chances, rng) if self.aside else indices
 
     def draw(
         self,
@@ -143,25 +143,25 @@ class Drawer:
         n: int,
         grow: float,
         jitter: float = 0.0,
-        rows: np.ndarray | None = None,
+        indices: np.ndarray | None = None,
         light: float = 0.0,
-        equipped: float = 0.0,
+        accessories: float = 0.0,
     ) -> Batch:
-        """``n`` faces (those of ``rows``, if given), mirrored at random; a share ``grow`` of the
+        """``n`` faces (those of ``indices``, if given), mirrored at random; a share ``grow`` of the
         regions wider by one pixel, and as many by two.
 
         A share ``jitter`` of the faces is shifted, turned and zoomed, by more than a detector's points
         differ from masked to bare faces (0.01 of the width, 3 degrees, 5 % on LFW). A share ``light`` is made darker,
-        brighter or of another cast, with and without face mask alike. A share ``equipped`` of the face masks gets
-        straps, valves or cloth down the neck (:func:`.looks.equip`).
+        brighter or of another cast, with and without face mask alike. A share ``accessories`` of the face masks gets
+        straps, valves or cloth down the neck (:func:`.garment_variation.add_accessories`).
         """
-        rows = self.rows(rng, n) if rows is None else rows
-        kinds = rng.integers(0, self.bank.variants, n)
+        indices = self.indices(rng, n) if indices is None else indices
+        variants = rng.integers(0, self.masked_faces.variants, n)
         flip = rng.random(n) < 0.5
-        y = augment.to_float(augment.mirror(self.faces.images[rows], flip))
-        drawn, hidden = self.bank.rows(kinds, rows)
-        for i in np.flatnonzero(rng.random(n) < equipped) if equipped else ():
-            drawn[i], cover = garment_variation.equip(drawn[i], hidden[i].astype(np.float32) / 255, rng)
+        y = augment.to_float(augment.mirror(self.faces.images[indices], flip))
+        drawn, hidden = self.masked_faces.take(variants, indices)
+        for i in np.flatnonzero(rng.random(n) < accessories) if accessories else ():
+            drawn[i], cover = garment_variation.add_accessories(drawn[i], hidden[i].astype(np.float32) / 255, rng)
             hidden[i] = np.round(cover * 255)
         x = augment.to_float(augment.mirror(drawn, flip))
         region = torch.from_numpy(augment.mirror(hidden, flip))[:, None].float() / 255

@@ -48,7 +48,7 @@ class AugmentConfig:
     """Misalignment (pixels, degrees and log scale: standard deviations at 128 px) and shares of new looks.
 
     ``tight`` is the share of faces that fill their photo: what lies outside is made up, as alignment does it.
-    ``equipped`` is the share of face masks that get straps, valves or cloth down the neck.
+    ``accessories`` is the share of face masks that get straps, valves or cloth down the neck.
     """
 
     shift: Weight = 3.0
@@ -57,7 +57,7 @@ class AugmentConfig:
     restyle: Share = 0.35
     transplant: Share = 0.2
     tight: Share = 0.3
-    equipped: Share = 0.0
+    accessories: Share = 0.0
     strength: Weight = 1.0
 
 
@@ -120,8 +120,8 @@ def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray,
 def order(faces: FaceSet, config: PoolConfig) -> np.ndarray:
     """Which face each one of the pool is drawn on."""
     rng = np.random.default_rng(config.seed)
-    rows = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
-    return pose.prefer(rows, config.turned, pose.turned(faces.points), rng) if config.turned else rows
+    indices = rng.permutation(max(len(faces), config.count))[: config.count] % len(faces)
+    return pose.prefer(indices, config.turned, pose.turned(faces.points), rng) if config.turned else indices
 
 
 def render(
@@ -150,24 +150,24 @@ def render(
 
 
 def batch(
-    pool: Pool, config: AugmentConfig, count: int, rng: np.random.Generator, rows: np.ndarray | None = None
+    pool: Pool, config: AugmentConfig, count: int, rng: np.random.Generator, indices: np.ndarray | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``count`` augmented faces [N,3,S,S] in [-1,1], regions [N,1,S,S] in [0,1] and garment flags [N]."""
-    chosen = rng.integers(0, len(pool), count) if rows is None else rows
+    chosen = rng.integers(0, len(pool), count) if indices is None else indices
     size = pool.images.shape[1]
     images = np.empty((count, size, size, 3), np.uint8)
     regions = np.empty((count, 1, size, size), np.float32)
     garment = np.zeros(count, np.float32)
-    for i, row in enumerate(chosen):
-        images[i], regions[i, 0], garment[i] = sample(pool, int(row), config, rng)
+    for i, index in enumerate(chosen):
+        images[i], regions[i, 0], garment[i] = sample(pool, int(index), config, rng)
     return to_tensor(images), torch.from_numpy(regions), torch.from_numpy(garment)
 
 
 def sample(
-    pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
+    pool: Pool, index: int, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """One augmented face: uint8 [S,S,3], region float32 [S,S], whether it wears a face mask."""
-    image, region, kind = restyled(pool, row, config, rng)
+    image, region, kind = restyled(pool, index, config, rng)
     image, region = misalign(image, region, config, rng)
     if rng.random() < config.tight:
         image, region = tighten(image, region, rng)
@@ -177,11 +177,11 @@ def sample(
 
 
 def restyled(
-    pool: Pool, row: int, config: AugmentConfig, rng: np.random.Generator
+    pool: Pool, index: int, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """One face of the pool, a share of them with a new face mask or look of it: picture, region [S,S] and kind."""
-    image, region = pool.images[row], pool.regions[row].astype(np.float32) / 255.0
-    kind = int(pool.kinds[row])
+    image, region = pool.images[index], pool.regions[index].astype(np.float32) / 255.0
+    kind = int(pool.kinds[index])
     if kind == PLAIN and rng.random() < config.transplant:
         donor = int(rng.choice(np.flatnonzero(pool.kinds == GARMENT)))
         image, region = garment_variation.transplant(
@@ -191,8 +191,8 @@ def restyled(
     if kind == GARMENT and rng.random() < config.restyle:
         other = pool.images[int(rng.integers(len(pool)))]
         image = garment_variation.restyle(image, region, other, rng)
-    if kind == GARMENT and rng.random() < config.equipped:
-        image, region = garment_variation.equip(image, region, rng)
+    if kind == GARMENT and rng.random() < config.accessories:
+        image, region = garment_variation.add_accessories(image, region, rng)
     return image, region, kind
 
 

@@ -41,13 +41,13 @@ def has_gpu() -> bool:
         return False
 
 
-def choose(engine: str = "auto", device: str = "auto", twin: bool = True, called: str = "the network") -> Choice:
+def choose(engine: str = "auto", device: str = "auto", has_onnx: bool = True, called: str = "the network") -> Choice:
     """The engine for a network.
 
     Args:
         engine: "onnx", "torch", or "auto": ONNX Runtime on CPUs, torch where a GPU is wanted or there is no ONNX file.
         device: "auto", "cpu", "cuda", "cuda:1", "mps" (torch), "coreml" or "dml" (ONNX Runtime).
-        twin: whether the network has an ONNX file.
+        has_onnx: whether the network has an ONNX file.
         called: its file, for messages.
 
     Raises:
@@ -60,10 +60,10 @@ def choose(engine: str = "auto", device: str = "auto", twin: bool = True, called
     if engine == "torch":
         return _torch(device, "it was asked for", called)
     if engine == "onnx" or kind in ("coreml", "dml"):
-        if not twin:
+        if not has_onnx:
             raise UnmaskError(f"{called}: has no ONNX file; make it with 'unmask export', or use torch")
         return _onnx("cpu" if device == "auto" else device, "it was asked for")
-    if not twin:
+    if not has_onnx:
         return _torch(device, "it has no ONNX file", called)
     if device == "cpu":
         return _onnx(device, "it is faster on CPUs than torch")

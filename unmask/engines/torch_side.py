@@ -84,14 +84,16 @@ class TorchUnmasker:
         """See the class."""
         if seed == 0:
             return self
-        twin = copy.copy(self)
+        other = copy.copy(self)
         shared: dict[int, Any] = {id(parameter): parameter for parameter in self.network.parameters()}
-        twin.network = copy.deepcopy(self.network, memo=shared)  # a copy, so that threads do not see each other's noise
-        held = noise_buffers(twin.network)
+        other.network = copy.deepcopy(
+            self.network, memo=shared
+        )  # a copy, so that threads do not see each other's noise
+        held = noise_buffers(other.network)
         drawn = networks.noise(seed, [tuple(buffer.shape) for _, buffer in held])
         for (_, buffer), one in zip(held, drawn, strict=True):
             buffer.copy_(torch.from_numpy(one))
-        return twin
+        return other
 
     def _tensors(self, *arrays: Floats) -> list[Tensor]:
         return [_tensor(one, self.choice.device) for one in arrays]

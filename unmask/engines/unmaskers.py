@@ -76,13 +76,13 @@ class OnnxUnmasker:
 
     def seeded(self, seed: int) -> OnnxUnmasker:
         """See :class:`Inverter`."""
-        twin = copy.copy(self)
-        twin._noise = {}
+        other = copy.copy(self)
+        other._noise = {}
         if seed:
             drawn = networks.noise(seed, [tuple(one.shape) for one in self._drawn.values()])
             kinds = [np.float16 if "float16" in one.type else np.float32 for one in self._drawn.values()]
-            twin._noise = {n: d.astype(k) for n, d, k in zip(self._drawn, drawn, kinds, strict=True)}
-        return twin
+            other._noise = {n: d.astype(k) for n, d, k in zip(self._drawn, drawn, kinds, strict=True)}
+        return other
 
 
 class _Halves:

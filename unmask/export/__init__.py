@@ -1,1 +1,1 @@
-"""From a training run to weights that can be used: safetensors, ONNX twin, license and source."""
+"""From a training run to weights that can be used: safetensors, ONNX version, license and source."""

@@ -1,4 +1,4 @@
-"""From the checkpoint of a run to a row of the weights table: safetensors, ONNX twin, license and source."""
+"""From the checkpoint of a run to a row of the weights table: safetensors, ONNX version, license and source."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ KINDS: dict[str, Kind] = {
         lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"]), beside=_beside(p)),
     ),
     "recognizer": Kind(
-        "network",
+        "average",
         "iresnet",
         _fixed("arcface"),
         lambda c: int(c["model"]["size"][0]),
@@ -106,7 +106,7 @@ KINDS: dict[str, Kind] = {
 
 
 def _beside(twin: Path) -> Path:
-    """The safetensors file of an ONNX twin, which is written first."""
+    """The safetensors file of an ONNX version, which is written first."""
     return twin.with_suffix(".safetensors")
 
 
@@ -155,7 +155,7 @@ def release(
         weights.register, stem, path, license=license, source=source, template=template, size=size, folder=home
     )
     row()  # the table must know the new file before it is read
-    weights.fill(model, weights.read(path))  # the ONNX twin holds the same rounded numbers
+    weights.fill(model, weights.read(path))  # the ONNX version holds the same rounded numbers
     return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
 
 

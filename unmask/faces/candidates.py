@@ -83,8 +83,9 @@ def combined(passes: Sequence[Pass], min_score: float, min_turned: float) -> tup
     """The faces of all passes: boxes ``[N, 5]``, best first, and points ``[N, 5, 2]``.
 
     A face's score is the mean over the passes at its turn that show it at a size they are good at, so that what one
-    size alone takes for a face counts little. ``passes`` go from coarse to fine; ``min_turned`` is the least score of
-    faces on their side or upside down.
+    size alone takes for a face counts little; its points are the mean over those of them that found it, since their
+    errors differ. ``passes`` go from coarse to fine; ``min_turned`` is the least score of faces on their side or upside
+    down.
     """
     boxes, points = [np.zeros((0, 5))], [np.zeros((0, 5, 2))]
     for i, one in enumerate(passes):
@@ -92,24 +93,30 @@ def combined(passes: Sequence[Pass], min_score: float, min_turned: float) -> tup
         rows = np.flatnonzero(coarsest | (one.sides <= WIDEST))
         if len(rows):
             found = one.boxes[rows].copy()
-            found[:, 4] = _confirmed(one, rows, [p for p in passes if p.quarters == one.quarters and p is not one])
+            others = [p for p in passes if p.quarters == one.quarters and p is not one]
+            found[:, 4], places = _confirmed(one, rows, others)
             chosen = found[:, 4] >= (min_turned if one.quarters else min_score)
             boxes.append(found[chosen])
-            points.append(one.points[rows][chosen])
+            points.append(places[chosen])
     together = np.concatenate(boxes)
     keep = suppress(together, INSIDE)
     return together[keep], np.concatenate(points)[keep]
 
 
-def _confirmed(one: Pass, rows: NDArray[np.intp], others: Sequence[Pass]) -> Array:
-    """Scores of rows of a pass, averaged with what the other passes give to the same faces."""
+def _confirmed(one: Pass, rows: NDArray[np.intp], others: Sequence[Pass]) -> tuple[Array, Array]:
+    """Scores and points of rows of a pass, averaged with what the other passes give to the same faces."""
     boxes = one.boxes[rows]
-    total, count = boxes[:, 4].copy(), np.ones(len(rows))
+    score, asked = boxes[:, 4].copy(), np.ones(len(rows))
+    points, seen = one.points[rows].copy(), np.ones(len(rows))
     for other in others:
         side = sizes(boxes) * other.scale
-        asked = (side >= CONFIRMED[0]) & (side <= CONFIRMED[1])
+        able = (side >= CONFIRMED[0]) & (side <= CONFIRMED[1])
         if len(other.boxes):
-            same = overlaps(boxes, other.boxes)[0] >= SAME
-            total += asked * np.where(same, other.boxes[:, 4], 0.0).max(1)
-        count += asked
-    return np.asarray(total / count)
+            union = overlaps(boxes, other.boxes)[0]
+            agrees = np.where(union >= SAME, other.boxes[:, 4], 0.0)
+            score += able * agrees.max(1)
+            too = able & (agrees.max(1) > 0)
+            points += np.where(too[:, None, None], other.points[agrees.argmax(1)], 0.0)
+            seen += too
+        asked += able
+    return score / asked, points / seen[:, None, None]

@@ -68,7 +68,7 @@ class Detector(Protocol):
 
 
 class ScrfdDetector:
-    """SCRFD in several passes over the photo, from coarse to fine, and on its sides and upside down.
+    """SCRFD in several passes over the photo, from coarse to fine, mirrored, and on its sides and upside down.
 
     A network of this kind finds faces of a certain span of sizes. Few pixels show it the large faces, many the small
     ones; of a large face it takes parts for faces if it sees nothing else. So each pass answers for its own span, and
@@ -115,14 +115,14 @@ class ScrfdDetector:
         return faces if max_faces is None else faces[:max_faces]
 
     def passes(self, image: NDArray[np.uint8]) -> list[Pass]:
-        """What the network sees in an RGB photo uint8 ``[H, W, 3]``, from coarse to fine, and in the photo turned."""
+        """What the network sees in an RGB photo uint8 ``[H, W, 3]``, from coarse to fine, turned and mirrored."""
         longer = max(image.shape[:2])
         small = _resized(image, min(1.0, COARSE / longer))
         found = [self._framed(small, image.shape), self._pass(small, COARSE, image.shape)]
         found += [self._pass(image, side, image.shape) for side in self._finer(longer)]
         for quarters in (1, 2, 3) if self.turned else ():
             found.append(self._pass(np.rot90(small, quarters), COARSE, image.shape, quarters))
-        return found
+        return [*found, self._mirrored(small, image.shape)]
 
     def _finer(self, longer: int) -> list[int]:
         """Pixels of the longer side in the passes after the coarse one, each about twice that of the one before."""
@@ -140,6 +140,14 @@ class ScrfdDetector:
         boxes, points = self._see(framed, max(framed.shape[:2]))
         boxes[:, :4] -= border
         return _in_photo(boxes, points - border, small.shape, shape)
+
+    def _mirrored(self, image: NDArray[np.uint8], shape: tuple[int, ...]) -> Pass:
+        """The coarse pass over the picture's mirror image, whose points err otherwise than those of the picture."""
+        boxes, points = self._see(image[:, ::-1], COARSE)
+        edge = image.shape[1] - 1
+        boxes[:, [0, 2]] = edge - boxes[:, [2, 0]]
+        found = _in_photo(boxes, points[:, [1, 0, 2, 4, 3]] * [-1, 1] + [edge, 0], image.shape, shape)
+        return Pass(found.boxes, found.points, COARSE / max(shape[:2]))
 
     def _pass(self, image: NDArray[np.uint8], longer: int, shape: tuple[int, ...], quarters: int = 0) -> Pass:
         """A pass over ``image``, the photo of ``shape`` at any size, turned by quarters."""

@@ -24,8 +24,7 @@ TEMPLATE = "ffhq"
 ROUNDS = 3
 LOST = 0.02  # a first look this sure that there is no face is the last one
 # What the last look is the mean of: turned by degrees, log of growth, shift in pixels of 96; every second one mirrored.
-VIEWS = ((0, 0, 0, 0), (0, 0, 0, 0), (6, 0.05, 2, 1), (-6, -0.05, -2, -1), (-6, 0.08, -2, 2), (6, -0.08, 2, -2),
-         (0, 0.1, 0, -2), (0, -0.1, 0, 2))  # fmt: skip
+VIEWS = ((0, 0, 0, 0), (0, 0, 0, 0), (6, 0.05, 2, 1), (-6, -0.05, -2, -1))
 MIN_FACE_SCORE = 0.5
 SAME = 0.3  # faces nearer to each other than this, in sides of the aligned crop, are one
 # The box of a face whose detected one no longer fits: left, top, right and bottom in sides of the aligned crop.
@@ -35,7 +34,7 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Look:
+class Landmarks:
     """What the second look says of one candidate.
 
     Attributes:
@@ -103,25 +102,27 @@ class Landmarker:
 
     def verify(
         self, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float = MIN_FACE_SCORE
-    ) -> list[tuple[Face, Look]]:
-        """Those of a detector's faces that the second look takes for faces, with the points it found, largest first.
+    ) -> list[tuple[Face, Landmarks]]:
+        """Those of a detector's faces that the second look takes for faces, largest first, with the points of both.
 
-        Candidates that turn out to be the same face are one: the likeliest.
+        Candidates that turn out to be the same face are one: the likeliest. Where the detector saw a face lie as the
+        look does, its points are the mean of what the two found, which under face masks is nearer than either.
 
         Args:
             pixels: the photo, RGB uint8 [H,W,3].
             faces: what a detector found in it.
             min_score: what :attr:`Look.face` has to be at least.
         """
-        looks = self.look(pixels, [face.kps for face in faces])
-        likely = sorted(zip(faces, looks, strict=True), key=lambda pair: -pair[1].face)
-        kept: list[tuple[Face, Look]] = []
-        for face, look in likely:
-            if look.face >= min_score and not any(same(look.kps, other.kps) for _, other in kept):
-                kept.append((Face(_box(face.bbox, look.kps), look.kps, face.det_score), look))
+        results = self.predict(pixels, [face.kps for face in faces])
+        likely = sorted(zip(faces, results, strict=True), key=lambda pair: -pair[1].face)
+        kept: list[tuple[Face, Landmarks]] = []
+        for face, result in likely:
+            if result.face >= min_score and not any(same(result.kps, other.kps) for _, other in kept):
+                kps = (face.kps + result.kps) / 2 if _agree(face.kps, result.kps) else result.kps
+                kept.append((Face(_box(face.bbox, kps), kps, face.det_score), result))
         return sorted(kept, key=lambda pair: -pair[0].area)
 
-    def look(self, pixels: NDArray[np.uint8], kps: Sequence[FloatArray], rounds: int = ROUNDS) -> list[Look]:
+    def predict(self, pixels: NDArray[np.uint8], kps: Sequence[FloatArray], rounds: int = ROUNDS) -> list[Landmarks]:
         """What candidates are.
 
         Args:
@@ -134,17 +135,17 @@ class Landmarker:
             one :class:`Look` each.
         """
         points = [np.asarray(one, np.float64) for one in kps]
-        looks: list[Look | None] = [None] * len(points)
+        results: list[Landmarks | None] = [None] * len(points)
         place = frame(self.size)
         for left in reversed(range(rounds)):
             views = _views(self.size) if left == 0 else _views(self.size)[:1]
-            for i, look in enumerate(looks):
-                if look is None or look.face >= LOST:
-                    looks[i] = self._seen(pixels, _similarity(points[i], place), views)
-                    points[i] = looks[i].kps  # type: ignore[union-attr]
-        return [look for look in looks if look is not None]
+            for i, result in enumerate(results):
+                if result is None or result.face >= LOST:
+                    results[i] = self._seen(pixels, _similarity(points[i], place), views)
+                    points[i] = results[i].kps  # type: ignore[union-attr]
+        return [result for result in results if result is not None]
 
-    def _seen(self, pixels: NDArray[np.uint8], aim: FloatArray, views: Sequence[FloatArray]) -> Look:
+    def _seen(self, pixels: NDArray[np.uint8], aim: FloatArray, views: Sequence[FloatArray]) -> Landmarks:
         """One candidate, which ``aim`` [2,3] takes to its place in the crop: the mean over some views."""
         matrices = [align.compose(view, aim) for view in views]
         crops = [align.warp(pixels, m, self.size, border="replicate", filter="linear") for m in matrices]
@@ -155,7 +156,7 @@ class Landmarker:
         found = [align.transform_points(p, align.invert(m)) for p, m in zip(places, matrices, strict=True)]
         kps = np.mean(found, axis=0)
         face, garment = (_mean(scores) for scores in (faces, garments))
-        return Look(face, kps, degrees(_similarity(kps, frame(self.size))), garment)
+        return Landmarks(face, kps, degrees(_similarity(kps, frame(self.size))), garment)
 
 
 def _mean(scores: NDArray[np.float32]) -> float:
@@ -179,6 +180,13 @@ def same(a: FloatArray, b: FloatArray) -> bool:
     """Whether two sets of five points are of one face: their aligned crops lie over each other."""
     (middle_a, side_a), (middle_b, side_b) = _whole(a), _whole(b)
     return float(np.hypot(*(middle_a - middle_b))) < SAME * max(side_a, side_b)
+
+
+def _agree(a: FloatArray, b: FloatArray) -> bool:
+    """Whether two sets of five points show a face in about the same place, turned alike and of a size."""
+    moved = align.compose(_similarity(a, frame(128)), align.invert(_similarity(b, frame(128))))
+    far = float(np.abs(align.transform_points(frame(128), moved) - frame(128)).max())
+    return far < SAME / 2 * 128 / MARGIN
 
 
 def _whole(points: FloatArray) -> tuple[FloatArray, float]:

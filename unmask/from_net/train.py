@@ -118,12 +118,12 @@ def build(config: Config, device: torch.device) -> loop.Task:
         _begin(network, head, config.start)
     parameters = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
     optimizers = {name: _optimizer(config, parameters) for name in STAGES}
-    drawer = Drawer(faces, config)
+    sampler = Sampler(faces, config)
     known = None if faces.targets is None else torch.from_numpy(faces.targets).to(device)
     latest = {"stage": 1 if config.clean_steps == 0 else 0}
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return drawer.draw(rng, covered=step >= config.clean_steps)
+        return sampler.draw(rng, covered=step >= config.clean_steps)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(None if t is None else t.to(device) for t in content))  # type: ignore[arg-type]
@@ -142,10 +142,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
                      lambda: _validate(network, views, config, device, latest["stage"] == 1))  # fmt: skip
 
 
-class Drawer:
+class Sampler:
     """Draws batches: bare faces, or a mixture of bare, masked and occluded ones."""
 
-    def __init__(self, faces: paired.Twins, config: Config) -> None:
+    def __init__(self, faces: paired.PairedFaces, config: Config) -> None:
         self.faces, self.config = faces, config
         self.size = config.model.trunk.size
         rng = np.random.default_rng([config.seed, 11])
@@ -162,8 +162,8 @@ class Drawer:
         worn = hidden & (rng.random(n) < config.mask_share)
         regions = np.zeros(images.shape[:3], np.uint8)
         if worn.any():
-            kinds = rng.integers(0, self.faces.bank.variants, int(worn.sum()))
-            images[worn], regions[worn] = self.faces.bank.rows(kinds, rows[worn])
+            kinds = rng.integers(0, self.faces.masked_faces.variants, int(worn.sum()))
+            images[worn], regions[worn] = self.faces.masked_faces.take(kinds, rows[worn])
         images, regions = (cut(augment.mirror(a, flip), self.size) for a in (images, regions))
         for i in np.flatnonzero(worn):
             boxes[i] = patterns.bounds(regions[i])
@@ -286,8 +286,8 @@ def _validate(
             for start in range(0, len(images), paired.BATCH):
                 x = augment.to_float(cut(images[start : start + paired.BATCH], size)).to(device)
                 said = network.explain(x)
-                guess = said.occlusion_logits.argmax(1).cpu().numpy()
-                right.extend(guess == truth[start : start + len(guess)])
+                predicted = said.occlusion_logits.argmax(1).cpu().numpy()
+                right.extend(predicted == truth[start : start + len(predicted)])
                 inside.append(float(said.mask.mean()))
         found |= {"pattern_right": float(np.mean(right)), "mask_mean": float(np.mean(inside))}
     return found

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..models import encoder
-from ..models.iresnet import GlobalDepthwise, IRBlock, IResNet, activation
+from ..models.iresnet import IResNet
 from ..models.onnx_trunk import OnnxTrunk
 from ..models.unmasker import Unmasker
 from . import ict
+from .reformer import Reformer
 
 NATIVE = 128  # crops aligned to ffhq have about as much of a face at this size as an arcface crop of 112
 GARMENT = 0.5  # from this score of the segmenter on, a face wears a mask
@@ -160,58 +161,6 @@ ENCODERS: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
     "painted": lambda size, a: Painted(size, a["matrix"], a["painter"]),
     "crop": lambda size, a: Crop(size, a["matrix"]),
 }
-
-
-class Reformer(nn.Module):
-    """A descriptor [N,inputs,side,side] to an identity vector [N,embedding], not normalized.
-
-    Args:
-        inputs, side: shape of the descriptor.
-        embedding: length of the vector.
-        widths: channels of the four stages, the first also of the convolution before them.
-        depths: residual units (two convolutions each) per stage; (2, 3, 3, 2) makes the paper's 22 layers.
-        pool: ``"mean"`` over the places, or ``"gdc"``, a learned weight per channel and place.
-        act, early_stride: see :class:`unmask.models.iresnet.IRBlock`.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        side: int,
-        embedding: int = 512,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 3, 3, 2),
-        pool: str = "mean",
-        act: str = "prelu",
-        early_stride: bool = False,
-    ) -> None:
-        super().__init__()
-        if len(widths) != len(depths):
-            raise ValueError(f"widths has {len(widths)} entries and depths {len(depths)}; a stage has one of each")
-        if pool not in ("mean", "gdc"):
-            raise ValueError(f"pool is {pool!r}; it can be 'mean' or 'gdc'")
-        last = widths[-1]
-        self.conv = nn.Sequential(nn.Conv2d(inputs, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]),
-                                  activation(act, widths[0]))  # fmt: skip
-        stages, before = [], widths[0]
-        for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            stride = 2 if i else 1
-            units = [IRBlock(before, width, stride, act, early_stride)]
-            units += [IRBlock(width, width, 1, act) for _ in range(depth - 1)]
-            stages.append(nn.Sequential(*units))
-            before, side = width, -(-side // stride)
-        self.stages = nn.Sequential(*stages)
-        pooling: nn.Module = GlobalDepthwise(last, (side, side)) if pool == "gdc" else nn.AdaptiveAvgPool2d(1)
-        self.pool = nn.Sequential(nn.BatchNorm2d(last), pooling, nn.Flatten(), nn.BatchNorm1d(last))
-        self.fc = nn.Sequential(nn.Linear(last, embedding, bias=False), nn.BatchNorm1d(embedding))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
-
-    def forward(self, descriptor: Tensor) -> Tensor:
-        """[N,inputs,side,side] -> [N,embedding]."""
-        found: Tensor = self.fc(self.pool(self.stages(self.conv(descriptor))))
-        return found
 
 
 class G2D(nn.Module):

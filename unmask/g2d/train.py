@@ -28,7 +28,7 @@ from ..losses import identity, pixel, relation
 from ..models.unmasker import Unmasker
 from ..training import distributed, loop, paired, schedule
 from ..training.tasks import unmasker
-from . import ict
+from . import ict, reformer
 from .network import G2D, NATIVE, FeatureClassifier
 
 STAGES = ("encoder", "reformer", "classifier")
@@ -78,13 +78,15 @@ class Config(paired.Config):
     """Config of G2D and its baseline.
 
     ``start`` gives the painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty starts
-    ICT's layout from nothing, and an unmasker of the shape ``painter``. The first ``encoder_steps`` are the encoder's
+    ICT's layout from nothing, and an unmasker of the shape ``painter``. ``recognizer`` (name or path of a trained one)
+    gives the reformer its upper stages and head. The first ``encoder_steps`` are the encoder's
     stage (``encoder_batch`` faces each, 0 for ``batch_size``: painting costs much more), the next ``reformer_steps``
     the reformer's, the rest the classifier's. The angles use the first ``angle_faces`` faces of a batch.
     """
 
     model: Network = Network()
     start: str = ""
+    recognizer: str = ""
     painter: unmasker.Network = unmasker.Network()
     encoder_steps: Number = 0
     encoder_batch: BatchSize0 = 0
@@ -146,11 +148,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
     if faces.targets is not None:
         parts = replace(parts, known=torch.from_numpy(faces.targets).to(device))
     optimizers = _optimizers(config, parts)
-    drawer = masked.Drawer(faces.faces, faces.bank)
+    sampler = masked.Sampler(faces.faces, faces.masked_faces)
     latest = {"stage": schedule.stage(0, ends)[0]}
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        return _draw(drawer, faces, config, rng, bare=schedule.stage(step, ends)[0] == 0)
+        return _draw(sampler, faces, config, rng, bare=schedule.stage(step, ends)[0] == 0)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(None if t is None else t.to(device) for t in content))  # type: ignore[arg-type]
@@ -175,6 +177,8 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
         raise UsageError(f"model: {error}") from None
     if state is not None:
         network.reformer.load_state_dict(state)
+    elif config.recognizer and isinstance(network.reformer, reformer.Reformer):
+        reformer.start(network.reformer, config.recognizer)
     network = loop.place(network, device)
     classifier = FeatureClassifier(config.model.embedding, people).to(device)
     painter: nn.Module
@@ -229,11 +233,13 @@ def _optimizers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimize
             for name, module in trained.items()}  # fmt: skip
 
 
-def _draw(drawer: masked.Drawer, faces: paired.Twins, config: Config, rng: np.random.Generator, bare: bool) -> Batch:
+def _draw(
+    sampler: masked.Sampler, faces: paired.PairedFaces, config: Config, rng: np.random.Generator, bare: bool
+) -> Batch:
     """A batch; with ``bare`` (the encoder's stage) every face is masked and none is augmented, so that x fits y."""
     n = (config.encoder_batch or config.batch_size) if bare else config.batch_size
     rows = rng.integers(0, len(faces.faces), n)
-    drawn = drawer.draw(rng, n, config.grow, rows=rows)
+    drawn = sampler.draw(rng, n, config.grow, indices=rows)
     x, region = drawn.x, drawn.region
     if not bare:
         off = torch.from_numpy(rng.random(n) < config.clean_share)

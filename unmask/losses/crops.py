@@ -1,7 +1,7 @@
 """What a restoration does to crops, on tensors: gradients flow, for training.
 
-The twins on arrays are :func:`unmask.faces.align.warp_batch`, :func:`unmask.faces.blend.composite` and
-:func:`unmask.faces.blend.feathered`; a test holds both equal.
+On arrays there are :func:`unmask.faces.align.warp_batch`, :func:`unmask.faces.blend.composite` and
+:func:`unmask.faces.blend.feathered`; a test holds them equal.
 """
 
 from __future__ import annotations

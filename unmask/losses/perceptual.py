@@ -59,6 +59,22 @@ class FaceFeatures(nn.Module):
         return torch.cat([linear @ base[:, :2], (linear @ base[:, 2] + move)[:, :, None]], 2)
 
 
+def disturbed(x: Tensor, share: float) -> Tensor:
+    """A random share of the pictures x [N,3,S,S] in another light and less sharp, from torch's generator.
+
+    What an identity network sees then is a face, and not a signal that was made for it.
+    """
+    chosen = torch.nonzero(torch.rand(len(x)) < share)[:, 0]
+    if not len(chosen):
+        return x
+    gain = (torch.randn(len(chosen), 1, 1, 1) * 0.2 + torch.randn(len(chosen), 3, 1, 1) * 0.05).exp()
+    offset = torch.randn(len(chosen), 1, 1, 1) * 0.1
+    side = int(x.shape[2] * (0.4 + 0.5 * float(torch.rand(()))))
+    part = functional.interpolate(x[chosen], size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    part = functional.interpolate(part, size=x.shape[2:], mode="bilinear", align_corners=False)
+    return x.index_copy(0, chosen.to(x.device), (part * gain.to(x.device) + offset.to(x.device)).to(x.dtype))
+
+
 def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
     """The features of a recognizer (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
     checkpoint = weights.read(name_or_path, kind="iresnet")

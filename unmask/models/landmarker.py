@@ -16,7 +16,7 @@ from .small import ConvBN, Residual
 POINTS = 5
 
 
-class Looks(NamedTuple):
+class LandmarkerOutput(NamedTuple):
     """What the network sees in crops, float32 all.
 
     Attributes:
@@ -65,11 +65,11 @@ class Landmarker(nn.Module):
         self.hidden = nn.Linear(squeeze * (size // 2 ** len(widths)) ** 2, hidden)
         self.answers = nn.Linear(hidden, 4 + 2 * POINTS)
 
-    def forward(self, x: Tensor) -> Looks:
+    def forward(self, x: Tensor) -> LandmarkerOutput:
         """Crops ``x`` [N,3,size,size] RGB in [-1,1] -> :class:`Looks`."""
         h = torch.relu(self.hidden(self.squeeze(self.trunk(x)).flatten(1)))
         out = self.answers(h).float()
-        return Looks(out[:, 0], out[:, 1:3], out[:, 3:-1].unflatten(1, (POINTS, 2)), out[:, -1])
+        return LandmarkerOutput(out[:, 0], out[:, 1:3], out[:, 3:-1].unflatten(1, (POINTS, 2)), out[:, -1])
 
 
 class Likely(nn.Module):

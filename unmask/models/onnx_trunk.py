@@ -103,6 +103,14 @@ def _normalize(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
     )
 
 
+def _prelu(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
+    x, slopes = inputs
+    if not x.requires_grad:
+        return functional.prelu(x, slopes.reshape(-1).to(x.dtype))
+    positive = torch.relu(x)  # the gradient of prelu itself is slow on a CPU
+    return positive + slopes.reshape(-1, *[1] * (x.ndim - 2)).to(x.dtype) * (x - positive)
+
+
 def _gemm(inputs: list[Any], a: Mapping[str, Any]) -> Tensor:
     x, weight, bias = (*inputs, None)[:3]
     x, weight = x.t() if a.get("transA") else x, weight if a.get("transB") else weight.t()
@@ -133,7 +141,7 @@ OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Tensor]] = {
     "BatchNormalization": _normalize,
     "Gemm": _gemm,
     "MatMul": lambda i, a: i[0] @ i[1],
-    "PRelu": lambda i, a: functional.prelu(i[0], i[1].reshape(-1)),
+    "PRelu": _prelu,
     "Relu": lambda i, a: torch.relu(i[0]),
     "LeakyRelu": lambda i, a: functional.leaky_relu(i[0], a.get("alpha", 0.01)),
     "Clip": _clip,

@@ -90,7 +90,7 @@ def supports(device: torch.device) -> bool:
 
 
 def bias_act(x: Tensor, b: Tensor | None, act: str, gain: float, clamp: float | None, dim: int) -> Tensor:
-    """Native twin of :func:`unmask.ops.reference.bias_act`; two derivatives."""
+    """Native counterpart of :func:`unmask.ops.reference.bias_act`; two derivatives."""
     b = b if b is None else b.to(x.dtype)
     result: Tensor = torch.ops.unmask.bias_act(x, b, dim, act, gain, -1.0 if clamp is None else clamp)
     return result
@@ -105,7 +105,7 @@ def upfirdn2d(
     flip: bool,
     gain: float,
 ) -> Tensor:
-    """Native twin of :func:`unmask.ops.reference.upfirdn2d`; any derivative in ``x``, none in ``f``."""
+    """Native counterpart of :func:`unmask.ops.reference.upfirdn2d`; any derivative in ``x``, none in ``f``."""
     result: Tensor = torch.ops.unmask.upfirdn2d(x, f, up, down, padding, flip, gain)
     return result
 

@@ -48,7 +48,7 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def bias_act(x: Tensor, b: Tensor | None, act: str, gain: float, clamp: float | None, dim: int) -> Tensor:
-    """Plain PyTorch twin of :func:`unmask.ops.bias_act`, whose arguments it takes in resolved form."""
+    """Plain PyTorch counterpart of :func:`unmask.ops.bias_act`, whose arguments it takes in resolved form."""
     if b is not None:
         shape = [1] * x.ndim
         shape[dim] = -1
@@ -70,7 +70,7 @@ def upfirdn2d(
     flip: bool,
     gain: float,
 ) -> Tensor:
-    """Plain PyTorch twin of :func:`unmask.ops.upfirdn2d`, whose arguments it takes in resolved form."""
+    """Plain PyTorch counterpart of :func:`unmask.ops.upfirdn2d`, whose arguments it takes in resolved form."""
     f = f.to(device=x.device, dtype=x.dtype)
     if flip:
         f = f.flip(list(range(f.ndim)))

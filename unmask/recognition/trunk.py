@@ -99,7 +99,8 @@ def _plain(graph: Any, path: Path) -> tuple[list[list[Any]], dict[str, Tensor], 
                 inputs.append(f"p{len(tensors)}")
                 tensors[inputs[-1]] = torch.from_numpy(np.ascontiguousarray(array, np.float32))
             else:
-                inputs.append(array.item() if array.ndim == 0 else array.tolist())
+                number = array.ndim == 0 or (array.dtype.kind == "f" and array.size == 1)
+                inputs.append(array.item() if number else array.tolist())
         renamed[node.output[0]] = f"v{len(renamed)}"
         steps.append([node.op_type, inputs, renamed[node.output[0]], attributes])
     return steps, tensors, renamed

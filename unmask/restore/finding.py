@@ -20,7 +20,7 @@ MIN_SCORE = 0.5
 DOUBT = 0.1  # a second look that gives a face mask less than this overrules the segmenter
 
 
-def second_look(
+def verify(
     pixels: NDArray[np.uint8], found: Sequence[Face], landmarker: Landmarker | None, min_score: float = MIN_SCORE
 ) -> list[RestoredFace]:
     """The faces of a photo uint8 [H,W,3], largest first, none of them chosen yet.
@@ -32,9 +32,14 @@ def second_look(
         return [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
     return [
         RestoredFace(
-            face.bbox, face.kps, float(face.det_score), face_score=look.face, roll=look.roll, mask_score=look.garment
+            face.bbox,
+            face.kps,
+            float(face.det_score),
+            face_score=result.face,
+            roll=result.roll,
+            mask_score=result.garment,
         )
-        for face, look in landmarker.verify(pixels, found, min_score)
+        for face, result in landmarker.verify(pixels, found, min_score)
     ]
 
 

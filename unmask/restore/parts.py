@@ -42,7 +42,7 @@ class Parts:
     def unmasker(self, engine: str, device: str) -> Any:
         """The unmasker, loaded; see :func:`unmask.engines.unmaskers.load`."""
         if self.run is not None:
-            chosen = engines.choose(engine, device, twin=False, called=str(self.run))
+            chosen = engines.choose(engine, device, has_onnx=False, called=str(self.run))
             from ..engines.torch_side import TorchUnmasker
 
             return TorchUnmasker.of(runs.unmasker(self.run), chosen)

@@ -283,7 +283,7 @@ class Restorer:
         self._same_process()
         with self._detecting:
             found = self.detector.detect(pixels)
-        seen = finding.second_look(pixels, found, self.landmarker, self.min_score)
+        seen = finding.verify(pixels, found, self.landmarker, self.min_score)
         return finding.marked(seen, face, pixels.shape[:2], called)
 
     def segment(self, crops: Floats) -> tuple[Floats, Floats]:

@@ -42,7 +42,7 @@ def toned(fill: Fill, x: Floats, painted: Painted, count: int, seed: int) -> lis
     return found
 
 
-def several(fill: Fill, x: Floats, region: Floats, guess: Floats, count: int, seed: int = 0) -> Floats:
+def several(fill: Fill, x: Floats, region: Floats, restored: Floats, count: int, seed: int = 0) -> Floats:
     """``count`` guesses for each crop, those that agree best with the visible pixels first.
 
     The doubt is measured on the model itself: it sees the crop with other parts hidden as well, and a candidate is the
@@ -63,7 +63,7 @@ def several(fill: Fill, x: Floats, region: Floats, guess: Floats, count: int, se
         raise UsageError("samples: this way to fill gives a single guess; use an unmasker")
     drawn = np.random.default_rng(seed)
     rows = [slice(i, i + 1) for i in range(len(x))]
-    return np.stack([_of_one(fill, x[i], region[i], guess[i], count, drawn) for i in rows], 1)
+    return np.stack([_of_one(fill, x[i], region[i], restored[i], count, drawn) for i in rows], 1)
 
 
 def _of_one(fill: Inverter, x: Floats, region: Floats, plain: Floats, count: int, drawn: np.random.Generator) -> Floats:

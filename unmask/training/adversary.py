@@ -12,7 +12,7 @@ from ..models.discriminator import Discriminator, FeatureDiscriminator
 from . import distributed, loop
 
 
-class Judges(nn.Module):
+class DiscriminatorPair(nn.Module):
     """Both discriminators as one module: pictures [N,3,S,S] in [-1,1] to logits [N,K].
 
     Args:
@@ -67,7 +67,7 @@ class Judges(nn.Module):
 
 
 def discriminate(
-    judge: nn.Module,
+    discriminator: nn.Module,
     penalty: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer,
     real: Tensor,
@@ -82,12 +82,12 @@ def discriminate(
 
     ``penalty`` gives R1 at real inputs; it sees the first ``penalised`` of them. Returns detached figures by name.
     """
-    judge.requires_grad_(True)
+    discriminator.requires_grad_(True)
     with loop.autocast(precision, real.device):
-        good, bad = judge(torch.cat([real, fake.detach()])).chunk(2)
+        good, bad = discriminator(torch.cat([real, fake.detach()])).chunk(2)
     total = adversarial.discriminator_logistic(good, bad)
     found = {
-        "judge": total.detach(),
+        "discriminator": total.detach(),
         "real": good.detach().mean(),
         "fake": bad.detach().mean(),
         "signs": good.detach().sign().mean(),
@@ -96,5 +96,5 @@ def discriminate(
         found["r1"] = penalty(real[:penalised])
         total = total + gamma * every * found["r1"]
     distributed.descend(optimizer, total)
-    judge.requires_grad_(False)
+    discriminator.requires_grad_(False)
     return {name: value.detach() for name, value in found.items()}

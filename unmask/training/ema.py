@@ -13,7 +13,7 @@ from . import distributed
 M = TypeVar("M", bound=nn.Module)
 
 
-def twin(module: M) -> M:
+def frozen_copy(module: M) -> M:
     """A frozen copy to average into."""
     return copy.deepcopy(module).eval().requires_grad_(False)
 

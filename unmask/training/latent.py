@@ -13,7 +13,7 @@ MEMORY = 2048  # codes of faces that the latent adversary keeps
 DRAWN = 256  # codes drawn for each of its steps
 
 
-class LatentJudge(nn.Module):
+class LatentDiscriminator(nn.Module):
     """A small adversary on style vectors: [N,w_dim] -> logits [N] (the latent discriminator of e4e).
 
     It remembers the last ``MEMORY`` codes of faces, so that it, and the moments, see more than one batch of them.
@@ -56,7 +56,7 @@ def moments(w: Tensor, real: Tensor) -> Tensor:
     return means + (torch.cov(w.T) - wanted).square().sum() / wanted.square().sum()
 
 
-def judge(network: LatentJudge, real: Tensor, drawn: Tensor) -> Tensor:
+def discriminator_loss(network: LatentDiscriminator, real: Tensor, drawn: Tensor) -> Tensor:
     """Loss of the adversary on codes of faces and drawn ones, both [N,w_dim], with R1 on the former."""
     real = real.detach().requires_grad_()
     logits = network(real)

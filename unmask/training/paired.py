@@ -1,4 +1,4 @@
-"""Clean faces, their masked twins and a teacher's view of them: the data of FROM and G2D."""
+"""Clean faces, their masked versions and a teacher's view of them: the data of FROM and G2D."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ..errors import UsageError
 from ..recognition import trunk
 from ..simulation import patches
 from . import loop, teacher
-from .tasks import recognizer
 
 BATCH = 64
 
@@ -26,7 +25,7 @@ BATCH = 64
 class Config(loop.RunConfig):
     """What the tasks of masked-face recognizers share.
 
-    ``variants`` masked twins of each face are rendered once, a share ``occluders`` of them with other things than
+    ``variants`` masked versions of each face are rendered once, a share ``occluders`` of them with other things than
     masks. ``clean_share`` of every batch stays bare. ``teacher`` is a recognizer's name or path; empty trains on
     labels alone. At most ``val_faces`` held-out faces are measured.
     """
@@ -41,11 +40,11 @@ class Config(loop.RunConfig):
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Training faces [N] with their masked twins and the teacher's unit-length embeddings [N,D] of the clean ones."""
+class PairedFaces:
+    """Training faces [N] with their masked versions and unit-length teacher embeddings [N,D] of the clean ones."""
 
     faces: face_sets.FaceSet
-    bank: masked.Bank
+    masked_faces: masked.MaskedFaces
     targets: np.ndarray | None
 
     @property
@@ -67,14 +66,14 @@ class Held:
     targets: np.ndarray | None
 
 
-def load(config: Config, size: int, template: str, embedding: int) -> Twins:
+def load(config: Config, size: int, template: str, embedding: int) -> PairedFaces:
     """The training split, aligned to ``template``; the teacher's embeddings must be ``embedding`` long."""
     faces = face_sets.load(config.data, config.sources, size=size, template=template, split="train")
     targets = _targets(config, faces, "train", None)
     if targets is not None and targets.shape[1] != embedding:
         raise UsageError(f"teacher: its embeddings are {targets.shape[1]} long; set the model's embedding to that")
-    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
-    return Twins(faces, bank, targets)
+    masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
+    return PairedFaces(faces, masked_faces, targets)
 
 
 def held(config: Config, size: int, template: str) -> Held:
@@ -87,7 +86,7 @@ def held(config: Config, size: int, template: str) -> Held:
     chosen = np.sort(pool[np.argsort(faces.identity[pool], kind="stable")][: config.val_faces])
     targets = _targets(config, faces, "val", chosen)
     faces = faces.subset(chosen)
-    drawn, hidden = masked.bank(faces, 1, config.seed + 1, 0.0, config.workers).rows(
+    drawn, hidden = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers).take(
         np.zeros(len(faces), int), np.arange(len(faces))
     )
     pasted = [
@@ -141,15 +140,37 @@ def figures(network: Callable[[Tensor, Tensor], Tensor], views: Held) -> dict[st
     ``network(x, region)`` gives embeddings [N,D] of any length; the regions are the true ones.
     """
     clean = embed(network, views.clean, np.zeros_like(views.masked_region))
-    found = {f"clean_{k}": v for k, v in recognizer.same_different(clean, views.people).items() if k.startswith("tar")}
+    found = {f"clean_{k}": v for k, v in same_different(clean, views.people).items() if k.startswith("tar")}
     if views.targets is not None:
         found["cos_clean"] = float((clean * views.targets).sum(1).mean())
     for name, images, regions in (
         ("masked", views.masked, views.masked_region), ("occluded", views.occluded, views.occluded_region),
     ):  # fmt: skip
         probe = embed(network, images, regions)
-        pairs = recognizer.same_different(clean, views.people, probe)
+        pairs = same_different(clean, views.people, probe)
         found |= {f"{name}_{k}": v for k, v in pairs.items() if k.startswith("tar")}
         if views.targets is not None:
             found[f"cos_{name}"] = float((probe * views.targets).sum(1).mean())
     return found
+
+
+def same_different(embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None) -> dict[str, float]:
+    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
+
+    ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
+    pictures, each compared with all other pictures of ``embeddings``.
+    """
+    known = people >= 0
+    found, people = embeddings[known], people[known]
+    if len(found) < 2:
+        return {}
+    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
+    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
+    if not same.any() or same.all():
+        return {}
+    threshold = np.quantile(scores[~same], 0.999)
+    return {
+        "same": float(scores[same].mean()),
+        "different": float(scores[~same].mean()),
+        "tar_at_far_1e-3": float((scores[same] > threshold).mean()),
+    }

@@ -74,7 +74,7 @@ def _at_once(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
     """One request, one answer; it waits in the same line as all others."""
     api = APIRouter(route_class=UploadRoute)
 
-    async def wait_for(name: str, what: Callable[[], work.Found | work.Guesses]) -> Any:
+    async def wait_for(name: str, what: Callable[[], work.Found | work.Samples]) -> Any:
         job = jobs.submit(what, name)
         try:
             return await asyncio.wrap_future(job.future)
@@ -100,7 +100,7 @@ def _at_once(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
         The restored region is a guess and no evidence of identity.
         """
         name, what = _named(image), await _restoring(restorer, limits, image, region, face, seed, 1)
-        done: work.Guesses = await wait_for(name, what)
+        done: work.Samples = await wait_for(name, what)
         return _file(done.samples[0].file, name)
 
     return api
@@ -116,7 +116,7 @@ def _in_line(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
         region: Region = None, face: Choice = "all", seed: Seed = 0, samples: Samples = 1,
     ) -> JobState:  # fmt: skip
         """Put a photo in line; ask for the state of the job, then fetch its samples."""
-        what: Callable[[], work.Found | work.Guesses]
+        what: Callable[[], work.Found | work.Samples]
         if task == "restore":
             what = await _restoring(restorer, limits, image, region, face, seed, samples)
         else:
@@ -152,7 +152,7 @@ def _pictures(jobs: Jobs) -> APIRouter:
     async def spread(id: Id) -> Response:
         """Where the guesses differ: white, by far; black, not at all."""
         result = _result(jobs.get(id))
-        if not isinstance(result, work.Guesses) or result.spread is None:
+        if not isinstance(result, work.Samples) or result.spread is None:
             raise GoneError("this job made no several guesses")
         return Response(result.spread.data, media_type=result.spread.mime)
 
@@ -160,12 +160,12 @@ def _pictures(jobs: Jobs) -> APIRouter:
     async def sample(id: Id, number: Number) -> Response:
         """The file of one guess."""
         job = jobs.get(id)
-        return _file(_guess(job, number).file, job.name, number)
+        return _file(_sample(job, number).file, job.name, number)
 
     @api.get("/samples/{number}/view", responses=MISSING | VIEWS, response_class=Response)
     async def view(id: Id, number: Number) -> Response:
         """A small view of one guess."""
-        picture = _guess(jobs.get(id), number).view
+        picture = _sample(jobs.get(id), number).view
         return Response(picture.data, media_type=picture.mime)
 
     return api
@@ -173,7 +173,7 @@ def _pictures(jobs: Jobs) -> APIRouter:
 
 async def _restoring(
     restorer: Restorer, limits: Limits, image: UploadFile, region: UploadFile | None, face: str, seed: int, samples: int
-) -> Callable[[], work.Guesses]:
+) -> Callable[[], work.Samples]:
     """The restoration that a form asks for, to be done by the worker."""
     data, hidden = await taken(image), None if region is None else await taken(region)
     choice = int(face) if face.isdecimal() else face or "all"
@@ -212,7 +212,7 @@ def _state(job: Job, jobs: Jobs) -> JobState:
     return answer
 
 
-def _restoration(made: work.Guesses, name: str) -> Restoration:
+def _restoration(made: work.Samples, name: str) -> Restoration:
     samples = [
         Sample(number=i, mime=one.file.mime, filename=_filename(name, one.file.suffix, i))
         for i, one in enumerate(made.samples)
@@ -223,15 +223,15 @@ def _restoration(made: work.Guesses, name: str) -> Restoration:
     )  # fmt: skip
 
 
-def _result(job: Job) -> work.Found | work.Guesses:
+def _result(job: Job) -> work.Found | work.Samples:
     if job.state != "done":
         raise GoneError(f"this job is {job.state}; there is nothing to fetch")
-    found: work.Found | work.Guesses = job.future.result()
+    found: work.Found | work.Samples = job.future.result()
     return found
 
 
-def _guess(job: Job, number: int) -> work.Guess:
+def _sample(job: Job, number: int) -> work.Sample:
     result = _result(job)
-    if not isinstance(result, work.Guesses) or number >= len(result.samples):
+    if not isinstance(result, work.Samples) or number >= len(result.samples):
         raise GoneError(f"this job has no sample {number}")
     return result.samples[number]

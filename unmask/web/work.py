@@ -54,7 +54,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Guess:
+class Sample:
     """One restored photo: the file with its note, and a small view of it."""
 
     file: Picture
@@ -62,11 +62,11 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Guesses:
+class Samples:
     """All that one request made of a photo; ``spread`` is where the guesses differ, None of a single one."""
 
     before: Picture
-    samples: list[Guess]
+    samples: list[Sample]
     spread: Picture | None
     faces: list[dict[str, Any]]
     note: dict[str, Any]
@@ -101,7 +101,7 @@ def restore(
     face: str | int = "all",
     seed: int = 0,
     samples: int = 1,
-) -> Guesses:
+) -> Samples:
     """Make ``samples`` guesses at a photo, those that agree best with what is visible first.
 
     Args:
@@ -120,17 +120,17 @@ def restore(
     facts = [{key: value for key, value in one.facts().items() if key != "region"} for one in done.faces]
     before = _preview(_resampled(photo.pixels, size), photo)
     spread = _preview(_resampled(done.spread_levels, size)) if samples > 1 else None
-    guesses = [_guess(done, photo, size, k if samples > 1 else None) for k in range(samples)]
-    return Guesses(before, guesses, spread, facts, done.note, done.summary())
+    made = [_sample(done, photo, size, k if samples > 1 else None) for k in range(samples)]
+    return Samples(before, made, spread, facts, done.note, done.summary())
 
 
-def _guess(done: Restored, photo: images.Photo, size: tuple[int, int], k: int | None) -> Guess:
+def _sample(done: Restored, photo: images.Photo, size: tuple[int, int], k: int | None) -> Sample:
     """The file of guess ``k``, of the only one where that is None, and a view of (width, height) ``size``."""
     pixels = done.pixels if k is None else done.sample(k)
     file = done.image if k is None else images.encode(photo, pixels, done.note)
     format = photo.format or "PNG"
     encoded = Picture(file, formats.MIMES[format], formats.suffix_of(format)[1:])
-    return Guess(encoded, _preview(_resampled(pixels, size), photo, done.note))
+    return Sample(encoded, _preview(_resampled(pixels, size), photo, done.note))
 
 
 def _described(face: RestoredFace, size: tuple[int, int], view: tuple[int, int]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _RESTORE = "restore it from the release"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a named checkpoint and, where there is one, its ONNX twin."""
+    """One line of the table: a named checkpoint and, where there is one, its ONNX version."""
 
     name: str
     kind: str
@@ -111,7 +111,7 @@ def locate(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
 
 
 def row_of(path: Path) -> Row | None:
-    """The line of the table beside a file that names it, as weights or as their ONNX twin."""
+    """The line of the table beside a file that names it, as weights or as their ONNX file."""
     return next((row for row in rows(path.parent) if path.name in (row.file, row.onnx)), None)
 
 
@@ -218,7 +218,7 @@ def register(
     size: int | None = None,
     folder: str | Path | None = None,
 ) -> Row:
-    """Add or replace the row ``name`` for a checkpoint (and its ONNX twin) in the weights folder."""
+    """Add or replace the row ``name`` for a checkpoint (and its ONNX version) in the weights folder."""
     home = _folder(folder)
     described = _description(Path(path).read_bytes())
     if described is None:
@@ -227,10 +227,11 @@ def register(
     row = Row(name, kind, _inside(path, home), files.sha256(Path(path)), Path(path).stat().st_size)
     row = replace(row, license=license, source=source, template=template, size=size)
     if onnx is not None:
-        twin = Path(onnx)
-        if strange := {part.name for part in onnx_files.parts(twin)[1:]} - {row.file}:
-            raise UnmaskError(f"{twin}: reads tensors from {', '.join(sorted(strange))}, not from {row.file}")
-        row = replace(row, onnx=_inside(twin, home), onnx_sha256=files.sha256(twin), onnx_bytes=twin.stat().st_size)
+        exported = Path(onnx)
+        if strange := {part.name for part in onnx_files.parts(exported)[1:]} - {row.file}:
+            raise UnmaskError(f"{exported}: reads tensors from {', '.join(sorted(strange))}, not from {row.file}")
+        size_now = exported.stat().st_size
+        row = replace(row, onnx=_inside(exported, home), onnx_sha256=files.sha256(exported), onnx_bytes=size_now)
     table = rows(home)
     at = next((i for i, old in enumerate(table) if old.name == name), len(table))
     table[at : at + 1] = [row]

@@ -51,17 +51,17 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(
     people: Path, **changes: object
-) -> tuple[embedding.Embedded, views.Studio, readers.PairList, standins.Projection]:
+) -> tuple[embedding.Embedded, views.ViewRenderer, readers.PairList, standins.Projection]:
     pictures = Folder(people / "faces")
     listed = readers.read(people / "pairs.txt", pictures)
-    studio = views.Studio(pictures, standins.Fixed(), [Inpainting()], **changes)  # type: ignore[arg-type]
+    renderer = views.ViewRenderer(pictures, standins.Fixed(), [Inpainting()], **changes)  # type: ignore[arg-type]
     recognizer = standins.Projection()
-    return embedding.embed(studio, listed.pictures, [recognizer], {"detector": "fixed"}), studio, listed, recognizer
+    return embedding.embed(renderer, listed.pictures, [recognizer], {"detector": "fixed"}), renderer, listed, recognizer
 
 
 def test_views_and_cache(people: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "source_hash", lambda folders: "")  # files may be edited while tests run
-    embedded, studio, listed, recognizer = run(people)
+    embedded, renderer, listed, recognizer = run(people)
     assert embedded.computed == len(listed.pictures) == 2 * PEOPLE
     assert embedded.missing("projection", "clean") == ["P03/P03_0002.png"]
     assert embedded.missing("projection", "opencv") == ["P03/P03_0002.png"]
@@ -73,10 +73,10 @@ def test_views_and_cache(people: Path, cache: Path, monkeypatch: pytest.MonkeyPa
     assert again.notes["masked"] == embedded.notes["masked"]
     other, _, _, third = run(people, seed=1)
     assert other.computed and third.calls == 2 * (2 * PEOPLE - 1)  # clean pictures are as they were
-    look = studio.shoot([listed.pictures[0]], ["clean", "masked", "opencv"])
-    changed = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).max(2) > 8
+    rendered = renderer.render([listed.pictures[0]], ["clean", "masked", "opencv"])
+    changed = np.abs(rendered["masked"][0].pixels.astype(int) - rendered["clean"][0].pixels).max(2) > 8
     assert 0.02 < changed.mean() < 0.6
-    assert {"kind", "coverage", "color", "yaw", "eyes"} <= set(look["masked"][0].note)
+    assert {"kind", "coverage", "color", "yaw", "eyes"} <= set(rendered["masked"][0].note)
 
 
 @pytest.mark.parametrize("cover", ["occlude", "mouth"])
@@ -85,20 +85,20 @@ def test_faces_are_covered_by_the_occluder_protocol(
 ) -> None:
     monkeypatch.setattr(embedding, "source_hash", lambda folders: "")
     worn, _, _, _ = run(people)
-    embedded, studio, listed, recognizer = run(people, cover=cover)
+    embedded, renderer, listed, recognizer = run(people, cover=cover)
     assert recognizer.calls == 2 * (2 * PEOPLE - 1)  # clean pictures are as they were, covered ones are not
     assert not np.allclose(embedded.vectors["projection", "masked"][0], worn.vectors["projection", "masked"][0])
-    look = studio.shoot([listed.pictures[0]], ["clean", "masked"])
+    rendered = renderer.render([listed.pictures[0]], ["clean", "masked"])
     kps = align.template("ffhq", 128)
-    difference = np.abs(look["masked"][0].pixels.astype(int) - look["clean"][0].pixels).astype(np.uint8)
+    difference = np.abs(rendered["masked"][0].pixels.astype(int) - rendered["clean"][0].pixels).astype(np.uint8)
     changed, _ = align.crop_face(difference, kps, "from", (112, 96))
     ys, xs = np.nonzero(changed.max(2) > 12)
     assert len(ys) > 100
     if cover == "mouth":
         x1, y1, x2, y2 = patches.BOXES["mouth"]
         assert x1 - 2 <= xs.min() and xs.max() <= x2 + 1 and y1 - 2 <= ys.min() and ys.max() <= y2 + 1
-    assert "kind" not in look["masked"][0].note
-    benchmark.summary(benchmark.judge(listed, embedded, [recognizer], ["opencv"], 0, 50)[0], embedded, ["opencv"])
+    assert "kind" not in rendered["masked"][0].note
+    benchmark.summary(benchmark.evaluate(listed, embedded, [recognizer], ["opencv"], 0, 50)[0], embedded, ["opencv"])
 
 
 def test_the_command_knows_every_box() -> None:
@@ -106,9 +106,9 @@ def test_the_command_knows_every_box() -> None:
 
 
 def test_figures_of_a_run(people: Path, cache: Path) -> None:
-    embedded, studio, listed, recognizer = run(people)
-    judged = benchmark.judge(listed, embedded, [recognizer], ["opencv"], seed=0, resamples=200)[0]
-    result = benchmark.summary(judged, embedded, ["opencv"])
+    embedded, renderer, listed, recognizer = run(people)
+    evaluation = benchmark.evaluate(listed, embedded, [recognizer], ["opencv"], seed=0, resamples=200)[0]
+    result = benchmark.summary(evaluation, embedded, ["opencv"])
     assert list(result["conditions"]) == [
         "clean/clean",
         "masked/clean",
@@ -132,9 +132,9 @@ def test_figures_of_a_run(people: Path, cache: Path) -> None:
     assert both["accuracy"]["value"] == pytest.approx(expected)
     assert 0 < both["accuracy"]["p_value"] <= 1 and 0 < both["mcnemar"]["p_value"] <= 1
     assert sum(row["pairs"] for row in result["groups"]["kind"]) == PEOPLE
-    pictured = page.notable(judged, studio, "opencv")
+    pictured = page.notable(evaluation, renderer, "opencv")
     facts = {"headline": "H <1>", "relations": {"projection": "none"}}
-    whole = page.html(facts, {"projection": result}, [judged], ["opencv"], pictured)
+    whole = page.html(facts, {"projection": result}, [evaluation], ["opencv"], pictured)
     assert whole.count("<svg") == 4 and "data:image/jpeg;base64," in whole and "H &lt;1&gt;" in whole
     assert "http" not in whole.replace("http://www.w3.org/2000/svg", "")
     json.dumps(result)
@@ -146,13 +146,13 @@ def test_recognizers_are_compared_on_the_same_resamples(people: Path, cache: Pat
     for view in ("clean", "masked", "opencv"):
         embedded.vectors["same", view] = embedded.vectors["projection", view]
         embedded.vectors["worse", view] = -embedded.vectors["projection", view] * np.sign(np.arange(16) - 7.5)
-    judged = benchmark.judge(listed, embedded, [one, same, worse], ["opencv"], seed=0, resamples=100)
-    found = benchmark.between(judged)
+    evaluations = benchmark.evaluate(listed, embedded, [one, same, worse], ["opencv"], seed=0, resamples=100)
+    found = benchmark.between(evaluations)
     assert set(found) == {"same - projection", "worse - projection", "worse - same"}
     none = found["same - projection"]["clean/clean"]["accuracy"]
     assert (none["value"], none["low"], none["high"]) == (0, 0, 0)  # paired: no noise is left
     values = [benchmark.summary(j, embedded, ["opencv"])["conditions"]["masked/clean"]["figures"]["auc"]["value"]
-              for j in (judged[2], judged[0])]  # fmt: skip
+              for j in (evaluations[2], evaluations[0])]  # fmt: skip
     assert found["worse - projection"]["masked/clean"]["auc"]["value"] == pytest.approx(values[0] - values[1])
 
 
@@ -168,7 +168,7 @@ def test_fused_embeddings_are_means_of_unit_length() -> None:
     assert np.isnan(found[2]).all()
 
 
-def test_judges_are_told_apart_by_what_they_gain_and_how_they_depend(people: Path, cache: Path) -> None:
+def test_recognizers_are_told_apart_by_what_they_gain_and_how_they_depend(people: Path, cache: Path) -> None:
     embedded, _, listed, one = run(people)
     gains, loses = standins.Projection("gains"), standins.Projection("loses")
     clean, masked = (embedded.vectors["projection", view] for view in ("clean", "masked"))
@@ -177,16 +177,16 @@ def test_judges_are_told_apart_by_what_they_gain_and_how_they_depend(people: Pat
     for judge, before, after in ((gains, spoiled, clean), (loses, clean, spoiled)):
         for view, vectors in (("clean", clean), ("masked", before), ("opencv", after)):
             embedded.vectors[judge.name, view] = vectors
-    judged = benchmark.judge(listed, embedded, [one, gains, loses], ["opencv"], seed=0, resamples=200)
-    results = {j.recognizer.name: benchmark.summary(j, embedded, ["opencv"]) for j in judged}
+    evaluations = benchmark.evaluate(listed, embedded, [one, gains, loses], ["opencv"], seed=0, resamples=200)
+    results = {j.recognizer.name: benchmark.summary(j, embedded, ["opencv"]) for j in evaluations}
     assert report.verdict(results["gains"], "opencv") == "restore"
     assert report.verdict(results["loses"], "opencv") == "leave the mask on"
-    identity = judged[0].assessor.identity
+    identity = evaluations[0].assessor.identity
     alike = benchmark.dependence(embedded, identity, "gains", ["projection"])
     assert alike["projection"] == pytest.approx(1)  # their clean views are the same
     embedded.vectors["loses", "clean"] = spoiled
     assert abs(benchmark.dependence(embedded, identity, "loses", ["projection"])["projection"]) < 0.3
-    header, rows = report.judge_table(results, "opencv", {"gains": alike})
+    header, rows = report.recognizer_table(results, "opencv", {"gains": alike})
     assert [row[0] for row in rows] == ["projection", "gains", "loses"] and all(len(r) == len(header) for r in rows)
     assert rows[1][-2:] == ["1.00", "restore"] and rows[2][-2:] == ["-", "leave the mask on"]
 
@@ -207,13 +207,13 @@ def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) ->
 
     lower = Lower()
 
-    embedded, studio, listed, _ = run(people, masks=Folder(tmp_path), segmenter=lower)
+    embedded, renderer, listed, _ = run(people, masks=Folder(tmp_path), segmenter=lower)
     assert embedded.computed == 2 * PEOPLE
-    look = studio.shoot([listed.pictures[0]], ["masked", "opencv"])
-    assert abs(int(look["masked"][0].pixels[100, 64, 0]) - 200) < 8
+    rendered = renderer.render([listed.pictures[0]], ["masked", "opencv"])
+    assert abs(int(rendered["masked"][0].pixels[100, 64, 0]) - 200) < 8
     below = np.s_[90:120, 40:90]
-    assert np.abs(look["masked"][0].pixels[below].astype(int) - 200).max() < 12
-    assert np.abs(look["opencv"][0].pixels[below].astype(int) - 200).max() > 20
+    assert np.abs(rendered["masked"][0].pixels[below].astype(int) - 200).max() < 12
+    assert np.abs(rendered["opencv"][0].pixels[below].astype(int) - 200).max() > 20
     with pytest.raises(UnmaskError, match="true region"):
         run(people, masks=Folder(tmp_path))
     (tmp_path / "P00" / "P00_0001.jpg").unlink()

@@ -15,10 +15,10 @@ RESTORED = "linear"
 def way(view: str) -> str:
     """The key of a view, with stand-ins for all that is loaded."""
     restorer = SimpleNamespace(name=RESTORED, fingerprint="r")
-    studio = SimpleNamespace(
+    renderer = SimpleNamespace(
         aligned=False, points="found", masks=None, seed=0, cover=views.SIMULATE, segmenter=None, restorers=[restorer]
     )
-    return embedding._way(studio, view, SimpleNamespace(fingerprint="f"), {})  # type: ignore[arg-type]
+    return embedding._way(renderer, view, SimpleNamespace(fingerprint="f"), {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

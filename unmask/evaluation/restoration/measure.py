@@ -133,8 +133,8 @@ def evaluate(
         covered.append(quality.coverage(region))
         given = region if segment is None else segment(x)
         overlap.append(_iou(given, region))
-        to_judge = _judge(recognizer, faces.points[part])
-        features["true"].append(to_judge(y))
+        embed = _embedder(recognizer, faces.points[part])
+        features["true"].append(embed(y))
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
@@ -142,7 +142,7 @@ def evaluate(
             seconds[restorer.name] += time.perf_counter() - began
             pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])
-            features[restorer.name].append(to_judge(pasted))
+            features[restorer.name].append(embed(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
             found |= _colors(pasted, y, places)
             found |= {} if lpips is None else _lpips(lpips, pasted, y, region)
@@ -208,7 +208,7 @@ def _mask(faces: Faces, part: slice, seed: int, groups: dict[str, list[str]]) ->
     return images.to_tensor(np.stack(pictures)), torch.from_numpy(np.stack(regions))[:, None].float()
 
 
-def _judge(recognizer: Recognizer, points: NDArray[np.float32]) -> Callable[[Tensor], Tensor]:
+def _embedder(recognizer: Recognizer, points: NDArray[np.float32]) -> Callable[[Tensor], Tensor]:
     """Embeddings of aligned crops, taken to the recognizer's template by the points of the true faces."""
     target = align.template(recognizer.template, recognizer.size)
     matrices = np.stack([align.similarity(own, target) for own in points])

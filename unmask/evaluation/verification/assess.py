@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..pairs.pairlist import PairList
 from . import metrics
-from .impostors import FARS, Crossing, cross_scores
+from .impostors import FARS, ImpostorScores, cross_scores
 from .intervals import Estimate, difference, draw, pair_weights, point
 from .metrics import Bools, Floats
 from .views import CLEAN, MASKED
@@ -64,7 +64,7 @@ class Assessment:
     thresholds: dict[float, float]  # FAR -> threshold from all cross-identity pairs
     list_tars: dict[float, float]
     impostors: int  # cross-identity pairs compared
-    crossing: Crossing | None
+    impostor_scores: ImpostorScores | None
 
 
 class Assessor:
@@ -95,23 +95,25 @@ class Assessor:
             "eer": _estimate(metrics.eer(scores, self.issame, self.of_pairs)),
             "d_prime": _estimate(metrics.d_prime(scores, self.issame, self.of_pairs)),
         }
-        crossing, thresholds = None, {}
+        impostor_scores, thresholds = None, {}
         if self.pairs.people_known:
             symmetric = condition.probe == condition.reference
-            crossing = cross_scores(probe, reference, self.identity, symmetric)
-            totals = crossing.totals(self.weights)
+            impostor_scores = cross_scores(probe, reference, self.identity, symmetric)
+            totals = impostor_scores.totals(self.weights)
             for far in FARS:
-                thresholds[far] = crossing.threshold(far)
+                thresholds[far] = impostor_scores.threshold(far)
                 if np.isfinite(thresholds[far]):
-                    figures[f"tar@{far:g}"] = self._tar(scores, crossing.thresholds(far, self.weights, totals))
+                    figures[f"tar@{far:g}"] = self._tar(scores, impostor_scores.thresholds(far, self.weights, totals))
         tars = {far: metrics.tar_at_far(scores, self.issame, far) for far in LIST_FARS}
-        impostors = crossing.total if crossing is not None else 0
-        return Assessment(condition, scores, right, figures, thresholds, tars, impostors, crossing)
+        impostors = impostor_scores.total if impostor_scores is not None else 0
+        return Assessment(condition, scores, right, figures, thresholds, tars, impostors, impostor_scores)
 
     def deploy(self, one: Assessment, threshold: float) -> Assessment:
         """The same with false rejects and false accepts at the threshold of a system set up on clean pairs."""
         fixed = metrics.fixed_threshold(one.scores, self.issame, threshold, self.of_pairs)
-        accepted = fixed.false_accept if one.crossing is None else one.crossing.far(threshold, self.weights)
+        accepted = (
+            fixed.false_accept if one.impostor_scores is None else one.impostor_scores.far(threshold, self.weights)
+        )
         added = {"false_reject": _estimate(fixed.false_reject), "false_accept": _estimate(accepted)}
         return replace(one, figures={**one.figures, **added})
 

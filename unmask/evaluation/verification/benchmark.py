@@ -18,13 +18,13 @@ from .embedding import Embedded
 from .impostors import EDGES
 from .views import CLEAN, MASKED
 
-__all__ = ["Judged", "averaged", "between", "dependence", "judge", "summary"]
+__all__ = ["Evaluation", "averaged", "between", "dependence", "evaluate", "summary"]
 
 GROUPINGS = ("kind", "coverage", "color", "pose", "face size")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """All conditions under one recognizer."""
 
     recognizer: Recognizer
@@ -37,7 +37,7 @@ class Judged:
         return self.assessments[Condition(probe, CLEAN).name]
 
 
-def judge(
+def evaluate(
     pairs: PairList,
     embedded: Embedded,
     recognizers: Sequence[Recognizer],
@@ -45,7 +45,7 @@ def judge(
     seed: int = 0,
     resamples: int = RESAMPLES,
     progress: Callable[[int], None] | None = None,
-) -> list[Judged]:
+) -> list[Evaluation]:
     """Figures of every condition for every recognizer, over the same resamples."""
     assessor = Assessor(pairs, seed, resamples)
     found = []
@@ -65,40 +65,40 @@ def judge(
         deployed = assessor.deployed_threshold(every[Condition(CLEAN, CLEAN).name])
         if np.isfinite(deployed):  # too few pairs set no threshold
             every = {name: assessor.deploy(one, deployed) for name, one in every.items()}
-        found.append(Judged(recognizer, assessor, every, deployed))
+        found.append(Evaluation(recognizer, assessor, every, deployed))
     return found
 
 
-def summary(judged: Judged, embedded: Embedded, restorers: Sequence[str]) -> dict[str, Any]:
+def summary(evaluation: Evaluation, embedded: Embedded, restorers: Sequence[str]) -> dict[str, Any]:
     """The figures of one recognizer as plain values for JSON."""
-    pairs = judged.assessor.pairs
-    masked = judged.against_clean(MASKED)
-    restored = [judged.against_clean(name) for name in restorers]
+    pairs = evaluation.assessor.pairs
+    masked = evaluation.against_clean(MASKED)
+    restored = [evaluation.against_clean(name) for name in restorers]
     words = properties(embedded)
     return {
         "score_edges": EDGES.round(6).tolist(),
-        "deployed_threshold": judged.deployed if np.isfinite(judged.deployed) else None,
-        "conditions": {name: _plain(one, pairs) for name, one in judged.assessments.items()},
+        "deployed_threshold": evaluation.deployed if np.isfinite(evaluation.deployed) else None,
+        "conditions": {name: _plain(one, pairs) for name, one in evaluation.assessments.items()},
         "restored_minus_masked": {
             name: {
-                "against_clean": contrast(judged.against_clean(name), masked),
+                "against_clean": contrast(evaluation.against_clean(name), masked),
                 "against_own_kind": contrast(
-                    judged.assessments[Condition(name, name).name],
-                    judged.assessments[Condition(MASKED, MASKED).name],
+                    evaluation.assessments[Condition(name, name).name],
+                    evaluation.assessments[Condition(MASKED, MASKED).name],
                 ),
             }
             for name in restorers
         },
         "fused_minus_masked": {
-            name: {"against_clean": contrast(judged.against_clean(fused(name)), masked)} for name in restorers
+            name: {"against_clean": contrast(evaluation.against_clean(fused(name)), masked)} for name in restorers
         },
         "groups": {
-            grouping: judged.assessor.groups(words[grouping], masked, restored)
+            grouping: evaluation.assessor.groups(words[grouping], masked, restored)
             for grouping in GROUPINGS
             if set(words[grouping]) != {"unknown"}
         },
         "faces_not_found": {
-            view: embedded.missing(judged.recognizer.name, view) for view in (CLEAN, MASKED, *restorers)
+            view: embedded.missing(evaluation.recognizer.name, view) for view in (CLEAN, MASKED, *restorers)
         },
         "pairs": len(pairs.pairs),
     }
@@ -114,9 +114,9 @@ def averaged(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np
 
 
 def dependence(
-    embedded: Embedded, identity: NDArray[np.int64], judge: str, teachers: Sequence[str], seed: int = 0
+    embedded: Embedded, identity: NDArray[np.int64], recognizer: str, teachers: Sequence[str], seed: int = 0
 ) -> dict[str, float]:
-    """How alike a judge and each teacher see strangers: the correlation of their scores on clean pictures.
+    """How alike a recognizer and each teacher see strangers: the correlation of their scores on clean pictures.
 
     Over up to 200,000 random pairs of pictures of different people. 0 is independent, 1 the same network.
     """
@@ -124,7 +124,7 @@ def dependence(
     a, b = rng.integers(0, len(identity), (2, 300_000))
     found = {}
     for teacher in teachers:
-        both = [embedded.vectors[name, CLEAN] for name in (judge, teacher)]
+        both = [embedded.vectors[name, CLEAN] for name in (recognizer, teacher)]
         there = np.isfinite(np.concatenate(both, 1).sum(1))
         kept = np.flatnonzero((identity[a] != identity[b]) & there[a] & there[b])[:200_000]
         if len(kept) > 2:
@@ -133,14 +133,14 @@ def dependence(
     return found
 
 
-def between(judged: Sequence[Judged]) -> dict[str, Any]:
+def between(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """Paired differences of every recognizer and each one before it, condition by condition: ``"second - first"``."""
     return {
         f"{second.recognizer.name} - {first.recognizer.name}": {
             name: contrast(second.assessments[name], first.assessments[name]) for name in second.assessments
         }
-        for i, second in enumerate(judged)
-        for first in judged[:i]
+        for i, second in enumerate(evaluations)
+        for first in evaluations[:i]
     }
 
 
@@ -148,8 +148,8 @@ def _plain(one: Assessment, pairs: PairList) -> dict[str, Any]:
     lost = [pair for pair, score in zip(pairs.pairs, one.scores, strict=True) if np.isnan(score)]
     same = np.array([pair.issame for pair in pairs.pairs])
     scores = {"genuine": _histogram(one.scores[same]), "impostor": _histogram(one.scores[~same])}
-    if one.crossing is not None:
-        scores["cross_identity"] = one.crossing.histogram[1].tolist()
+    if one.impostor_scores is not None:
+        scores["cross_identity"] = one.impostor_scores.histogram[1].tolist()
     return {
         "figures": {name: estimate.as_dict() for name, estimate in one.figures.items()},
         "thresholds": {f"{far:g}": value for far, value in one.thresholds.items() if np.isfinite(value)},

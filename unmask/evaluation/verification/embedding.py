@@ -16,7 +16,7 @@ from ... import engines, images
 from ...faces import align
 from ...recognition import Recognizer
 from ..store import Store, content, source_hash
-from .views import CLEAN, MASKED, SIMULATE, Look, Studio
+from .views import CLEAN, MASKED, SIMULATE, RenderedView, ViewRenderer
 
 __all__ = ["Embedded", "embed"]
 
@@ -37,7 +37,7 @@ class Embedded:
     vectors: dict[tuple[str, str], NDArray[np.float32]]
     notes: dict[str, list[dict[str, Any]]]
     computed: int  # pictures that were not in the cache
-    sha256: str  # of all pictures, and their masked twins, in order
+    sha256: str  # of all pictures, and their masked versions, in order
 
     def missing(self, recognizer: str, view: str) -> list[str]:
         """The pictures without a face in a view."""
@@ -46,7 +46,7 @@ class Embedded:
 
 
 def embed(
-    studio: Studio,
+    renderer: ViewRenderer,
     keys: Sequence[str],
     recognizers: Sequence[Recognizer],
     fingerprints: dict[str, str],
@@ -58,19 +58,19 @@ def embed(
     ``fingerprints`` name what the views depend on besides the pictures: the detector, the segmenter.
     """
     stores = {
-        (r.name, view): Store(_way(studio, view, r, fingerprints), cache)
+        (r.name, view): Store(_way(renderer, view, r, fingerprints), cache)
         for r in recognizers
-        for view in studio.views()
+        for view in renderer.views()
     }
-    ids = {key: _identity(studio, key) for key in keys}
+    ids = {key: _identity(renderer, key) for key in keys}
     todo = [key for key in keys if any(ids[key] not in store for store in stores.values())]
     if progress is not None:
         progress(len(keys) - len(todo))
-    views = [v for v in studio.views() if any(ids[k] not in stores[r.name, v] for r in recognizers for k in todo)]
+    views = [v for v in renderer.views() if any(ids[k] not in stores[r.name, v] for r in recognizers for k in todo)]
 
     def work(batch: Sequence[str]) -> list[_Found]:
-        looks = studio.shoot(batch, views)
-        return [_embed_looks(r, view, looks[view]) for r in recognizers for view in views]
+        rendered = renderer.render(batch, views)
+        return [_embed_views(r, view, rendered[view]) for r in recognizers for view in views]
 
     since = 0
     for batch, found in _side_by_side(work, [todo[i : i + BATCH] for i in range(0, len(todo), BATCH)]):
@@ -108,7 +108,7 @@ def _side_by_side(
             ahead.popleft()
 
 
-def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[str, str]) -> str:
+def _way(renderer: ViewRenderer, view: str, recognizer: Recognizer, fingerprints: dict[str, str]) -> str:
     """Everything that an embedding of a view depends on, apart from the picture."""
     package = Path(__file__).resolve().parents[2]
     faces = package / "faces"
@@ -116,47 +116,45 @@ def _way(studio: Studio, view: str, recognizer: Recognizer, fingerprints: dict[s
     if view != CLEAN:
         files = [*faces.glob("*.py"), *(package / "simulation").glob("*.py")]
     files += [file for room in ("images", "recognition") for file in (package / room).glob("*.py")]
-    parts: list[object] = [view == CLEAN, recognizer.fingerprint, studio.aligned, fingerprints.get("detector")]
+    parts: list[object] = [view == CLEAN, recognizer.fingerprint, renderer.aligned, fingerprints.get("detector")]
     if view != CLEAN:
         files.append(package / "evaluation" / "verification" / "views.py")
-        parts += [studio.points, studio.masks is None, studio.seed if studio.masks is None else None]
-        if studio.cover == SIMULATE:
+        parts += [renderer.points, renderer.masks is None, renderer.seed if renderer.masks is None else None]
+        if renderer.cover == SIMULATE:
             files = [file for file in files if file.name != "patches.py"]
         else:
-            parts.append(studio.cover)
+            parts.append(renderer.cover)
     if view not in (CLEAN, MASKED):
-        restorer = next(r for r in studio.restorers if r.name == view)
-        parts += [restorer.fingerprint, studio.segmenter is None]
+        restorer = next(r for r in renderer.restorers if r.name == view)
+        parts += [restorer.fingerprint, renderer.segmenter is None]
         parts += [fingerprints.get("segmenter"), fingerprints.get("landmarker")]
         files += [file for room in ("engines", "models", "ops", "restore") for file in (package / room).glob("*.py")]
         files += [package / "evaluation" / name for name in ("baselines.py", "linear.py")]
     elif view == MASKED:
         unused = {"blend.py", "tone.py", "segment.py", "landmarks.py"}
-        unused |= {"occluders.py"} if studio.cover == SIMULATE else set()
+        unused |= {"occluders.py"} if renderer.cover == SIMULATE else set()
         files = [file for file in files if file.name not in unused]
     return content(source_hash(files), *parts)
 
 
-def _identity(studio: Studio, key: str) -> str:
-    """What tells one picture from another: its bytes, its name (which seeds its mask), and its masked
-    twin's bytes.
-    """
-    parts: list[object] = [studio.pictures.read(key), key]
-    if studio.masks is not None:
-        name = studio.masks.find(key) or studio.masks.find(key.rsplit(".", 1)[0])
-        parts.append(studio.masks.read(name) if name else None)
+def _identity(renderer: ViewRenderer, key: str) -> str:
+    """What tells one picture from another: its bytes, its name (which seeds its mask), its masked version's bytes."""
+    parts: list[object] = [renderer.pictures.read(key), key]
+    if renderer.masks is not None:
+        name = renderer.masks.find(key) or renderer.masks.find(key.rsplit(".", 1)[0])
+        parts.append(renderer.masks.read(name) if name else None)
     return content(*parts)
 
 
-def _embed_looks(recognizer: Recognizer, view: str, looks: Sequence[Look]) -> _Found:
-    there = [(i, look.pixels, look.kps) for i, look in enumerate(looks) if look.kps is not None]
-    vectors: list[NDArray[np.float32] | None] = [None] * len(looks)
+def _embed_views(recognizer: Recognizer, view: str, rendered: Sequence[RenderedView]) -> _Found:
+    there = [(i, image.pixels, image.kps) for i, image in enumerate(rendered) if image.kps is not None]
+    vectors: list[NDArray[np.float32] | None] = [None] * len(rendered)
     if there:
         crops = [align.crop_face(p, kps, recognizer.template, recognizer.size)[0] for _, p, kps in there]
         found = recognizer.embed(images.to_float(np.stack(crops)))
         for (i, _, _), vector in zip(there, found, strict=True):
             vectors[i] = vector
-    return recognizer.name, view, vectors, [look.note for look in looks]
+    return recognizer.name, view, vectors, [image.note for image in rendered]
 
 
 def _save(stores: dict[tuple[str, str], Store]) -> None:

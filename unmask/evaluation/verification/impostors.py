@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EDGES", "FARS", "Crossing", "cross_scores"]
+__all__ = ["EDGES", "FARS", "ImpostorScores", "cross_scores"]
 
 FARS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 BLOCK = 256  # pairs summed at once in the bootstrap
@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Crossing:
+class ImpostorScores:
     """The highest cross-identity scores, falling, with their identities; ``counts`` [I,I] are all pairs
     compared.
     """
@@ -101,7 +101,7 @@ class Crossing:
         return flat.reshape(size, size).astype(np.float32)
 
 
-def cross_scores(probe: Scores, gallery: Scores, identity: Ints, symmetric: bool) -> Crossing:
+def cross_scores(probe: Scores, gallery: Scores, identity: Ints, symmetric: bool) -> ImpostorScores:
     """All scores of probes against gallery pictures of other people.
 
     ``probe`` and ``gallery`` [N,D] are embeddings of the same pictures in two conditions, rows of NaN where
@@ -126,7 +126,7 @@ def cross_scores(probe: Scores, gallery: Scores, identity: Ints, symmetric: bool
         parts.append((scores[i, j], identity[rows][i], identity[j]))
     ranked, first, second = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(-ranked, kind="stable")
-    return Crossing(ranked[order], first[order], second[order], counts, (EDGES, histogram))
+    return ImpostorScores(ranked[order], first[order], second[order], counts, (EDGES, histogram))
 
 
 def _by_identity(valid: NDArray[np.bool_], identity: Ints, size: int) -> NDArray[np.float32]:

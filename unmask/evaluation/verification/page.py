@@ -17,10 +17,10 @@ from PIL import Image
 
 from .. import svg
 from .assess import Assessment
-from .benchmark import Judged
+from .benchmark import Evaluation
 from .metrics import roc
-from .report import Rows, condition_table, difference_table, group_table, judge_table, threshold_table
-from .views import CLEAN, MASKED, Studio
+from .report import Rows, condition_table, difference_table, group_table, recognizer_table, threshold_table
+from .views import CLEAN, MASKED, ViewRenderer
 
 __all__ = ["PicturedPair", "html", "notable"]
 
@@ -35,10 +35,10 @@ class PicturedPair:
     pictures: list[tuple[str, NDArray[np.uint8]]]
 
 
-def notable(judged: Judged, studio: Studio, restorer: str) -> dict[str, list[PicturedPair]]:
+def notable(evaluation: Evaluation, renderer: ViewRenderer, restorer: str) -> dict[str, list[PicturedPair]]:
     """The pairs that gained and lost most by a restorer, and the most alike of different people."""
-    masked, restored = judged.against_clean(MASKED), judged.against_clean(restorer)
-    same = judged.assessor.issame
+    masked, restored = evaluation.against_clean(MASKED), evaluation.against_clean(restorer)
+    same = evaluation.assessor.issame
     gain = np.where(same, restored.scores - masked.scores, np.nan)
     alike = np.where(~same, restored.scores, np.nan)
     chosen = {
@@ -46,7 +46,7 @@ def notable(judged: Judged, studio: Studio, restorer: str) -> dict[str, list[Pic
         "One person, harmed most": _top(-gain),
         "Different people, most alike after restoring": _top(alike),
     }
-    return {title: [_pictured(judged, studio, restorer, i) for i in rows] for title, rows in chosen.items()}
+    return {title: [_pictured(evaluation, renderer, restorer, i) for i in rows] for title, rows in chosen.items()}
 
 
 def _top(values: NDArray[np.float64]) -> list[int]:
@@ -54,20 +54,20 @@ def _top(values: NDArray[np.float64]) -> list[int]:
     return [int(i) for i in order if np.isfinite(values[i])]
 
 
-def _pictured(judged: Judged, studio: Studio, restorer: str, row: int) -> PicturedPair:
-    pair = judged.assessor.pairs.pairs[row]
-    reference = studio.shoot([pair.a], [CLEAN])[CLEAN][0]
-    views = studio.shoot([pair.b], [CLEAN, MASKED, restorer])
-    scores = {view: float(judged.against_clean(view).scores[row]) for view in (CLEAN, MASKED, restorer)}
+def _pictured(evaluation: Evaluation, renderer: ViewRenderer, restorer: str, row: int) -> PicturedPair:
+    pair = evaluation.assessor.pairs.pairs[row]
+    reference = renderer.render([pair.a], [CLEAN])[CLEAN][0]
+    views = renderer.render([pair.b], [CLEAN, MASKED, restorer])
+    scores = {view: float(evaluation.against_clean(view).scores[row]) for view in (CLEAN, MASKED, restorer)}
     pictures = [("reference", reference.pixels)]
-    pictures += [(f"{view} {scores[view]:.3f}", looks[0].pixels) for view, looks in views.items()]
+    pictures += [(f"{view} {scores[view]:.3f}", rendered[0].pixels) for view, rendered in views.items()]
     return PicturedPair(f"{pair.a} - {pair.b}", pictures)
 
 
 def html(
     facts: dict[str, Any],
     results: dict[str, dict[str, Any]],
-    judged: Sequence[Judged],
+    evaluations: Sequence[Evaluation],
     restorers: Sequence[str],
     pictured: dict[str, list[PicturedPair]],
 ) -> str:
@@ -75,9 +75,9 @@ def html(
     parts = [_HEAD, "<h1>Face verification before and after unmasking</h1>"]
     parts.append(f"<p>{escape(facts['headline'])}</p>")
     for name in restorers:
-        parts.append(f"<h2>The judges side by side: {escape(name)}</h2>")
-        parts.append(_table(*judge_table(results, name, facts.get("dependence", {}))))
-    for one in judged:
+        parts.append(f"<h2>The recognizers side by side: {escape(name)}</h2>")
+        parts.append(_table(*recognizer_table(results, name, facts.get("dependence", {}))))
+    for one in evaluations:
         name = one.recognizer.name
         parts.append(f"<h2>{escape(name)}</h2><p>{escape(facts['relations'][name])}</p>")
         parts.append(_table(*condition_table(results[name])))
@@ -110,31 +110,32 @@ def _table(header: Sequence[str], rows: Rows) -> str:
 def _curve(one: Assessment, same: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
     """FAR and TAR, from all cross-identity pairs where there are such."""
     genuine = np.nan_to_num(one.scores[same], nan=-np.inf)
-    if one.crossing is None:
+    if one.impostor_scores is None:
         far, tar, _ = roc(one.scores[same], one.scores[~same])
         return far.tolist(), tar.tolist()
     fars = np.logspace(-5, np.log10(0.12), 80)
-    thresholds = np.array([one.crossing.threshold(far) for far in fars])
+    thresholds = np.array([one.impostor_scores.threshold(far) for far in fars])
     there = np.isfinite(thresholds)
     tar = (genuine[None] >= thresholds[there, None]).mean(1)
     return fars[there].tolist(), tar.tolist()
 
 
-def _styles(judged: Judged) -> dict[str, tuple[str, bool]]:
+def _styles(evaluation: Evaluation) -> dict[str, tuple[str, bool]]:
     """Color and dash of every condition: a color for each probe, dashed where the reference is not
     clean.
     """
-    probes = list(dict.fromkeys(one.condition.probe for one in judged.assessments.values()))
+    probes = list(dict.fromkeys(one.condition.probe for one in evaluation.assessments.values()))
     color = {probe: svg.COLORS[i % len(svg.COLORS)] for i, probe in enumerate(probes)}
     return {
-        name: (color[one.condition.probe], one.condition.reference != CLEAN) for name, one in judged.assessments.items()
+        name: (color[one.condition.probe], one.condition.reference != CLEAN)
+        for name, one in evaluation.assessments.items()
     }
 
 
-def _curves(judged: Judged) -> str:
+def _curves(evaluation: Evaluation) -> str:
     lines, mirrored = [], []
-    for name, style in _styles(judged).items():
-        far, tar = _curve(judged.assessments[name], judged.assessor.issame)
+    for name, style in _styles(evaluation).items():
+        far, tar = _curve(evaluation.assessments[name], evaluation.assessor.issame)
         lines.append(svg.Line(name, far, tar, *style))
         mirrored.append(svg.Line(name, far, [1 - t for t in tar], *style))
     across = svg.Axis("false accept rate (all cross-identity pairs)", 1e-5, 1e-1, log=True)
@@ -143,15 +144,15 @@ def _curves(judged: Judged) -> str:
     return svg.chart("ROC", across, accept, lines) + svg.chart("DET", across, reject, mirrored)
 
 
-def _histograms(judged: Judged) -> str:
+def _histograms(evaluation: Evaluation) -> str:
     """Scores against clean references; the other conditions would only hide them."""
-    same = judged.assessor.issame
+    same = evaluation.assessor.issame
     across = svg.Axis("score", -0.4, 1.0)
     out = ""
     for title, wanted in (("genuine pairs", same), ("impostor pairs", ~same)):
         lines = [
-            svg.Line(name, *svg.steps(judged.assessments[name].scores[wanted], -0.4, 1.0, bins=35), *style)
-            for name, style in _styles(judged).items()
+            svg.Line(name, *svg.steps(evaluation.assessments[name].scores[wanted], -0.4, 1.0, bins=35), *style)
+            for name, style in _styles(evaluation).items()
             if not style[1]
         ]
         top = max((max(line.y) for line in lines if len(line.y)), default=1.0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import tables
 from .assess import LIST_FARS
-from .benchmark import GROUPINGS, Judged, properties
+from .benchmark import GROUPINGS, Evaluation, properties
 from .embedding import Embedded
 from .impostors import FARS
 
@@ -20,7 +20,7 @@ __all__ = [
     "difference_table",
     "group_table",
     "headline",
-    "judge_table",
+    "recognizer_table",
     "scores_csv",
     "threshold_table",
     "verdict",
@@ -38,7 +38,7 @@ HEADINGS = {
     "false_accept": "FAR fixed %",
     "d_prime": "d'",
 }
-JUDGED_BY = ("tar@0.001", "tar@0.01", "accuracy")  # the first that a list is long enough for
+DECIDING = ("tar@0.001", "tar@0.01", "accuracy")  # the first that a list is long enough for
 _PERCENT = {"accuracy": 2, "eer": 2, "false_reject": 1, "false_accept": 3}
 
 Rows = list[list[str]]
@@ -91,35 +91,35 @@ def verdict(result: dict[str, Any], restorer: str) -> str:
     gains = {}
     for word, kind in (("restore", "restored_minus_masked"), ("fuse", "fused_minus_masked")):
         found = result[kind][restorer]["against_clean"]
-        figure = next((found[name] for name in JUDGED_BY if name in found and found[name]["value"] is not None), None)
+        figure = next((found[name] for name in DECIDING if name in found and found[name]["value"] is not None), None)
         if figure and figure["low"] is not None and figure["low"] > 0:
             gains[word] = figure["value"]
     return max(gains, key=lambda word: gains[word]) if gains else "leave the mask on"
 
 
-def judge_table(
+def recognizer_table(
     results: dict[str, dict[str, Any]], restorer: str, dependence: dict[str, dict[str, float]]
 ) -> tuple[list[str], Rows]:
     """A row a recognizer: TAR at FAR 1e-3 clean, masked, restored and fused, what each gains, and the verdict.
 
     ``dependence`` is of each recognizer on those that taught (:func:`.benchmark.dependence`).
     """
-    rows, name = [], next((n for n in JUDGED_BY if all(_has(one, n) for one in results.values())), "auc")
-    for judge, result in results.items():
+    rows, name = [], next((n for n in DECIDING if all(_has(one, n) for one in results.values())), "auc")
+    for recognizer, result in results.items():
         of = {view: result["conditions"][f"{view}/clean"]["figures"].get(name) for view in
               ("clean", "masked", restorer, f"{restorer} fused")}  # fmt: skip
         gains = [
             result[kind][restorer]["against_clean"].get(name)
             for kind in ("restored_minus_masked", "fused_minus_masked")
         ]
-        own = dependence.get(judge, {})
+        own = dependence.get(recognizer, {})
         taught = max(own.values()) if own else None
         cells = [_show(name, of["clean"], False), _show(name, of["masked"], False)]
         for view, gain in zip((restorer, f"{restorer} fused"), gains, strict=True):
             cells += [_show(name, of[view], False), _show(name, gain, True, True)]
-        rows.append([judge, *cells, tables.cell(taught, 2), verdict(result, restorer)])
+        rows.append([recognizer, *cells, tables.cell(taught, 2), verdict(result, restorer)])
     heads = ["clean", "masked", "restored", "gain [95 %]", "fused", "gain [95 %]", "like the teacher", "verdict"]
-    return [f"judge ({HEADINGS[name]})", *heads], rows
+    return [f"recognizer ({HEADINGS[name]})", *heads], rows
 
 
 def _has(result: dict[str, Any], name: str) -> bool:
@@ -177,19 +177,19 @@ def group_table(result: dict[str, Any], restorers: Sequence[str]) -> tuple[list[
     return ["probe", "genuine pairs", "masked", *heads], rows
 
 
-def scores_csv(judged: Sequence[Judged], embedded: Embedded) -> str:
+def scores_csv(evaluations: Sequence[Evaluation], embedded: Embedded) -> str:
     """Every pair's score under every condition and recognizer, and what both faces wear and how they are seen.
 
     The cell of a score is empty where a face was not found.
     """
-    pairs = judged[0].assessor.pairs
+    pairs = evaluations[0].assessor.pairs
     words = properties(embedded)
-    columns = [(one.recognizer.name, name) for one in judged for name in one.assessments]
+    columns = [(one.recognizer.name, name) for one in evaluations for name in one.assessments]
     about = [f"{grouping} {side}" for side in "ab" for grouping in GROUPINGS]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["path_a", "path_b", "issame", "fold", "line", *(f"{r}: {c}" for r, c in columns), *about])
-    table = np.stack([one.assessments[name].scores for one in judged for name in one.assessments], axis=1)
+    table = np.stack([one.assessments[name].scores for one in evaluations for name in one.assessments], axis=1)
     place = {key: i for i, key in enumerate(embedded.keys)}
     for pair, row in zip(pairs.pairs, table, strict=True):
         cells = ["" if np.isnan(value) else f"{value:.6f}" for value in row]

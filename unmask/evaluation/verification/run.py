@@ -21,9 +21,9 @@ from ..baselines import FaceRestorer
 from ..pairs import pairlist, pictures, readers
 from ..pairs.pairlist import PairList
 from . import benchmark, embedding, linear_map, page, report
-from .benchmark import Judged
+from .benchmark import Evaluation
 from .embedding import Embedded
-from .views import Studio
+from .views import ViewRenderer
 
 Options = Mapping[str, Any]  # of the command line, by name
 
@@ -33,7 +33,7 @@ class Plan:
     """What the options ask for, loaded. ``fingerprints`` name the detector and the segmenter."""
 
     pairs: PairList
-    studio: Studio
+    renderer: ViewRenderer
     recognizers: list[Recognizer]
     restorers: list[FaceRestorer]
     fingerprints: dict[str, str]
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """How many conditions :func:`judged` goes through."""
+        """How many conditions :func:`evaluated` goes through."""
         return len(self.recognizers) * (3 + 3 * len(self.restorers))
 
 
@@ -55,7 +55,7 @@ class Outcome:
 
     plan: Plan
     embedded: Embedded
-    judged: list[Judged]
+    evaluations: list[Evaluation]
     results: dict[str, dict[str, Any]]
     facts: dict[str, Any]
 
@@ -96,21 +96,21 @@ def plan(options: Options) -> Plan:
         if restorers and any(row.name == "landmarker" for row in weights.rows()):
             landmarker = Landmarker(device=device)
             fingerprints["landmarker"] = files.sha256(weights.find("landmarker"))
-    studio = Studio(
+    renderer = ViewRenderer(
         source, detector, restorers, options["seed"], masks, options["masks"], aligned, options["points"], segmenter,
         landmarker,
     )  # fmt: skip
-    return Plan(listed, studio, recognizers, restorers, fingerprints)
+    return Plan(listed, renderer, recognizers, restorers, fingerprints)
 
 
 def embedded(plan: Plan, progress: Callable[[int], None] | None = None) -> Embedded:
     """Every picture of the list in every view, embedded by every recognizer; what was made before is kept."""
-    return embedding.embed(plan.studio, plan.pairs.pictures, plan.recognizers, plan.fingerprints, progress=progress)
+    return embedding.embed(plan.renderer, plan.pairs.pictures, plan.recognizers, plan.fingerprints, progress=progress)
 
 
-def judged(plan: Plan, found: Embedded, options: Options, progress: Callable[[int], None] | None = None) -> Outcome:
+def evaluated(plan: Plan, found: Embedded, options: Options, progress: Callable[[int], None] | None = None) -> Outcome:
     """The figures of every condition under every recognizer."""
-    ones = benchmark.judge(
+    ones = benchmark.evaluate(
         plan.pairs, found, plan.recognizers, plan.names, options["seed"], options["resamples"], progress
     )
     results = {one.recognizer.name: benchmark.summary(one, found, plan.names) for one in ones}
@@ -134,7 +134,8 @@ def judged(plan: Plan, found: Embedded, options: Options, progress: Callable[[in
         },
         "dependence": dependence,
         "verdicts": {
-            name: {judge: report.verdict(result, name) for judge, result in results.items()} for name in plan.names
+            name: {recognizer: report.verdict(result, name) for recognizer, result in results.items()}
+            for name in plan.names
         },
         "pairs": _pairs(plan, found),
         "recognizers": {r.name: r.fingerprint for r in plan.recognizers},
@@ -159,10 +160,13 @@ def _pairs(plan: Plan, found: Embedded) -> dict[str, Any]:
 
 
 def text(outcome: Outcome) -> str:
-    """The report for a terminal: the judges side by side, then every condition of each."""
+    """The report for a terminal: the recognizers side by side, then every condition of each."""
     lines = [outcome.facts["headline"]]
     for name in outcome.plan.names:
-        lines += [f"\n{name}:", tables.plain(*report.judge_table(outcome.results, name, outcome.facts["dependence"]))]
+        lines += [
+            f"\n{name}:",
+            tables.plain(*report.recognizer_table(outcome.results, name, outcome.facts["dependence"])),
+        ]
     for name, result in outcome.results.items():
         lines.append(f"\n{name}: {outcome.facts['relations'][name]}")
         lines.append(tables.plain(*report.condition_table(result, bounds=False)))
@@ -177,7 +181,7 @@ def text(outcome: Outcome) -> str:
 def _markdown(outcome: Outcome) -> str:
     parts, names = [outcome.facts["headline"] + "\n"], outcome.plan.names
     for name in names:
-        table = tables.markdown(*report.judge_table(outcome.results, name, outcome.facts["dependence"]))
+        table = tables.markdown(*report.recognizer_table(outcome.results, name, outcome.facts["dependence"]))
         parts.append(f"## {name}\n\n{table}")
     for name, result in outcome.results.items():
         relation = outcome.facts["relations"][name]
@@ -190,7 +194,7 @@ def _markdown(outcome: Outcome) -> str:
 
 def write(outcome: Outcome, options: Options) -> None:
     """Write the files that the options name: JSON, CSV of scores, Markdown, HTML."""
-    facts, results, ones = outcome.facts, outcome.results, outcome.judged
+    facts, results, ones = outcome.facts, outcome.results, outcome.evaluations
     if options["json_file"]:
         whole = json.dumps({**facts, "results": results, "between": benchmark.between(ones)}, indent=1) + "\n"
         files.write(options["json_file"], whole.encode())
@@ -201,5 +205,5 @@ def write(outcome: Outcome, options: Options) -> None:
     if options["html_file"]:
         names = outcome.plan.names
         chosen = next((one for one in ones if one.recognizer.name == facts["headline_recognizer"]), ones[0])
-        pictured = page.notable(chosen, outcome.plan.studio, names[0]) if names else {}
+        pictured = page.notable(chosen, outcome.plan.renderer, names[0]) if names else {}
         files.write(options["html_file"], page.html(facts, results, ones, names, pictured).encode())

@@ -27,7 +27,7 @@ from ...simulation.simulate import Garment, simulate
 from ..baselines import FaceRestorer
 from ..pairs.pictures import Pictures
 
-__all__ = ["CLEAN", "MASKED", "Look", "Studio", "color_name"]
+__all__ = ["CLEAN", "MASKED", "RenderedView", "ViewRenderer", "color_name"]
 
 CLEAN, MASKED = "clean", "masked"
 SIMULATE, OCCLUDE = "simulate", "occlude"  # ways to cover a face, beside the boxes of faces.patches
@@ -37,7 +37,7 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Look:
+class RenderedView:
     """One picture in one view; ``kps`` is None where no face was found."""
 
     pixels: Image
@@ -46,7 +46,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Studio:
+class ViewRenderer:
     """Makes every view of a picture.
 
     ``masks`` are pictures of the same names with face masks on, or None to cover the faces here as ``cover`` says:
@@ -72,29 +72,29 @@ class Studio:
         """The names of all views, restored ones being named after their restorer."""
         return [CLEAN, MASKED, *(r.name for r in self.restorers)]
 
-    def shoot(self, keys: Sequence[str], wanted: Sequence[str]) -> dict[str, list[Look]]:
+    def render(self, keys: Sequence[str], wanted: Sequence[str]) -> dict[str, list[RenderedView]]:
         """The wanted views of some pictures, in the order of the keys."""
         out = {CLEAN: [self._clean(key) for key in keys]}
         if any(view != CLEAN for view in wanted):
             covered = [self._masked(key, clean) for key, clean in zip(keys, out[CLEAN], strict=True)]
-            out[MASKED] = [look for look, _ in covered]
+            out[MASKED] = [image for image, _ in covered]
             for restorer in self.restorers:
                 if restorer.name in wanted:
                     out[restorer.name] = self._restored(restorer, out[CLEAN], covered)
         return {view: out[view] for view in wanted}
 
-    def _clean(self, key: str) -> Look:
+    def _clean(self, key: str) -> RenderedView:
         pixels = _opened(self.pictures, key)
-        return self._looked_at(pixels, self._find(pixels))
+        return self._posed(pixels, self._find(pixels))
 
-    def _looked_at(self, pixels: Image, kps: NDArray[np.float64] | None) -> Look:
+    def _posed(self, pixels: Image, kps: NDArray[np.float64] | None) -> RenderedView:
         if kps is None:
-            return Look(pixels, None)
+            return RenderedView(pixels, None)
         try:
             pose = fit_pose(kps)
         except ValueError:
-            return Look(pixels, None)
-        return Look(pixels, kps, {"yaw": round(pose.yaw, 1), "eyes": round(pose.scale, 1)})
+            return RenderedView(pixels, None)
+        return RenderedView(pixels, kps, {"yaw": round(pose.yaw, 1), "eyes": round(pose.scale, 1)})
 
     def _find(self, pixels: Image) -> NDArray[np.float64] | None:
         """The points of the face that the picture is of: large and near the middle."""
@@ -115,13 +115,13 @@ class Studio:
         tall = np.linalg.norm(kps[3:].mean(0) - kps[:2].mean(0))
         return kps if np.isfinite(kps).all() and tall >= MIN_FACE else None
 
-    def _again(self, pixels: Image, clean: Look) -> NDArray[np.float64] | None:
+    def _again(self, pixels: Image, clean: RenderedView) -> NDArray[np.float64] | None:
         """The points used for a picture made from a clean one."""
         if self.points == "clean":
             return clean.kps
         return self._find(pixels)
 
-    def _masked(self, key: str, clean: Look) -> tuple[Look, NDArray[np.float32] | None]:
+    def _masked(self, key: str, clean: RenderedView) -> tuple[RenderedView, NDArray[np.float32] | None]:
         """The masked picture, and the true region where it is known."""
         if self.masks is not None:
             name = self.masks.find(key) or self.masks.find(key.rsplit(".", 1)[0])
@@ -130,9 +130,9 @@ class Studio:
             pixels = _opened(self.masks, name)
             same = pixels.shape == clean.pixels.shape
             kps = self._again(pixels, clean) if same else self._find(pixels)
-            return Look(pixels, kps, clean.note), None
+            return RenderedView(pixels, kps, clean.note), None
         if clean.kps is None:
-            return Look(clean.pixels, None, clean.note), None
+            return RenderedView(clean.pixels, None, clean.note), None
         rng = np.random.default_rng([self.seed, zlib.crc32(key.encode())])
         if self.cover == SIMULATE:
             worn = simulate(clean.pixels, clean.kps, rng)
@@ -140,18 +140,18 @@ class Studio:
             box = None if self.cover == OCCLUDE else self.cover
             worn = patches.cover(clean.pixels, clean.kps, rng, box)
         note = {**clean.note, **_garment_note(worn.garment)}
-        return Look(worn.image, self._again(worn.image, clean), note), worn.region
+        return RenderedView(worn.image, self._again(worn.image, clean), note), worn.region
 
     def _restored(
         self,
         restorer: FaceRestorer,
-        clean: Sequence[Look],
-        covered: Sequence[tuple[Look, NDArray[np.float32] | None]],
-    ) -> list[Look]:
+        clean: Sequence[RenderedView],
+        covered: Sequence[tuple[RenderedView, NDArray[np.float32] | None]],
+    ) -> list[RenderedView]:
         """Each covered picture as :class:`Restorer` gives it back, the face looked for again; else as it is."""
-        out = [look for look, _ in covered]
+        out = [image for image, _ in covered]
         exact = self.segmenter is None
-        if exact and any(true is None for look, true in covered if look.kps is not None):
+        if exact and any(true is None for image, true in covered if image.kps is not None):
             raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
         segmenter = NoSegmenter() if self.segmenter is None else self.segmenter
         detector = Nobody() if self.detector is None else self.detector
@@ -159,9 +159,9 @@ class Studio:
             restorer, segmenter, detector, size=restorer.size, template=restorer.template, landmarker=self.landmarker
         )
         located = {}
-        for i, (look, true) in enumerate(covered):
-            if look.kps is not None and (faces := self._faces(one, look)):
-                located[i] = one.locate(look.pixels, region=true if exact else None, faces=faces)
+        for i, (image, true) in enumerate(covered):
+            if image.kps is not None and (faces := self._faces(one, image)):
+                located[i] = one.locate(image.pixels, region=true if exact else None, faces=faces)
         one.fill(list(located.values()), exact=exact)
         for i, found in located.items():
             if found.error is None:
@@ -169,14 +169,14 @@ class Studio:
                 out[i] = replace(out[i], pixels=pixels, kps=self._again(pixels, clean[i]))
         return out
 
-    def _faces(self, restorer: Restorer, look: Look) -> list[RestoredFace]:
+    def _faces(self, restorer: Restorer, image: RenderedView) -> list[RestoredFace]:
         """The face to restore: where its points are given that one, else the restorer's own find nearest to it."""
-        assert look.kps is not None
-        given = RestoredFace(np.concatenate([look.kps.min(0), look.kps.max(0)]), look.kps, 1.0, "found")
+        assert image.kps is not None
+        given = RestoredFace(np.concatenate([image.kps.min(0), image.kps.max(0)]), image.kps, 1.0, "found")
         if self.points == "clean" or self.aligned is not None:
             return [given]
         try:
-            faces = restorer.find(look.pixels)
+            faces = restorer.find(image.pixels)
         except NoFaceError:
             return []
         nearest = min(faces, key=lambda face: float(np.abs(face.kps - given.kps).mean()))

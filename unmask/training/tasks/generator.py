@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from ... import config as field
 from ... import images, weights
 from ...data import augment, face_sets, masked
-from ...data.masked import Drawer
+from ...data.masked import Sampler
 from ...errors import UsageError
 from ...losses import adversarial, perceptual, pixel
 from ...models.discriminator import Discriminator
 from ...models.encoder import Encoder
 from ...models.generator import Generator
 from .. import ada, distributed, ema, latent, loop, schedule
-from ..adversary import Judges, discriminate
+from ..adversary import DiscriminatorPair, discriminate
 from .unmasker import EncoderShape, levels
 
 
@@ -110,10 +110,10 @@ class Trainer:
         self.encoder = loop.place(encoder, device)
         if config.start:
             _start(self.network, self.encoder, weights.read(config.start, kind="unmasker"))
-        self.average, self.average_encoder = ema.twin(self.network), ema.twin(self.encoder)
+        self.average, self.average_encoder = ema.frozen_copy(self.network), ema.frozen_copy(self.encoder)
         self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
-        self.judge = loop.place(_judges(config, self.features), device)
-        self.latent = latent.LatentJudge(config.model.w_dim).to(device)
+        self.discriminator = loop.place(_discriminators(config, self.features), device)
+        self.latent = latent.LatentDiscriminator(config.model.w_dim).to(device)
         mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
@@ -123,7 +123,7 @@ class Trainer:
             both.append(mapping)
         self.optimizer = torch.optim.Adam(both, config.lr, betas=(config.beta1, 0.99))
         self.optimizer_m = torch.optim.Adam([mapping], config.lr, betas=(0.0, 0.99))  # for the latent arm
-        self.optimizer_d = torch.optim.Adam(self.judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
         self.optimizer_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
         self.state = {"p": 0.0, "path_mean": 0.0}
 
@@ -198,15 +198,15 @@ class Trainer:
         distributed.descend(self.optimizer_m, loss)
         self.latent.requires_grad_(True)
         known = memory[torch.randperm(len(memory), device=self.device)[:count]]
-        total = latent.judge(self.latent, known, w.detach())
+        total = latent.discriminator_loss(self.latent, known, w.detach())
         distributed.descend(self.optimizer_l, total)
-        return {"latent": loss.detach(), "latent_judge": total.detach()}
+        return {"latent": loss.detach(), "latent_discriminator": total.detach()}
 
     def _adversarial(self, real: Tensor, at: int) -> dict[str, Tensor]:
         """The StyleGAN2 arm: generator loss (with lazy path length), then the discriminator (with lazy R1)."""
         config, n = self.config, len(real)
         p = self.state["p"]
-        self.judge.requires_grad_(False)
+        self.discriminator.requires_grad_(False)
         z = torch.randn(n, config.model.z_dim, device=self.device)
         with loop.autocast(config.precision, self.device):
             w = self.network.mapping(z)
@@ -214,7 +214,7 @@ class Trainer:
                 w = w.detach()
             self._track(w)
             fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
-            logits = self.judge(ada.augment(fake, p))
+            logits = self.discriminator(ada.augment(fake, p))
         found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
         found["adversarial"].backward()
         if config.path_weight and at % config.path_every == 0:
@@ -222,8 +222,8 @@ class Trainer:
         good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
         found.update(
             discriminate(
-                self.judge,
-                self.judge.r1,
+                self.discriminator,
+                self.discriminator.r1,
                 self.optimizer_d,
                 good,
                 bad,
@@ -253,13 +253,13 @@ class Trainer:
         return penalty.detach()
 
 
-def _judges(config: Config, features: perceptual.FaceFeatures | None) -> Judges:
+def _discriminators(config: Config, features: perceptual.FaceFeatures | None) -> DiscriminatorPair:
     """The adversary that the config asks for."""
     if config.judge != "pixels" and features is None:
         raise UsageError(f"judge={config.judge} reads the features of a recognizer; name one in recognizer")
     side = config.window or config.model.img_resolution
     pixels = None if config.judge == "features" else Discriminator(side, config.discriminator)
-    return Judges(pixels, None if config.judge == "pixels" else features)
+    return DiscriminatorPair(pixels, None if config.judge == "pixels" else features)
 
 
 def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint) -> None:
@@ -277,20 +277,22 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The generator task on the faces of ``config.sources``."""
     size = config.model.img_resolution
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
-    drawer = None
+    sampler = None
     if config.recon_weight:
-        drawer = Drawer(faces, masked.bank(faces, config.variants, config.seed, config.occluders, config.workers))
+        sampler = Sampler(
+            faces, masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
+        )
     held = face_sets.load(config.data, config.sources, size=size, split="val")
     held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))
     torch.manual_seed(config.seed)
     trainer = Trainer(config, device)
 
     def batch(rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        if drawer is None:
+        if sampler is None:
             rows = rng.integers(0, len(faces), config.batch_size)
             flip = rng.random(len(rows)) < 0.5
             return {"y": augment.to_float(augment.mirror(faces.images[rows], flip))}
-        drawn = drawer.draw(rng, config.batch_size, config.grow)
+        drawn = sampler.draw(rng, config.batch_size, config.grow)
         seen = torch.from_numpy(rng.random(config.batch_size) >= config.hidden_share)
         region = drawn.region.clone()
         region[seen] = 0
@@ -309,8 +311,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
             rows += [list(images.to_uint8(again.clamp(-1, 1))), list(held.images)]
         return images.sheet(rows)
 
-    names = ("network", "average", "judge", "encoder", "average_encoder", "latent")
+    names = ("network", "average", "discriminator", "encoder", "average_encoder", "latent")
     modules = {name: getattr(trainer, name) for name in names}
-    optimizers = {"network": trainer.optimizer, "mapping": trainer.optimizer_m, "judge": trainer.optimizer_d,
+    optimizers = {"network": trainer.optimizer, "mapping": trainer.optimizer_m, "discriminator": trainer.optimizer_d,
                   "latent": trainer.optimizer_l}  # fmt: skip
     return loop.Task(modules, optimizers, batch, trainer.step, None, sheet, trainer.state)

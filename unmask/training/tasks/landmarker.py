@@ -19,7 +19,7 @@ from ...data import landmarks as crops_of
 from ...data.framing import UNKNOWN
 from ...faces import align, landmarks
 from ...images import sheet, to_uint8
-from ...models.landmarker import Landmarker, Looks
+from ...models.landmarker import Landmarker, LandmarkerOutput
 from .. import distributed, loop, schedule
 
 # the fields that say what crops are made of
@@ -89,8 +89,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
         there = crops_of.Batch(*(t.to(device) for t in inputs))
         with loop.autocast(config.precision, device):
-            looks = model(there.x.contiguous(memory_format=torch.channels_last))
-        parts = losses(looks, there)
+            output = model(there.x.contiguous(memory_format=torch.channels_last))
+        parts = losses(output, there)
         total = parts["face"] + config.roll_weight * parts["roll"] + config.garment_weight * parts["garment"]
         total = total + config.points_weight * parts["points"] + config.shift_weight * parts["shift"]
         distributed.descend(optimizer, total)
@@ -146,17 +146,17 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     return made_of.Material(pool, points, scenes, worn, [*known, *bare], things, config.shares.close)
 
 
-def losses(looks: Looks, truth: crops_of.Batch) -> dict[str, Tensor]:
+def losses(output: LandmarkerOutput, truth: crops_of.Batch) -> dict[str, Tensor]:
     """Cross entropies of face and garment, squared error of the roll, distance of points and of aligned crops in shares
     of the wide crop.
     """
-    far = (looks.points - truth.points).square().sum(2).add(1e-8).sqrt() / 2  # [N,5]
+    far = (output.points - truth.points).square().sum(2).add(1e-8).sqrt() / 2  # [N,5]
     return {
-        "face": _asked(looks.face, truth.face),
-        "garment": _asked(looks.garment, truth.garment),
-        "roll": _mean((looks.roll - truth.roll).square().sum(1), truth.turned),
+        "face": _asked(output.face, truth.face),
+        "garment": _asked(output.garment, truth.garment),
+        "roll": _mean((output.roll - truth.roll).square().sum(1), truth.turned),
         "points": _mean(far.mean(1), truth.placed),
-        "shift": _mean(shift(looks.points, truth.points), truth.placed),
+        "shift": _mean(shift(output.points, truth.points), truth.placed),
     }
 
 
@@ -186,25 +186,25 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def see(model: torch.nn.Module, x: Tensor, device: torch.device) -> Looks:
+def see(model: torch.nn.Module, x: Tensor, device: torch.device) -> LandmarkerOutput:
     """What the network in eval mode says of many crops [N,3,S,S], on the CPU."""
     model.eval()
     parts = [model(part.to(device)) for part in x.split(64)]
-    return Looks(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
+    return LandmarkerOutput(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
 
 
 def figures(model: torch.nn.Module, truth: crops_of.Batch, device: torch.device) -> dict[str, float]:
     """Area under the ROC curve of face and of garment; median and p90 of the roll's error in degrees, and of the crop's
     shift in pixels of 128 under face masks, all from one look.
     """
-    looks = see(model, truth.x, device)
+    output = see(model, truth.x, device)
     turned, placed = truth.turned > 0, (truth.placed > 0) & (truth.garment == 1)
-    a, b = (torch.atan2(r[turned, 1], r[turned, 0]) for r in (looks.roll, truth.roll))
+    a, b = (torch.atan2(r[turned, 1], r[turned, 0]) for r in (output.roll, truth.roll))
     off = (torch.remainder(a - b + np.pi, 2 * np.pi) - np.pi).abs().rad2deg()
     size = truth.x.shape[-1]
-    found, true = (landmarks.to_pixels(p[placed].numpy(), size) for p in (looks.points, truth.points))
+    found, true = (landmarks.to_pixels(p[placed].numpy(), size) for p in (output.points, truth.points))
     moved = [landmarks.shift(f, t) for f, t in zip(found, true, strict=True)]
-    out = {"face_auc": auc(looks.face, truth.face), "garment_auc": auc(looks.garment, truth.garment)}
+    out = {"face_auc": auc(output.face, truth.face), "garment_auc": auc(output.garment, truth.garment)}
     for name, values in (("roll", off.numpy()), ("shift", np.array(moved))):
         if len(values):
             out |= {f"{name}_median": float(np.median(values)), f"{name}_p90": float(np.quantile(values, 0.9))}
@@ -222,14 +222,14 @@ def auc(scores: Tensor, truth: Tensor) -> float:
 def picture(model: torch.nn.Module, truth: crops_of.Batch, device: torch.device) -> np.ndarray:
     """Held-out crops: green points are true, red ones found; the frame says face (green) or not, wrong ones thick."""
     x, size = truth.x[:72], truth.x.shape[-1]
-    looks = see(model, x, device)
+    output = see(model, x, device)
     drawn = []
     for i, crop in enumerate(to_uint8(x)):
         image = np.ascontiguousarray(crop)
-        for points, color, known in ((truth.points, (0, 255, 0), truth.placed[i]), (looks.points, (255, 0, 0), 1)):
+        for points, color, known in ((truth.points, (0, 255, 0), truth.placed[i]), (output.points, (255, 0, 0), 1)):
             for px, py in landmarks.to_pixels(points[i].numpy(), size).round().astype(int).tolist() if known else ():
                 cv2.circle(image, (px, py), 1, color, -1)
-        said = bool(looks.face[i] > 0)
+        said = bool(output.face[i] > 0)
         wrong = truth.face[i] != UNKNOWN and said != bool(truth.face[i])
         cv2.rectangle(image, (0, 0), (size - 1, size - 1), (0, 255, 0) if said else (255, 0, 0), 5 if wrong else 1)
         drawn.append(image)

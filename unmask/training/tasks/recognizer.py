@@ -1,8 +1,9 @@
-"""Task ``recognizer``: an IR network on clean faces, distilled from a teacher's embeddings and from identity labels.
+"""Task ``recognizer``: an IR network that learns a teacher's view of bare faces from bare and covered ones.
 
-The student learns the teacher's unit-length embedding of each face (``1 - cos``), optionally an inner map of the
-teacher (a hint: Romero et al. 2015, FitNets), and, where people are known, a margin softmax over identities. Only clean
-faces are used: what the network makes of face masks it owes to nobody.
+Whatever covers a face, its embedding is to be the one that the teacher has of the bare face (``1 - cos``), and to be
+told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's last map of the
+bare face (a hint: Romero et al. 2015, FitNets) says place by place what is to be seen there, under the cover too. Where
+people are known, a margin softmax over identities can join.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 
 from ... import recognition, weights
 from ...config import Depths, Margin, Number, Pixels, Positive, Rate, Share, Stride, Weight, Width, Widths
-from ...data import augment, face_sets
+from ...data import augment, face_sets, garment_variation, masked, photometric
 from ...errors import UsageError
-from ...losses import identity
+from ...losses import identity, relation
 from ...models.iresnet import IResNet
-from .. import distributed, loop, schedule, teacher
+from ...simulation import patches
+from .. import distributed, ema, loop, paired, schedule, teacher
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,35 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Config(loop.RunConfig):
+class Config(paired.Config):
     """Config of the recognizer.
 
-    ``teacher`` is a recognizer's name or path; empty trains on labels alone. ``hint_layer`` names a tensor [N,C,h,w]
-    inside the teacher's ONNX graph that the student's last map, of the same height and width, is to predict through a
-    1x1 convolution; empty gives no hints. ``start`` (name or path of a recognizer's weights) goes on from those.
+    Of each batch a share ``clean_share`` is bare, ``patched_share`` has a picture pasted on it, and the rest wears
+    simulated face masks (or, a share ``occluders`` of those, other things), a share ``restyled`` of them in new colors
+    and prints. A share ``degraded`` of all is blurred, noisy or compressed. ``hint_channels`` principal components of
+    the teacher's last map of the bare face, of the same height and width as the student's, are predicted from that
+    through a 1x1 convolution; 0 gives no hints. ``start`` (name or path of a recognizer's weights) goes on from those.
+    ``ema_kimg`` is the half-life of the average of the weights that is measured and released, in thousand faces.
     """
 
     model: Network = Network()
-    sources: tuple[str, ...] = ()
-    teacher: str = ""
-    hint_layer: str = ""
     start: str = ""
     lr: Rate = 2e-3
     weight_decay: Weight = 5e-4
     warmup_steps: Number = 200
+    clean_share: Share = 1.0
+    patched_share: Share = 0.0
+    restyled: Share = 0.0
+    degraded: Share = 0.0
     distill_weight: Weight = 1.0
+    contrast_weight: Weight = 0.0
+    hint_channels: Number = 0
     hint_weight: Weight = 1.0
     label_weight: Weight = 0.1
     scale: Positive = 30.0
     m_cos: Margin = 0.25
     coarse_share: Share = 0.3
+    ema_kimg: Weight = 5.0
 
 
 class Batch(NamedTuple):
@@ -77,44 +86,43 @@ class Batch(NamedTuple):
     maps: Tensor | None
 
 
+@dataclass(frozen=True)
+class Material:
+    """Training faces [N], their masked versions (None: all stay bare), and what the teacher makes of them bare.
+
+    ``vectors`` float32 [2,N,D] and ``maps`` float16 [2,N,C,h,w], of the faces and their mirror images, or None.
+    """
+
+    faces: face_sets.FaceSet
+    masked_faces: masked.MaskedFaces | None
+    vectors: np.ndarray | None
+    maps: np.ndarray | None
+
+
 def build(config: Config, device: torch.device) -> loop.Task:
     """The recognizer task on the faces of ``config.sources``."""
     height, width = config.model.size
     if height != width:
         raise UsageError("model.size: this task trains on the square arcface template; give it [S, S]")
-    faces = face_sets.load(config.data, config.sources, size=height, template="arcface", split="train")
-    held = face_sets.load(config.data, config.sources, size=height, template="arcface", split="val")
-    judge = recognition.load(config.teacher) if config.teacher else None
-    targets, maps = _targets(config, faces, judge)
-    held_targets = torch.from_numpy(teacher.embeddings(held, judge)) if judge else None
-    if targets is not None and targets.shape[2] != config.model.embedding:
-        raise UsageError(f"teacher: its embeddings are {targets.shape[2]} long; set model.embedding to that")
+    if config.clean_share + config.patched_share > 1:
+        raise UsageError("patched_share: together with clean_share it is more than 1; make one smaller")
+    if not (config.teacher or config.label_weight):
+        raise UsageError("teacher: there is nothing to learn from; name a recognizer, or give label_weight a value")
+    material = _material(config, height)
     torch.manual_seed(config.seed)
     network = loop.place(IResNet(**vars(config.model)), device)
     if config.start:
         weights.fill(network, weights.read(config.start, kind="iresnet"))
-    head = identity.MarginSoftmax(
-        config.model.embedding, int(faces.identity.max(initial=0)) + 1, config.scale, 0.0, config.m_cos
-    ).to(device)
+    people = int(material.faces.identity.max(initial=0)) + 1
+    head = identity.MarginSoftmax(config.model.embedding, people, config.scale, 0.0, config.m_cos).to(device)
     modules: dict[str, nn.Module] = {"network": network, "head": head}
     hint = None
-    if maps is not None:
-        hint = modules["hint"] = loop.place(nn.Conv2d(config.model.widths[-1], maps.shape[2], 1), device)
+    if material.maps is not None:
+        hint = modules["hint"] = loop.place(nn.Conv2d(config.model.widths[-1], config.hint_channels, 1), device)
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
+    average = modules["average"] = ema.frozen_copy(network)
     optimizer = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
-
-    def batch(rng: np.random.Generator, step: int) -> Batch:
-        chosen = rng.integers(0, len(faces), config.batch_size)
-        turned = (rng.random(len(chosen)) < 0.5).astype(int)
-        images = augment.mirror(faces.images[chosen], turned > 0)
-        x = augment.affine(augment.to_float(images), rng, shift=0.012, turn=3.0, zoom=0.03)
-        x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
-        return Batch(
-            x,
-            torch.from_numpy(faces.identity[chosen]),
-            torch.from_numpy(targets[turned, chosen]) if targets is not None else None,
-            torch.from_numpy(maps[turned, chosen]).float() if maps is not None else None,
-        )
+    others = None if material.vectors is None else torch.from_numpy(material.vectors[0]).to(device)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(None if t is None else t.to(device) for t in content))  # type: ignore[arg-type]
@@ -124,67 +132,91 @@ def build(config: Config, device: torch.device) -> loop.Task:
             last = network.maps(content.x.contiguous(memory_format=torch.channels_last))[-1]
             found = network.head(last)
             predicted = hint(last) if hint is not None else None
-        found = found.float()
-        losses = {"label": head(found, content.people)}
-        total = config.label_weight * losses["label"]
-        if content.vectors is not None:
-            losses["distill"] = identity.cosine(torch.nn.functional.normalize(found), content.vectors)
-            total = total + config.distill_weight * losses["distill"]
-        if predicted is not None and content.maps is not None:
-            losses["hint"] = unexplained(predicted.float(), content.maps)
-            total = total + config.hint_weight * losses["hint"]
-        distributed.descend(optimizer, total)
+        losses = _losses(config, head, found.float(), predicted, content, others)
+        weighted = {"label": config.label_weight, "distill": config.distill_weight,
+                    "contrast": config.contrast_weight, "hint": config.hint_weight}  # fmt: skip
+        distributed.descend(optimizer, torch.stack([weighted[name] * loss for name, loss in losses.items()]).sum())
+        ema.update(average, network, config.batch_size, config.ema_kimg, at)
         return {k: v.detach() for k, v in losses.items()}
 
-    @torch.no_grad()
-    def validate() -> dict[str, float]:
-        network.eval()
-        found = torch.cat(
-            [network.embed(augment.to_float(held.images[i : i + 128]).to(device)) for i in range(0, len(held), 128)]
-        ).cpu()
-        figures = same_different(found.numpy(), held.identity)
-        if held_targets is not None:
-            figures["cos_to_teacher"] = float((found * held_targets).sum(1).mean())
-        return figures
-
-    return loop.Task(modules, {"all": optimizer}, batch, step, validate)
+    views = paired.held(config, height, "arcface")
+    return loop.Task(
+        modules,
+        {"all": optimizer},
+        lambda rng, at: draw(material, config, rng),
+        step,
+        lambda: paired.figures(lambda x, _: average(x.to(device)), views),
+    )
 
 
-def _targets(
-    config: Config, faces: face_sets.FaceSet, judge: recognition.Recognizer | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The teacher's embeddings [2,N,D] (of the faces and their mirror images) and maps [2,N,C,h,w], or None."""
-    if judge is None:
-        return None, None
-    if config.hint_layer:
-        return teacher.hints(faces, judge, config.hint_layer)
-    found = teacher.embeddings(faces, judge)
-    return np.broadcast_to(found, (2, *found.shape)), None
+def _material(config: Config, size: int) -> Material:
+    faces = face_sets.load(config.data, config.sources, size=size, template="arcface", split="train")
+    covered = config.clean_share + config.patched_share < 1
+    masked_faces = (
+        masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
+    )
+    if not config.teacher:
+        return Material(faces, masked_faces, None, None)
+    given = recognition.load(config.teacher)
+    maps = None
+    if config.hint_channels:
+        vectors, maps = teacher.hints(faces, given, config.hint_channels)
+    else:
+        plain = teacher.embeddings(faces, given)
+        vectors = np.broadcast_to(plain, (2, *plain.shape))
+    if vectors.shape[2] != config.model.embedding:
+        raise UsageError(f"teacher: its embeddings are {vectors.shape[2]} long; set model.embedding to that")
+    return Material(faces, masked_faces, vectors, maps)
+
+
+def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
+    """A batch of faces, bare and covered, with what the teacher makes of them bare."""
+    n, faces = config.batch_size, material.faces
+    rows = rng.integers(0, len(faces), n)
+    images = faces.images[rows]
+    kind = rng.random(n)
+    worn = np.flatnonzero(kind >= config.clean_share + config.patched_share)
+    if material.masked_faces is not None and len(worn):
+        images[worn], regions = material.masked_faces.take(
+            rng.integers(0, material.masked_faces.variants, len(worn)), rows[worn]
+        )
+        for i in np.flatnonzero(rng.random(len(worn)) < config.restyled):
+            other = faces.images[rng.integers(len(faces))]
+            images[worn[i]] = garment_variation.restyle(
+                images[worn[i]], regions[i].astype(np.float32) / 255, other, rng
+            )
+    for i in np.flatnonzero((kind >= config.clean_share) & (kind < config.clean_share + config.patched_share)):
+        factor = float(rng.choice(patches.FACTORS[:5]))
+        images[i] = patches.cover(images[i], faces.points[rows[i]].astype(np.float64), rng, factor=factor).image
+    for i in np.flatnonzero(rng.random(n) < config.degraded):
+        images[i] = photometric.degrade(images[i], rng, 0.7)
+    turned = (rng.random(n) < 0.5).astype(int)
+    x = augment.to_float(augment.mirror(images, turned > 0))
+    x = augment.affine(x, rng, shift=0.012, turn=3.0, zoom=0.03)
+    x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
+    return Batch(
+        x,
+        torch.from_numpy(faces.identity[rows]),
+        torch.from_numpy(material.vectors[turned, rows]) if material.vectors is not None else None,
+        torch.from_numpy(material.maps[turned, rows]).float() if material.maps is not None else None,
+    )
+
+
+def _losses(
+    config: Config, head: nn.Module, found: Tensor, predicted: Tensor | None, content: Batch, others: Tensor | None
+) -> dict[str, Tensor]:
+    losses = {"label": head(found, content.people)} if config.label_weight else {}
+    if content.vectors is not None:
+        student = nn.functional.normalize(found, dim=1)
+        losses["distill"] = identity.cosine(student, content.vectors)
+        if config.contrast_weight:
+            losses["contrast"] = relation.contrast(student, content.vectors, others)
+    if predicted is not None and content.maps is not None:
+        losses["hint"] = unexplained(predicted.float(), content.maps)
+    return losses
 
 
 def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared error of maps [N,C,h,w] over each channel's variance in the batch of ``wanted``; 0 is perfect."""
     error = (predicted - wanted).square().mean((0, 2, 3))
     return (error / wanted.var((0, 2, 3), correction=0).clamp(min=1e-6)).mean()
-
-
-def same_different(embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None) -> dict[str, float]:
-    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
-
-    ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
-    pictures, each compared with all other pictures of ``embeddings``.
-    """
-    known = people >= 0
-    found, people = embeddings[known], people[known]
-    if len(found) < 2:
-        return {}
-    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
-    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
-    if not same.any() or same.all():
-        return {}
-    threshold = np.quantile(scores[~same], 0.999)
-    return {
-        "same": float(scores[same].mean()),
-        "different": float(scores[~same].mean()),
-        "tar_at_far_1e-3": float((scores[same] > threshold).mean()),
-    }

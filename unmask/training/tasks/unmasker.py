@@ -1,8 +1,8 @@
 """Task ``unmasker``: the unmasking encoder with its generator, on faces under simulated face masks.
 
 Losses (the papers' families; the weights are ours): L1 in and around the region, distance of recognizer features and
-``1 - cos`` of embeddings on the blended face, an adversary that sees windows of the blended face and the region, and
-the mean square of the code offsets.
+``1 - cos`` of embeddings on the blended face, which is also to be told from all other training faces, an adversary that
+sees windows of the blended face and the region, and the mean square of the code offsets.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ... import config as field
-from ... import images, weights
+from ... import recognition, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
-from ...losses import adversarial, crops, identity, perceptual, pixel
+from ...losses import adversarial, crops, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
-from .. import distributed, ema, loop, schedule
+from .. import distributed, ema, loop, restoring, schedule, teacher
 from ..adversary import discriminate
 
 
@@ -56,9 +56,13 @@ class Network:
     gated: field.Sides = (64,)
     margin: field.Few = 1
     conv_clamp: field.Positive | None = None
+    encoder_size: field.Side | None = None
+    identity: field.Width0 = 0
 
     def __post_init__(self) -> None:
         levels("channels", self.channels, self.img_resolution)
+        if self.encoder_size and self.encoder_size > self.img_resolution:
+            raise ValueError(f"encoder_size is {self.encoder_size}; it is at most img_resolution")
         if not {*self.gated} <= {*self.skips}:
             raise ValueError(f"gated is {list(self.gated)}; it names some of skips, {list(self.skips)}")
 
@@ -67,15 +71,18 @@ class Network:
 class Config(loop.RunConfig):
     """Config of the unmasker.
 
-    ``start`` (name or path of an unmasker's weights) goes on from those. Without it, ``generator`` initializes
-    the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also gives the losses on features and
-    identity. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
+    ``start`` (name or path of an unmasker's weights, of the same side or of half of it) goes on from those. Without
+    it, ``generator`` initializes the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also
+    gives the losses on features and identity, and, where ``model.identity`` is its embedding's length, the embedding
+    of the masked crop that joins the
+    styles. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
     pixel loss alone; the adversary joins at step ``adv_start``. It sees one square window a step, ``window`` px wide
     and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
     window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
-    features and embeddings are compared under as random a crop, so that no loss can be met at one alignment alone.
+    features and embeddings are compared under as random a crop, and a share ``disturbed_share`` of them in another
+    light and less sharp, so that no loss can be met by a signal to one network at one alignment alone.
     A share ``turned_share`` is drawn among the faces that are turned to a side, a share ``light_share`` is in another
-    light, and a share ``equipped_share`` of the face masks has straps, valves or cloth down the neck.
+    light, and a share ``accessory_share`` of the face masks has straps, valves or cloth down the neck.
     """
 
     model: Network = Network()
@@ -84,7 +91,7 @@ class Config(loop.RunConfig):
     jitter_share: field.Share = 0.5
     turned_share: field.Share = 0.0
     light_share: field.Share = 0.0
-    equipped_share: field.Share = 0.0
+    accessory_share: field.Share = 0.0
     sources: tuple[str, ...] = ()
     variants: field.Variants = 2
     occluders: field.Share = 0.08
@@ -100,6 +107,8 @@ class Config(loop.RunConfig):
     outside_weight: field.Weight = 0.2
     feature_weight: field.Weight = 1.0
     identity_weight: field.Weight = 0.0
+    contrast_weight: field.Weight = 0.0
+    disturbed_share: field.Share = 0.0
     adversarial_weight: field.Weight = 0.0
     adv_start: field.Number = 0
     pixel_steps: field.Number = 0
@@ -112,6 +121,8 @@ class Config(loop.RunConfig):
     def __post_init__(self) -> None:
         if self.window > self.model.img_resolution:
             raise ValueError(f"window is {self.window}; it is at most model.img_resolution")
+        if (self.model.identity or self.contrast_weight) and not self.recognizer:
+            raise ValueError("recognizer: model.identity and contrast_weight need one; name a recognizer")
         levels("discriminator", self.discriminator, self.window)
 
 
@@ -119,42 +130,44 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
-    bank = masked.bank(faces, config.variants, config.seed, config.occluders, config.workers)
+    masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
     held = _held(config, size)
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
-    average = ema.twin(network)
-    judge = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
+    others = _others(config, device) if config.contrast_weight else None
+    average = ema.frozen_copy(network)
+    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     network.synthesis.requires_grad_(config.tune == "full")
     groups: list[dict[str, Any]] = [
-        {"params": [*network.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
+        # they have no equalized learning rate
+        {"params": [p for n, p in network.named_parameters() if not n.startswith("synthesis.")], "lr_scale": 0.3},
         {"params": [p for p in network.synthesis.parameters() if p.requires_grad]},
     ]
     trained = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
-    optimizer_d = torch.optim.Adam(judge.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
-    drawer = masked.Drawer(faces, bank, config.turned_share)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+    sampler = masked.Sampler(faces, masked_faces, config.turned_share)
 
     def penalty(real: Tensor) -> Tensor:
         real = real.detach().requires_grad_()
-        return adversarial.r1(real, judge(real))
+        return adversarial.r1(real, discriminator(real))
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        n, light, equipped = config.batch_size, config.light_share, config.equipped_share
-        return drawer.draw(rng, n, config.grow, config.jitter_share, light=light, equipped=equipped)
+        n, light, accessories = config.batch_size, config.light_share, config.accessory_share
+        return sampler.draw(rng, n, config.grow, config.jitter_share, light=light, accessories=accessories)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
         network.train()
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
-        judge.requires_grad_(False)
+        discriminator.requires_grad_(False)
         with loop.autocast(config.precision, device):
-            losses, blended, alpha = _losses(network, features if at >= config.pixel_steps else None, content, config)
+            losses, blended, alpha = _losses(network, features, others, content, config, at)
             seen = window(config)
             if fighting:
-                logits = judge(torch.cat([blended, 2 * alpha - 1], 1)[seen])
+                logits = discriminator(torch.cat([blended, 2 * alpha - 1], 1)[seen])
                 losses["adversarial"] = config.adversarial_weight * adversarial.generator_logistic(logits)
         optimizer.zero_grad(set_to_none=True)
         sum(losses.values(), torch.zeros((), device=device)).backward()
@@ -165,7 +178,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         if fighting:
             true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
             found = discriminate(
-                judge,
+                discriminator,
                 penalty,
                 optimizer_d,
                 true,
@@ -181,12 +194,12 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
-        {"network": network, "average": average, "judge": judge},
-        {"network": optimizer, "judge": optimizer_d},
+        {"network": network, "average": average, "discriminator": discriminator},
+        {"network": optimizer, "discriminator": optimizer_d},
         batch,
         step,
-        lambda: _validate(average, features, held, config, device),
-        lambda: _sheet(average, held, config, device),
+        lambda: restoring.figures(average, features, held, config.precision, device),
+        lambda: restoring.sheet(average, features, held, config.precision, device),
     )
 
 
@@ -204,8 +217,8 @@ def _held(config: Config, size: int) -> Batch:
     faces = face_sets.load(config.data, config.sources, size=size, split="val")
     chosen = np.linspace(0, len(faces) - 1, min(256, len(faces))).astype(int)
     faces = faces.subset(chosen)
-    bank = masked.bank(faces, 1, config.seed + 1, 0.0, config.workers)
-    drawn, hidden = bank.rows(np.zeros(len(faces), int), np.arange(len(faces)))
+    masked_faces = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers)
+    drawn, hidden = masked_faces.take(np.zeros(len(faces), int), np.arange(len(faces)))
     region = torch.from_numpy(hidden)[:, None].float() / 255
     return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
 
@@ -213,7 +226,12 @@ def _held(config: Config, size: int) -> Batch:
 def _initialize(network: Unmasker, config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
     """Copy the generator and the recognizer's trunk into the network; return the features for the losses."""
     if config.start:
-        weights.fill(network, weights.read(config.start, kind="unmasker"))
+        try:
+            network.grow_from(weights.read(config.start, kind="unmasker").tensors)
+        except ValueError as error:
+            raise UsageError(
+                f"start: {config.start}: {error}; set model to its shape, or to one grown from it"
+            ) from None
     elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
         limit, mean = checkpoint.arch.get("conv_clamp"), checkpoint.tensors["w_avg"]
@@ -227,6 +245,8 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
     if not config.recognizer:
         return None
     features = perceptual.load(config.recognizer, config.model.img_resolution, device)
+    if config.model.identity not in (0, features.network.embedding):
+        raise UsageError(f"model.identity: {config.recognizer} gives {features.network.embedding}; set it to that")
     if config.start:
         return features
     own = network.encoder.trunk.state_dict()
@@ -239,11 +259,23 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
     return features
 
 
+def _others(config: Config, device: torch.device) -> Tensor:
+    """The recognizer's embeddings [N,D] of all training faces."""
+    known = recognition.load(config.recognizer)
+    faces = face_sets.load(config.data, config.sources, size=known.size[0], template=known.template, split="train")
+    return torch.from_numpy(teacher.embeddings(faces, known)).to(device)
+
+
 def _losses(
-    network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch, config: Config
+    network: Unmasker,
+    features: perceptual.FaceFeatures | None,
+    others: Tensor | None,
+    batch: Batch,
+    config: Config,
+    at: int,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
-    ws, skips = network.codes(batch.x, batch.region)
+    ws, skips = network.codes(batch.x, batch.region, restoring.person(network, features, batch.x))
     y_hat = network.synthesis(ws, "random", skips).float()
     alpha = crops.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
@@ -252,54 +284,13 @@ def _losses(
         "pixel": pixel.region_error(y_hat, batch.y, alpha, *parts),
         "code": config.code_weight * (ws - network.w_avg).square().mean(),
     }
-    if features is not None and (config.feature_weight or config.identity_weight):
+    if features is not None and at >= config.pixel_steps and (config.feature_weight or config.identity_weight):
         matrices = features.jittered(len(batch.y))
         with torch.no_grad():
             wanted, who = features(batch.y, matrices)
-        found, like = features(blended, matrices)
+        found, like = features(perceptual.disturbed(blended, config.disturbed_share), matrices)
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
+        if others is not None:
+            losses["contrast"] = config.contrast_weight * relation.contrast(like, who, others)
     return losses, blended, alpha
-
-
-@torch.no_grad()
-def restored(network: Unmasker, batch: Batch, config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The network's output and the blended face for a whole batch, [N,3,S,S] on the CPU."""
-    parts = []
-    network.eval()
-    for i in range(0, len(batch.x), 32):
-        x, region = (
-            t[i : i + 32].to(device).contiguous(memory_format=torch.channels_last) for t in (batch.x, batch.region)
-        )
-        with loop.autocast(config.precision, device):
-            parts.append(network(x, region).float().cpu())
-    y_hat = torch.cat(parts).clamp(-1, 1)
-    return y_hat, crops.composite(batch.x, y_hat, batch.region)
-
-
-@torch.no_grad()
-def _validate(
-    network: Unmasker, features: perceptual.FaceFeatures | None, held: Batch, config: Config, device: torch.device
-) -> dict[str, float]:
-    _, blended = restored(network, held, config, device)
-    solid = (held.region > 0.5).float()
-    energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
-    found = {
-        "psnr_region": pixel.psnr(blended, held.y, held.region).mean(),
-        "psnr_composite": pixel.psnr(blended, held.y).mean(),
-        "gradient_ratio": energy,
-        "coverage": held.region.mean(),
-    }
-    if features is not None:
-        who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
-        found["identity_restored"] = (like * who).sum(1).mean()
-        found["identity_masked"] = (masked_as * who).sum(1).mean()
-    return {k: float(v) for k, v in found.items()}
-
-
-def _sheet(network: Unmasker, held: Batch, config: Config, device: torch.device) -> np.ndarray:
-    """Rows of masked, region, output, blended and true faces."""
-    few = Batch(*(t[:: max(1, len(t) // 12)][:12] for t in held))
-    y_hat, blended = restored(network, few, config, device)
-    shown = few.region.expand(-1, 3, -1, -1) * 2 - 1
-    return images.sheet([list(images.to_uint8(t)) for t in (few.x, shown, y_hat, blended, few.y)])

@@ -1,0 +1,81 @@
+"""What an unmasker in training makes of held-out faces: figures and sheets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import images
+from ..data.masked import Batch
+from ..losses import crops, perceptual, pixel
+from ..models.unmasker import Unmasker
+from . import loop
+
+
+def person(network: Unmasker, features: perceptual.FaceFeatures | None, x: Tensor) -> Tensor | None:
+    """The embedding [N,D] of masked crops that the network takes, if it does."""
+    if network.identity is None or features is None:
+        return None
+    with torch.no_grad():
+        return features(x)[1]
+
+
+@torch.no_grad()
+def restored(
+    network: Unmasker,
+    features: perceptual.FaceFeatures | None,
+    batch: Batch,
+    precision: loop.Precision,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """The network's output and the blended face for a whole batch, [N,3,S,S] on the CPU."""
+    parts = []
+    network.eval()
+    for i in range(0, len(batch.x), 32):
+        x, region = (
+            t[i : i + 32].to(device).contiguous(memory_format=torch.channels_last) for t in (batch.x, batch.region)
+        )
+        with loop.autocast(precision, device):
+            parts.append(network(x, region, identity=person(network, features, x)).float().cpu())
+    y_hat = torch.cat(parts).clamp(-1, 1)
+    return y_hat, crops.composite(batch.x, y_hat, batch.region)
+
+
+@torch.no_grad()
+def figures(
+    network: Unmasker,
+    features: perceptual.FaceFeatures | None,
+    held: Batch,
+    precision: loop.Precision,
+    device: torch.device,
+) -> dict[str, float]:
+    """PSNR, sharpness and, with ``features``, identity of the restored faces of a batch."""
+    _, blended = restored(network, features, held, precision, device)
+    solid = (held.region > 0.5).float()
+    energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
+    found = {
+        "psnr_region": pixel.psnr(blended, held.y, held.region).mean(),
+        "psnr_composite": pixel.psnr(blended, held.y).mean(),
+        "gradient_ratio": energy,
+        "coverage": held.region.mean(),
+    }
+    if features is not None:
+        who, like, masked_as = (features(t.to(device))[1] for t in (held.y, blended, held.x))
+        found["identity_restored"] = (like * who).sum(1).mean()
+        found["identity_masked"] = (masked_as * who).sum(1).mean()
+    return {k: float(v) for k, v in found.items()}
+
+
+def sheet(
+    network: Unmasker,
+    features: perceptual.FaceFeatures | None,
+    held: Batch,
+    precision: loop.Precision,
+    device: torch.device,
+) -> np.ndarray:
+    """Rows of masked, region, output, blended and true faces."""
+    few = Batch(*(t[:: max(1, len(t) // 12)][:12] for t in held))
+    y_hat, blended = restored(network, features, few, precision, device)
+    shown = few.region.expand(-1, 3, -1, -1) * 2 - 1
+    return images.sheet([list(images.to_uint8(t)) for t in (few.x, shown, y_hat, blended, few.y)])
