@@ -55,11 +55,11 @@ def test_unmaskers_agree_with_any_seed_and_by_codes(pack: Path) -> None:
     for seed in (0, 1, 2):
         one, other = onnx.seeded(seed), torch_one.seeded(seed)
         pictures.append(one(x, region))
-        np.testing.assert_allclose(pictures[-1], other(x, region), atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(pictures[-1], other(x, region), atol=1e-3, rtol=1e-3)
         ws, skips = one.codes(x, region)
         for found, wanted in zip((ws, *skips.values()), _flat(other.codes(x, region)), strict=True):
-            np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=1e-4)
-        np.testing.assert_allclose(one.synthesis(ws, skips), pictures[-1], atol=1e-4, rtol=1e-4)
+            np.testing.assert_allclose(found, wanted, atol=1e-3, rtol=1e-3)
+        np.testing.assert_allclose(one.synthesis(ws, skips), pictures[-1], atol=1e-3, rtol=1e-3)
         np.testing.assert_allclose(other.synthesis(ws + 1, skips), one.synthesis(ws + 1, skips), atol=1e-3, rtol=1e-3)
     assert np.abs(pictures[0] - pictures[1]).max() > 0.01 and np.abs(pictures[1] - pictures[2]).max() > 0.01
     np.testing.assert_array_equal(onnx(x, region), pictures[0])  # the one that was seeded has not changed
