@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import types
 import typing
@@ -17,6 +18,7 @@ from .errors import UnmaskError, UsageError
 
 T = TypeVar("T")
 _TRUE, _FALSE, _NULL = ("true", "yes", "on"), ("false", "no", "off"), ("", "null", "~", "none")
+CONFIGS = Path(__file__).parent / "configs"
 MAX_BYTES = 200_000  # of a config file
 MAX_DEPTH = 20  # groups within groups
 MAX_INT = 10**12
@@ -144,6 +146,26 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{path}: a config is a mapping of keys to values")
     return content
+
+
+def shipped() -> dict[str, str]:
+    """The configs that come with the package: name -> the first sentence of the comment at its top."""
+    found = {}
+    for path in sorted(CONFIGS.glob("*.yaml"), key=lambda path: path.stem):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line.lstrip("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
+        found[path.stem] = comment.partition(". ")[0].rstrip(".")
+    return found
+
+
+def find(name: str) -> Path:
+    """The path of a config: an existing file, or the name of one that ships with the package."""
+    if Path(name).is_file():
+        return Path(name)
+    path = CONFIGS / f"{name.removesuffix('.yaml')}.yaml"
+    if not path.is_file():
+        raise UsageError(f"{name}: no such config; give a YAML file or one of {', '.join(shipped())}")
+    return path
 
 
 def override(content: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:

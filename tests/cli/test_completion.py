@@ -13,6 +13,9 @@ Captured = pytest.CaptureFixture[str]
     ("unmask re", {"plain,restore"}),
     ("unmask serve --max-", {"plain,--max-mb", "plain,--max-megapixels", "plain,--max-waiting"}),
     ("unmask models v", {"plain,verify"}),
+    ("unmask train --config smoke", {"plain,smoke-unmasker"}),
+    ("unmask train --config ffhq1", {"plain,ffhq1024-unmasker"}),
+    ("unmask train --config ./ow", {"file,./ow"}),
 ])  # fmt: skip
 def test_words_are_completed(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: Captured, typed: str, wanted: set[str]

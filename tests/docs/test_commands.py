@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -28,6 +29,17 @@ def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def bare_photos(folder: Path) -> None:
+    """The bare sample in other lights and mirrored, which makes other faces of it for `unmask prepare`."""
+    folder.mkdir()
+    bare = np.asarray(Image.open(ROOT / "samples" / "astronaut.png").convert("RGB")).astype(float)
+    y, x = np.mgrid[0 : 1 : 1j * bare.shape[0], 0 : 1 : 1j * bare.shape[1]]
+    lights = (1 + 0 * x, 0.35 + 1.1 * x, 1.4 - x, 0.4 + 0.9 * y, 1.3 - 0.9 * y)
+    for number, (light, step) in enumerate(itertools.product(lights, (1, -1))):
+        lit = np.clip(bare * light[..., None], 0, 255).astype(np.uint8)[:, ::step]
+        Image.fromarray(lit).save(folder / f"{number}.jpg", quality=92)
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A folder as a reader has it, with photos of the sample, and an environment in which ``unmask`` is this one."""
@@ -36,6 +48,7 @@ def shell(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         folder.mkdir(parents=True)
     for name in ("samples", "docs"):
         (here / name).symlink_to(ROOT / name)
+    bare_photos(here / "photos")
     sample = Image.open(ROOT / "samples" / "astronaut-masked.png")
     for name in ("photo.jpg", "photo.png", "holiday/beach.jpg"):
         sample.save(here / name)
@@ -44,6 +57,7 @@ def shell(tmp_path: Path) -> tuple[Path, dict[str, str]]:
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command}"$@"\n')
         script.chmod(0o755)
     extra = {"PATH": f"{bin}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    extra["UNMASK_CACHE"] = str(tmp_path / "cache")
     return here, os.environ | extra
 
 
@@ -88,7 +102,9 @@ def test_commands_parse(page: Path) -> None:
 
 def test_most_of_the_first_pages_runs() -> None:
     """The blocks a newcomer meets are run, not only parsed."""
-    assert {"quickstart.md", "web.md", "onnx.md", "troubleshooting.md"} <= {page.name for page in RUNNABLE}
+    assert {"quickstart.md", "own-model.md", "web.md", "onnx.md", "troubleshooting.md"} <= {
+        page.name for page in RUNNABLE
+    }
 
 
 def test_troubleshooting_quotes_real_messages() -> None:

@@ -12,6 +12,7 @@ ALLOWED: dict[str, set[str]] = {
     "pickles": {"errors"},
     "devices": {"errors"},
     "formats": {"errors"},
+    "progress": set(),
     "images": {"errors", "files", "formats"},
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
@@ -21,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulation": {"errors", "faces", "images"},
     "recognition": {"engines", "errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
-    "data": {"config", "errors", "faces", "files", "images", "simulation"},
+    "data": {"config", "errors", "faces", "files", "images", "progress", "simulation"},
     "training": {
         *(
             "config",
@@ -33,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
             "images",
             "losses",
             "models",
+            "progress",
             "recognition",
             "simulation",
         ),

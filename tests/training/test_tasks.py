@@ -311,3 +311,27 @@ def test_augment_helpers_keep_range_and_shape() -> None:
     mirrored = augment.mirror(x.permute(0, 2, 3, 1).numpy(), flip)
     np.testing.assert_array_equal(mirrored[0], x[0].permute(1, 2, 0).numpy()[:, ::-1])
     np.testing.assert_array_equal(mirrored[1], x[1].permute(1, 2, 0).numpy())
+
+
+def test_a_short_run_renders_only_the_faces_that_it_sees(
+    faces: face_sets.FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    render = masked.masked_faces
+
+    def counted(known: face_sets.FaceSet, *args: Any, **more: Any) -> masked.MaskedFaces:
+        made.append(len(known))
+        return render(known, *args, **more)
+
+    monkeypatch.setattr(masked, "masked_faces", counted)
+    short = replace(unmasker_config(tmp_path / "a", max_steps=2), batch_size=3, val_every=100, sheet_every=0)
+    task = unmasker.build(short, torch.device("cpu"))
+    assert made == [6] and task.validate is None and task.sheet is None
+    task.batch(np.random.default_rng(0), 0)
+    made.clear()
+    long = replace(short, max_steps=100)
+    assert unmasker.build(long, torch.device("cpu")).validate is not None
+    assert made == [FACES, FACES]
+    few = masked.enough(faces, 3)
+    assert [int(name) for name in few.names] == [0, int(faces.names[6]), int(faces.names[11])]
+    assert masked.enough(faces, FACES) is faces

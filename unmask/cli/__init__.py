@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import sys
+import traceback
+import warnings
 
 import click
 
-from .. import __version__
+from .. import __version__, progress
 from ..errors import UnmaskError, printable
+from .group import COMMANDS, LazyGroup, talkative
 
-COMMANDS: dict[str, str] = {
-    "train": "train:train",
-    "restore": "restore:restore",
-    "simulate": "simulate:simulate",
-    "prepare": "prepare:prepare",
-    "models": "models:models",
-    "doctor": "doctor:doctor",
-    "export": "export:export",
-    "convert": "convert:convert",
-    "explain": "explain:explain",
-    "convert-faces": "convert_faces:convert_faces",
-    "serve": "serve:serve",
-    "eval-restoration": "eval_restoration:eval_restoration",
-    "eval-verification": "eval_verification:eval_verification",
-}
+__all__ = ["COMMANDS", "cli", "main", "run"]
+
 INTERRUPTED = 130
 PACKAGES = {"yaml": "pyyaml", "cv2": "opencv-python-headless", "PIL": "pillow", "google": "protobuf"}  # by module
-
-
-class LazyGroup(click.Group):
-    """A group that imports the module of a subcommand when that subcommand is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-        return command
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unmask")
 def cli() -> None:
-    """Restore the face under a face mask, and measure what that is worth."""
+    """Restore the face under a face mask, and measure what that is worth.
+
+    Start with: unmask restore photo.jpg
+    """
+
+
+talkative(cli)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 failure, 2 usage, 3 partly done, 130 interrupted."""
     _take_any_text()
+    before = {name: os.environ.get(name) for name in (progress.QUIET, progress.VERBOSE)}
+    try:
+        return _main(argv)
+    finally:  # where this is called by a program
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _main(argv: list[str] | None) -> int:
     try:
         result = cli.main(args=argv, prog_name="unmask", standalone_mode=False)
     except UnmaskError as error:
+        if progress.verbose():
+            traceback.print_exception(error)
         click.echo(f"unmask: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
@@ -96,6 +90,8 @@ def run() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if not {"-v", "--verbose"} & {*sys.argv}:
+        warnings.simplefilter("ignore")  # of libraries: nothing that whoever runs a command could mend
     code = main()
     try:
         if sys.stdout is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from .. import progress
 from ..batch.jobs import Job
 from ..errors import NoFaceError, NoMaskError, UnmaskError, printable
 from ..files import reason
@@ -54,7 +55,9 @@ def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], 
     from tqdm import tqdm
 
     counts, silent = Counter[str](), ""
-    bar = tqdm(outcomes, total=total, unit="photo", file=sys.stderr, disable=None if total > 1 else True)
+    bar = tqdm(
+        outcomes, total=total, unit="photo", file=sys.stderr, disable=True if total == 1 or progress.quiet() else None
+    )
     for outcome in bar:
         counts["before"] += outcome.before
         if outcome.error is None:
@@ -72,7 +75,7 @@ def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], 
             bar.write(f"unmask: {outcome.message}", file=sys.stderr)
         bar.set_postfix({key: counts[key] for key in ("done", "failed")}, refresh=False)
     if counts["before"]:
-        click.echo(f"unmask: {counts['before']} of {total} were done by an earlier run", err=True)
+        progress.say(f"unmask: {counts['before']} of {total} were done by an earlier run")
     if counts["failed"]:
         kinds = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
         click.echo(f"unmask: {counts['failed']} of {total} pictures failed: {kinds}", err=True)
@@ -105,5 +108,5 @@ def pending(jobs: Sequence[Job], overwrite: bool, skip_existing: bool) -> list[J
         return list(jobs)
     left = [job for job in jobs if job.target is None or not os.path.exists(job.target)]
     if len(left) < len(jobs):
-        click.echo(f"unmask: {len(jobs) - len(left)} of {len(jobs)} results exist and are left out", err=True)
+        progress.say(f"unmask: {len(jobs) - len(left)} of {len(jobs)} results exist and are left out")
     return left

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import files
+from .. import files, progress
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def eval_restoration(
     faces = measure.held_out(root, sources.split(",") if sources else linear.SOURCES, limit)
     faces = measure.misaligned(faces, seed) if misaligned else faces
     segment = _segmenter(where) if region == "auto" else None
-    with click.progressbar(length=len(faces), label="faces", file=sys.stderr) as bar:
+    with progress.bar(total=len(faces), what="faces", unit="face") as bar:
         picker = Picker(sheet_count, len(faces), sheet_of, seed)
         results = measure.evaluate(faces, chosen, evaluator, seed, segment, bar.update, picker, labels, distance)
     found = summary.summary(results)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
+
+from .. import progress
 
 COVERS = (
     "simulate", "occlude", "left_eye", "right_eye", "twoeyes", "nose", "mouth", "down_face", "up_face", "left_face",
@@ -85,9 +86,9 @@ def eval_verification(**options: Any) -> None:
 
     with engines.one_thread_each():  # several pictures will be in work at once
         plan = run.plan(options)
-    with click.progressbar(length=len(plan.pairs.pictures), label="pictures", file=sys.stderr) as bar:
+    with progress.bar(total=len(plan.pairs.pictures), what="pictures", unit="picture") as bar:
         embedded = run.embedded(plan, bar.update)
-    with click.progressbar(length=plan.steps, label="figures", file=sys.stderr) as bar:
+    with progress.bar(total=plan.steps, what="figures", unit="figure") as bar:
         outcome = run.evaluated(plan, embedded, options, bar.update)
     click.echo(run.text(outcome))
     run.write(outcome, options)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
-from .. import formats
+from .. import formats, progress
 from ..batch.jobs import Job
 from ..errors import UnmaskError, UsageError
 
@@ -89,7 +88,7 @@ def rest_told(planned: Plan) -> Iterator[None]:
         yield
     finally:
         if rest := planned.rest():
-            click.echo(f"unmask: {rest}", err=True)
+            progress.say(f"unmask: {rest}")
 
 
 def _inside(path: Path, below: Path | None, root: Path) -> bool:
@@ -107,6 +106,7 @@ def _expand(
 
     What else lies in a folder, but for earlier results, is written down in ``left_out``, by its suffix.
     """
+    refuse_address(typed)
     path = Path(typed)
     if os.path.isdir(path):
         found = []
@@ -133,6 +133,12 @@ def _expand(
         yield from ((match, None) for match in matches)
     else:
         yield path, None
+
+
+def refuse_address(typed: str) -> None:
+    """UsageError for the address of a page or file on the net, as it was typed."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", typed):
+        raise UsageError(f"{typed}: is an address, and nothing is fetched from the net; give a file on this machine")
 
 
 def _key(path: Path, root: Path | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from .. import progress
 from ..errors import UnmaskError
 
 
@@ -82,13 +83,11 @@ def install(
 
     if accept_license and name in packs.PACKS:
         click.echo(packs.PACKS[name].license, err=True)
-    with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=None, desc=name) as bar:
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=True if progress.quiet() else None, desc=name) as bar:
 
-        def progress(done: int, total: int) -> None:
+        def told(done: int, total: int) -> None:
             bar.total = total or None
             bar.update(done - bar.n)
 
-        target = packs.install(
-            name, accepted=accept_license, archive=archive, url=url, sha256=sha256, progress=progress
-        )
+        target = packs.install(name, accepted=accept_license, archive=archive, url=url, sha256=sha256, progress=told)
     click.echo(f"{name}: installed in {target}")

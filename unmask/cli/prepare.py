@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from .. import progress
 from ..errors import UsageError
 from . import batch, files
 
 
 @click.command()
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="FOLDER")
 @click.option("-o", "--out", required=True, metavar="OUT", help="A new folder, or a .zip (index.csv goes beside it).")
 @click.option("--size", type=click.IntRange(32, 1024), default=128, show_default=True, help="Side of the crops.")
 @click.option(
@@ -37,14 +38,15 @@ from . import batch, files
 @click.option("--keep-masked", is_flag=True, help="Keep faces that wear a face mask.")
 @click.option("--people", is_flag=True, help="The folder of a photo names the person in it.")
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
-def prepare(folder: Path, out: str, detector: str | None, keep_masked: bool, **filters: Any) -> int:
+def prepare(folder: str, out: str, detector: str | None, keep_masked: bool, **filters: Any) -> int:
     """Find, align and filter the faces of a folder of photos, for `unmask train`."""
-    if not folder.is_dir():
+    files.refuse_address(folder)
+    if not Path(folder).is_dir():
         raise UsageError(f"{folder}: is no folder; give one with photos")
-    place = Path(out)
-    if place.resolve() == folder.resolve() or folder.resolve() in place.resolve().parents:
+    place, source = Path(out), Path(folder).resolve()
+    if source in (place.resolve(), *place.resolve().parents):
         raise UsageError(f"{out}: lies in the folder of photos; give another -o")
-    jobs = files.plan([str(folder)], f"{place}/", "aligned")
+    jobs = files.plan([folder], f"{place}/", "aligned")
     from tqdm import tqdm
 
     from ..batch import prepare as work
@@ -52,11 +54,15 @@ def prepare(folder: Path, out: str, detector: str | None, keep_masked: bool, **f
     from ..faces.segment import Segmenter
 
     def bar(found: Iterable[work.Candidate]) -> Iterator[work.Candidate]:
-        return iter(tqdm(found, total=len(jobs), unit="photo", file=sys.stderr, disable=None))
+        return iter(
+            tqdm(found, total=len(jobs), unit="photo", file=sys.stderr, disable=True if progress.quiet() else None)
+        )
 
     wanted = work.Filters(masked=keep_masked, **filters)
     segmenter = None if keep_masked else Segmenter()
     report = work.prepare(jobs, place, load_detector(detector or "embedded"), segmenter, wanted, progress=bar)
+    if progress.quiet():
+        return batch.PARTLY if "unreadable" in report.counts() else 0
     click.echo(f"{len(jobs)} photos -> {report.kept} faces in {place}")
     for reason, count in report.counts().items():
         click.echo(f"  dropped, {reason}: {count}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import progress
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job, Wanted
 from ..errors import UsageError, printable
@@ -69,7 +70,7 @@ class Models:
         from ..restore.restorer import Restorer
 
         if told := parts.of(self.weights).told:
-            click.echo(told, err=True)
+            progress.say(told)
         return Restorer.from_pretrained(
             self.weights, device=self.device, detector=self.detector, min_score=self.min_score
         )
@@ -273,16 +274,20 @@ def _run_clips(jobs: list[Job], options: Options, models: Models) -> int:
     from .. import engines
     from ..video import clip, restore
 
-    def do(restorer: Restorer, job: Job) -> str:
+    def do(restorer: Restorer, job: Job) -> str | None:
         assert job.source is not None and job.target is not None
         many_jobs.refuse_existing([job.target], options.wanted.overwrite)
-        with tqdm(total=clip.length(job.source), unit="frame", file=sys.stderr, disable=None) as bar:
+        with tqdm(
+            total=clip.length(job.source), unit="frame", file=sys.stderr, disable=True if progress.quiet() else None
+        ) as bar:
             how = options.wanted
             shown = restore.restore_clip(
                 restorer, job.source, job.target, face=how.face, seed=how.seed, progress=lambda n: bar.update(n - bar.n)
             )
         before = f", {shown.before} by an earlier run" if shown.before else ""
         lost = "".join(f"; {words}" for words in clip.losses(job.source))
+        if progress.quiet():
+            return None
         return f"{job.name} -> {job.target}  ({shown.restored} of {shown.frames} frames restored{before}{lost})"
 
     with engines.one_thread_each():  # before the models are loaded, which take as many as they find
@@ -302,7 +307,7 @@ def _outcome(done: Done, options: Options) -> batch.Outcome:
         facts["output"] = str(done.job.target)
         seconds = round(sum(done.record["seconds"].values()), 3)
         line = json.dumps({**facts, "note": done.note, "seconds": seconds})
-    elif done.error is None and not done.before:
+    elif done.error is None and not done.before and not progress.quiet():
         line = f"{done.job.name} -> {done.job.target}  ({done.summary})"
     return batch.Outcome(done.job, line, done.error, done.before)
 

@@ -7,6 +7,7 @@ import socket
 
 import click
 
+from .. import progress
 from ..errors import UnmaskError
 
 LOCAL = "127.0.0.1"
@@ -49,7 +50,7 @@ def serve(
     listener = _listen(host, port)
     try:
         if told := parts.of(weights).told:
-            click.echo(told, err=True)
+            progress.say(told)
         restorer = Restorer.from_pretrained(weights, device=device, detector=detector)
         limits = Limits(max_bytes=max_mb * 1024**2, max_pixels=max_megapixels * 1_000_000, max_waiting=max_waiting)
         app = create_app(restorer, limits, {*LOOPBACK, host} if _is_local(host) else ())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
+from .. import __version__, progress
 from ..batch import jobs as many_jobs
 from ..batch.jobs import Job
 from ..errors import NoFaceError, UsageError
@@ -118,4 +118,4 @@ def _one(
     if save_region:
         gray = images.read((region * 255).round().astype(np.uint8))
         images.write(gray, gray.pixels, job.beside("region"))
-    return f"{job.name} -> {job.target}  ({', '.join(kinds)})" if job.target else None
+    return f"{job.name} -> {job.target}  ({', '.join(kinds)})" if job.target and not progress.quiet() else None

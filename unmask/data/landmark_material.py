@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
-from .. import files
+from .. import files, progress
 from ..config import Share, Weight
 from ..faces.detect import Detector
 from ..simulation import simulate
@@ -99,7 +98,7 @@ def with_candidates(scenes: Sequence[Scene], detector: Detector, zooms: Sequence
     path = files.cache_folder() / f"candidates-{digest.hexdigest()[:16]}.npz"
     if not path.is_file():
         found = {}
-        for i, scene in enumerate(tqdm(scenes, desc="mining candidates", mininterval=5)):
+        for i, scene in enumerate(progress.bar(scenes, what="scenes searched", unit="scene")):
             zoom = zooms[int(np.random.default_rng([seed, i]).integers(len(zooms)))]
             large = cv2.resize(scene.pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
             found[f"a{i}"] = np.array([(f.kps + 0.5) / zoom - 0.5 for f in detector.detect(large)]).reshape(-1, 5, 2)

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .. import files
+from .. import files, progress
 from ..faces import align
 from ..faces.landmarks import frame, from_pixels
 from . import augment, framing, landmark_crops, not_faces, segmentation
 from .face_sets import keep
-from .landmark_crops import sample
+from .landmark_crops import Crop, sample
 from .landmark_material import Material, Shares
 
 
@@ -61,8 +60,13 @@ def render(gather: Callable[[], Material], shares: Shares, size: int, count: int
             np.zeros(count, bool),
             np.zeros(count, bool),
         )
-        for i in tqdm(range(count), desc="rendering crops", mininterval=5):
-            one = sample(material, shares, size, np.random.default_rng([seed, i]))
+
+        def draw(i: int) -> Crop:
+            return sample(material, shares, size, np.random.default_rng([seed, i]))
+
+        progress.foretell("crops", count, draw)
+        for i in progress.bar(range(count), what="crops rendered", unit="crop"):
+            one = draw(i)
             crops.images[i], crops.face[i], crops.garment[i] = one.pixels, one.face, one.garment
             if one.points is not None:
                 crops.points[i], crops.turned[i], crops.placed[i] = one.points, True, one.trusted

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
-from .. import files
+from .. import files, progress
 from ..simulation import simulate
 from . import augment, face_sets, garment_variation, pose
 from .segmentation import renderer_digest
 
-CHUNK = 256
+CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,13 @@ def masked_faces(
     )
 
 
+def enough(known: face_sets.FaceSet, draws: int) -> face_sets.FaceSet:
+    """As many faces as ``draws`` can show, spread over all; a short run has no face masks rendered for the others."""
+    if draws >= len(known):
+        return known
+    return known.subset(np.linspace(0, len(known) - 1, draws).round().astype(int))
+
+
 def _part(
     known: face_sets.FaceSet, span: slice, variants: int, seed: int, occluders: float, workers: int, cache: Path
 ) -> Part:
@@ -78,14 +84,22 @@ def _part(
     if not (images.is_file() and regions.is_file()):
         shape = (variants, *faces_.shape)
         drawn, hidden = np.empty(shape, np.uint8), np.empty(shape[:-1], np.uint8)
+        progress.foretell(
+            f"face masks for {known.source[span.start]}",
+            variants * len(faces_),
+            lambda i: _render(faces_[i : i + 1], points[i : i + 1], seed, 0, i, occluders),
+            workers,
+        )
         jobs = [(v, at) for v in range(variants) for at in range(0, len(faces_), CHUNK)]
         with ProcessPoolExecutor(workers) as pool:
             work = [
                 pool.submit(_render, faces_[at : at + CHUNK], points[at : at + CHUNK], seed, v, at, occluders)
                 for v, at in jobs
             ]
-            for (v, at), done in tqdm(zip(jobs, work, strict=True), total=len(jobs), desc="face masks", mininterval=5):
-                drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
+            with progress.bar(total=variants * len(faces_), what="face masks rendered", unit="face") as bar:
+                for (v, at), done in zip(jobs, work, strict=True):
+                    drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
+                    bar.update(len(done.result()[0]))
         for path, array in ((images, drawn), (regions, hidden)):
             face_sets.keep(path, array)
     return Part(np.load(images, mmap_mode="r"), np.load(regions, mmap_mode="r"))

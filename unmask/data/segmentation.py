@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .. import files
+from .. import files, progress
 from ..config import PoolSize, Seed, Share, Weight
 from ..images import to_tensor
 from ..simulation import simulate
@@ -110,9 +109,14 @@ def _render(faces: FaceSet, config: PoolConfig) -> tuple[np.ndarray, np.ndarray,
     regions = np.zeros((config.count, size, size), np.uint8)
     kinds = np.empty(config.count, np.uint8)
     chosen = order(faces, config)
-    for i in tqdm(range(config.count), desc="rendering faces", mininterval=5):
+
+    def one(i: int) -> tuple[np.ndarray, np.ndarray, int]:
         face, points = faces.images[chosen[i]], faces.points[chosen[i]].astype(np.float64)
-        images[i], region, kinds[i] = render(face, points, config, np.random.default_rng([config.seed, i]))
+        return render(face, points, config, np.random.default_rng([config.seed, i]))
+
+    progress.foretell("face masks", config.count, one)
+    for i in progress.bar(range(config.count), what="face masks rendered", unit="face"):
+        images[i], region, kinds[i] = one(i)
         regions[i] = (region * 255 + 0.5).astype(np.uint8)
     return images, regions, kinds
 

@@ -49,9 +49,7 @@ def to_onnx(
 
     path = Path(path)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # sizes that a graph keeps as numbers are wanted so, and the exporter that traces is the one wanted
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # that sizes become numbers, and that there is another exporter: as wanted
         traced = Path(folder) / "traced.onnx"
         torch.onnx.export(
             module.eval(),

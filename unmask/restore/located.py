@@ -94,7 +94,7 @@ class Located:
             self.error = NoMaskError(
                 f"{self.photo.name}: the region given covers no face; draw it where the face mask is"
                 if self.given
-                else f"{self.photo.name}: no face mask found; if there is one, say where with a region"
+                else f"{self.photo.name}: no face mask found; if there is one, give it with --region (region= in code)"
             )
 
 

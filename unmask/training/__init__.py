@@ -30,20 +30,9 @@ TASKS: dict[str, str] = {
 }
 
 
-def shipped_config(name: str) -> Path:
-    """The path of a config: an existing file, or the name of one that ships with the package."""
-    if Path(name).is_file():
-        return Path(name)
-    shipped = Path(__file__).parent.parent / "configs" / f"{name.removesuffix('.yaml')}.yaml"
-    if not shipped.is_file():
-        names = ", ".join(sorted(p.stem for p in shipped.parent.glob("*.yaml")))
-        raise UsageError(f"{name}: no such config; give a YAML file or one of {names}")
-    return shipped
-
-
 def read_config(name: str, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a config (a file or a shipped name) into the Config class of the task it names."""
-    path = shipped_config(name)
+    path = config.find(name)
     task = config.override(config.read(path), overrides).get("task")
     if task not in TASKS:
         raise UsageError(f"{path}: task is {task!r}; it can be {', '.join(TASKS)}")

@@ -21,10 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .. import config as configs
-from .. import files
+from .. import files, progress
 from ..config import BatchSize, Count, Minutes, Number, Seed, Threads
 from ..errors import UnmaskError, UsageError
 from . import checkpoint, distributed
@@ -51,6 +50,16 @@ class RunConfig:
     checkpoint_every: Count = 200
     precision: Precision = "auto"
     threads: Threads = 0
+
+    @property
+    def drawn(self) -> int:
+        """How many pictures all steps of all processes draw together: no more have to be made ready."""
+        return max(1, self.max_steps * self.batch_size * distributed.count())
+
+    @property
+    def measured(self) -> bool:
+        """Whether the run is long enough to validate or to write a sheet."""
+        return self.max_steps >= min(self.val_every, self.sheet_every or self.val_every)
 
 
 @dataclass
@@ -82,13 +91,13 @@ def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
     saved = config.out / checkpoint.NAME
     log = Log(config.out, first)
     deadline = time.monotonic() + 60 * config.max_minutes if config.max_minutes else float("inf")
-    steps = tqdm(
+    steps = progress.bar(
         range(first, config.max_steps),
-        initial=first,
+        what=config.task,
         total=config.max_steps,
-        desc=config.task,
-        disable=not distributed.is_main(),
-        mininterval=5,
+        unit="step",
+        initial=first,
+        shown=distributed.is_main(),
     )
     kept = first if resume else None
     try:

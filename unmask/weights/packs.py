@@ -89,15 +89,15 @@ def install(
     expected = (sha256 or (pack.sha256 if pack else "")).lower()
     if pack and sha256 and expected != pack.sha256:
         raise UsageError(f"{name}: --sha256 is not the one of this pack ({pack.sha256}); leave it out")
-    if not accepted:
-        terms = pack.license if pack else "Read the terms of this pack first."
-        raise UsageError(f"{name}: {terms} Say that you accept them with --accept-license")
     source = url or (pack.url if pack else None)
     if archive is None and not (source and expected):
         raise UsageError(
             f"{name}: not a pack whose sha256 is known here (known: {', '.join(PACKS)}); "
             f"give --from FILE, or --url and --sha256 as its publisher states them"
         )
+    if not accepted:
+        terms = pack.license if pack else "Read the terms of this pack first."
+        raise UsageError(f"{name}: {terms} Say that you accept them with --accept-license")
     target = (home or folder()) / name
     if target.exists():
         raise UnmaskError(f"{target}: already there; remove it to install it again")

@@ -279,6 +279,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
     sampler = None
     if config.recon_weight:
+        faces = masked.enough(faces, config.drawn)
         sampler = Sampler(
             faces, masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
         )

@@ -25,6 +25,7 @@ from .. import distributed, loop, schedule
 # the fields that say what crops are made of
 MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "miner_score", "zooms", "variants",
             "things", "pool")  # fmt: skip
+FEWEST = 64  # of the pool
 HELD_PHOTOS = 3  # of whole photos every third is held out: they are few
 
 
@@ -108,7 +109,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def rendered(config: Config, split: face_sets.Split) -> crops_of.Crops:
     """The crops of training or the held-out ones; rendered once and kept."""
     held = split == "val"
-    count, seed = config.val_crops if held else config.crops, config.seed + held
+    count, seed = config.val_crops if held else min(config.crops, config.drawn), config.seed + held
     key = repr((split, *(getattr(config, name) for name in MATERIAL)))
     return crops_of.render(lambda: gather(config, split), config.shares, config.model.size, count, seed, key)
 
@@ -117,7 +118,8 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     """The material of the training or the held-out crops."""
     held = split == "val"
     faces = face_sets.load(config.data, config.sources, 128, "ffhq", split)
-    more = {"count": config.val_crops, "seed": config.pool.seed + 1} if held else {}
+    few = min(config.pool.count, max(config.drawn, FEWEST))  # a short run does not see the whole pool
+    more = {"count": config.val_crops, "seed": config.pool.seed + 1} if held else {"count": few}
     of_pool = replace(config.pool, **more)
     pool = segmentation.build_pool(faces, of_pool)
     points = faces.points[segmentation.order(faces, of_pool)].astype(np.float64)

@@ -21,6 +21,8 @@ from ...images import sheet, to_uint8
 from ...models.segmenter import Segmenter
 from .. import distributed, loop, schedule
 
+FEWEST = 64  # of the pool
+
 
 @dataclass(frozen=True)
 class Network:
@@ -62,14 +64,14 @@ class Config(loop.RunConfig):
 def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: builds the pool (once, cached) and the network."""
     faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
-    pool = segmentation.build_pool(faces, config.pool)
+    # a short run does not see the whole pool, and takes a few to have face masks among them
+    count = min(config.pool.count, max(config.drawn, FEWEST))
+    pool = segmentation.build_pool(faces, replace(config.pool, count=count))
     if config.worn and config.worn_labels:
         folders = [config.data / name for name in config.worn]
         more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
         pool = segmentation.extended(pool, *more, config.worn_repeats)
-    held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
-    held_config = replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1)
-    held_out = segmentation.build_pool(held, held_config)
+    held_out = _held(config) if config.measured else None
     torch.manual_seed(config.seed)
     model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
@@ -88,13 +90,20 @@ def build(config: Config, device: torch.device) -> loop.Task:
         distributed.descend(optimizer, losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"])
         return {k: v.detach() for k, v in losses.items()}
 
-    def validate() -> Mapping[str, float]:
-        return figures(model, held_out, config.augment, device)
+    return loop.Task(
+        {"model": model},
+        {"optimizer": optimizer},
+        batch,
+        step,
+        (lambda: figures(model, held_out, config.augment, device)) if held_out else None,
+        (lambda: picture(model, held_out, config.augment, device)) if held_out else None,
+    )
 
-    def pictures() -> np.ndarray:
-        return picture(model, held_out, config.augment, device)
 
-    return loop.Task({"model": model}, {"optimizer": optimizer}, batch, step, validate, pictures)
+def _held(config: Config) -> segmentation.Pool:
+    """The pool of held-out faces."""
+    held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
+    return segmentation.build_pool(held, replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1))
 
 
 def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:

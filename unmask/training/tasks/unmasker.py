@@ -129,9 +129,9 @@ class Config(loop.RunConfig):
 def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
-    faces = face_sets.load(config.data, config.sources, size=size, split="train")
+    faces = masked.enough(face_sets.load(config.data, config.sources, size=size, split="train"), config.drawn)
     masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
-    held = _held(config, size)
+    held = _held(config, size) if config.measured else None
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
@@ -198,8 +198,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"network": optimizer, "discriminator": optimizer_d},
         batch,
         step,
-        lambda: restoring.figures(average, features, held, config.precision, device),
-        lambda: restoring.sheet(average, features, held, config.precision, device),
+        (lambda: restoring.figures(average, features, held, config.precision, device)) if held else None,
+        (lambda: restoring.sheet(average, features, held, config.precision, device)) if held else None,
     )
 
 
