@@ -15,7 +15,7 @@ import click
 from .. import __version__
 from ..errors import UnmaskError
 
-PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python", "safetensors", "click")
+PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python", "click")
 Check = tuple[str, bool, str]  # what, whether it is well, what was found
 
 
