@@ -42,7 +42,13 @@ class _Lines:
 
 def say(text: str) -> None:
     """A line on stderr, unless only errors are to be said."""
-    if not quiet() and sys.stderr is not None:
+    if not quiet():
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """A line on stderr that is said in any case."""
+    if sys.stderr is not None:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import progress
 from ..errors import UnmaskError
 from .jobs import Job, Wanted
 from .manifest import Manifest
@@ -68,7 +69,11 @@ def run(
         import ray.data
     except ImportError:
         raise UnmaskError("--engine ray needs Ray; install it with: pip install 'unmask[ray]'") from None
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    ray.init(
+        ignore_reinit_error=True,
+        log_to_driver=progress.verbose(),
+        logging_level="INFO" if progress.verbose() else "ERROR",
+    )
     ray.data.DataContext.get_current().enable_progress_bars = False
     count = workers or min(len(jobs), max(1, int(ray.cluster_resources().get("CPU", 1))))
     rows = [{"index": i, "job": json.dumps(_described(job))} for i, job in enumerate(jobs)]

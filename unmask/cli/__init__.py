@@ -12,7 +12,8 @@ import click
 
 from .. import __version__, progress
 from ..errors import UnmaskError, printable
-from .group import COMMANDS, LazyGroup, talkative
+from .group import COMMANDS, LazyGroup
+from .levels import talkative
 
 __all__ = ["COMMANDS", "cli", "main", "run"]
 

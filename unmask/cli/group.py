@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
-from collections.abc import Callable
 
 import click
 
-from .. import progress
 from . import defaults
+from .levels import talkative
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Photos": {
@@ -66,35 +64,6 @@ class LazyGroup(click.Group):
         for title, section in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, _sentence(self.get_command(ctx, name))) for name in section])
-
-
-def talkative(command: click.Command) -> None:
-    """Give a command, and those below it, ``-q`` and ``-v``."""
-    if any(param.name == "quiet" for param in command.params):
-        return
-    for short, name, variable, text in (
-        ("-q", "--quiet", progress.QUIET, "Say nothing but errors, and what was asked for."),
-        (
-            "-v",
-            "--verbose",
-            progress.VERBOSE,
-            "Say more: warnings of libraries, your own defaults, where errors arose.",
-        ),
-    ):
-        option = click.Option([short, name], is_flag=True, expose_value=False, is_eager=True, help=text)
-        option.callback = _set(variable)
-        command.params.append(option)
-    if isinstance(command, click.Group):
-        for below in command.commands.values():
-            talkative(below)
-
-
-def _set(variable: str) -> Callable[[click.Context, click.Parameter, bool], None]:
-    def callback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-        if value:
-            os.environ[variable] = "1"  # so that worker processes know it too
-
-    return callback
 
 
 def _sentence(command: click.Command | None) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from .. import progress
+from ..batch import plan
+from ..batch import report as reports
 from ..errors import UsageError
-from . import batch, files
 
 
 @click.command()
@@ -40,13 +41,13 @@ from . import batch, files
 @click.option("--detector", metavar="NAME", help="insightface:PACK, or an ONNX file in SCRFD's layout.")
 def prepare(folder: str, out: str, detector: str | None, keep_masked: bool, **filters: Any) -> int:
     """Find, align and filter the faces of a folder of photos, for `unmask train`."""
-    files.refuse_address(folder)
+    plan.refuse_address(folder)
     if not Path(folder).is_dir():
         raise UsageError(f"{folder}: is no folder; give one with photos")
     place, source = Path(out), Path(folder).resolve()
     if source in (place.resolve(), *place.resolve().parents):
         raise UsageError(f"{out}: lies in the folder of photos; give another -o")
-    jobs = files.plan([folder], f"{place}/", "aligned")
+    jobs = plan.plan([folder], f"{place}/", "aligned")
     from tqdm import tqdm
 
     from ..batch import prepare as work
@@ -62,10 +63,10 @@ def prepare(folder: str, out: str, detector: str | None, keep_masked: bool, **fi
     segmenter = None if keep_masked else Segmenter()
     report = work.prepare(jobs, place, load_detector(detector or "embedded"), segmenter, wanted, progress=bar)
     if progress.quiet():
-        return batch.PARTLY if "unreadable" in report.counts() else 0
+        return reports.PARTLY if "unreadable" in report.counts() else 0
     click.echo(f"{len(jobs)} photos -> {report.kept} faces in {place}")
     for reason, count in report.counts().items():
         click.echo(f"  dropped, {reason}: {count}")
     if rest := jobs.rest():
         click.echo(f"  {rest}")
-    return batch.PARTLY if "unreadable" in report.counts() else 0
+    return reports.PARTLY if "unreadable" in report.counts() else 0

@@ -57,6 +57,16 @@ def test_lfw_view_one_has_a_single_number(tmp_path: Path, folder: Folder) -> Non
     assert [p.fold for p in found.pairs] == [0, 0]
 
 
+def test_a_wrong_folder_is_said_in_a_line(tmp_path: Path, folder: Folder) -> None:
+    strange = LFW.replace("Ann_Lee", "Zoe").replace("Bo_Ek", "Yan").replace("Cy_Fox", "Xi")
+    lists = {"pairs.txt": strange, "pairs.csv": "path_a,path_b,issame\nx/1.jpg,x/2.jpg,1\nx/1.jpg,y/2.jpg,0\n"}
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UnmaskError, match=r"none of its pictures is there .*--images") as error:
+            readers.read(tmp_path / name, folder)
+        assert len(str(error.value)) < 250 + len(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -79,8 +89,9 @@ def test_lfw_faults_name_their_line(tmp_path: Path, folder: Folder, old: str, ne
 
 
 def test_many_faults_are_counted(tmp_path: Path, folder: Folder) -> None:
-    text = "1 6\n" + "".join(f"Who{i} 1 2\n" for i in range(6)) + "".join(f"Who{i} 1 X 2\n" for i in range(6))
-    with pytest.raises(UnmaskError, match="and 14 more"):
+    strangers = "".join(f"Who{i} 1 2\n" for i in range(5)) + "".join(f"Who{i} 1 X 2\n" for i in range(6))
+    text = f"1 6\nAnn_Lee 1 2\n{strangers}"
+    with pytest.raises(UnmaskError, match="and 13 more"):
         readers.read(write(tmp_path, text), folder)
 
 

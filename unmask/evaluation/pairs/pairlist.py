@@ -55,12 +55,18 @@ class Faults:
     def __init__(self, path: Path):
         self.path = path
         self.found: list[tuple[int, str]] = []
+        self.lacking = 0
 
     def add(self, line: int, text: str) -> None:
         """Note one fault."""
         text = text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."
         if (line, text) not in self.found[-2:]:
             self.found.append((line, text))
+
+    def lack(self, line: int, text: str) -> None:
+        """Note a picture that is not there."""
+        self.lacking += 1
+        self.add(line, text)
 
     def check(self, cure: str) -> None:
         """Raise UnmaskError if there are any, naming the first few."""
@@ -92,6 +98,11 @@ def finish(
     """Check the pairs against each other, spread them over folds where the list has none, and number the
     people.
     """
+    if not pairs and faults.lacking > 1 and faults.lacking >= len(faults.found):
+        raise UnmaskError(
+            f"{path}: none of its pictures is there ({faults.found[0][1]}, ...); give the folder or zip "
+            "that holds them with --images"
+        )
     compare(pairs, faults)
     counts = Counter(pair.issame for pair in pairs)
     if not faults.found and len(counts) < 2:
@@ -188,5 +199,5 @@ def picture_key(line: int, name: str | None, pictures: Pictures, faults: Faults)
         return ""
     key = pictures.find(name)
     if key is None:
-        faults.add(line, f"no picture {name}")
+        faults.lack(line, f"no picture {name}")
     return key or ""

@@ -183,7 +183,7 @@ def _lfw_picture(line: int, name: str, number: str, pictures: Pictures, faults: 
     key = pictures.find(f"{name}/{stem}") or pictures.find(stem)
     if key is None:
         known = pictures.has_folder(name)
-        faults.add(line, f"no picture {number} of {name}" if known else f"unknown person {name}")
+        faults.lack(line, f"no picture {number} of {name}" if known else f"unknown person {name}")
     return key or ""
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unmask import formats, images
-from unmask.cli.files import Job, plan, rest_told
+from unmask.batch.plan import Job, plan, rest_told
 from unmask.errors import UnmaskError, UsageError
 
 Make = Callable[..., Path]

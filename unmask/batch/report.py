@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from .. import progress
-from ..batch.jobs import Job
 from ..errors import NoFaceError, NoMaskError, UnmaskError, printable
 from ..files import reason
+from .jobs import Job
 
 KINDS = ("without a face", "without a face mask", "for other reasons")
 PARTLY = 3  # exit code: some inputs failed and the rest were done
@@ -46,11 +44,14 @@ def each(jobs: Iterable[Job], do: Callable[[Job], str | None]) -> Iterator[Outco
             yield Outcome(job, error=error)
 
 
-def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], str] | None = None) -> int:
+def report(
+    outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], str] | None = None, alone: bool = True
+) -> int:
     """Print what comes of ``total`` jobs and return the exit code; the error of a single job is raised.
 
     Args:
         failed: the line for stdout about a job that failed; none where not given.
+        alone: the jobs are all that is done; else no error is raised, and failures are not counted at the end.
     """
     from tqdm import tqdm
 
@@ -69,18 +70,18 @@ def report(outcomes: Iterable[Outcome], total: int, failed: Callable[[Outcome], 
             counts[_kind(outcome.error)] += 1
             if failed and not silent:
                 silent = _say(bar, failed(outcome))
-            if total == 1:
+            if total == 1 and alone:
                 ours = isinstance(outcome.error, UnmaskError)
                 raise outcome.error if ours else UnmaskError(outcome.message) from outcome.error
             bar.write(f"unmask: {outcome.message}", file=sys.stderr)
         bar.set_postfix({key: counts[key] for key in ("done", "failed")}, refresh=False)
     if counts["before"]:
         progress.say(f"unmask: {counts['before']} of {total} were done by an earlier run")
-    if counts["failed"]:
+    if counts["failed"] and alone:
         kinds = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
-        click.echo(f"unmask: {counts['failed']} of {total} pictures failed: {kinds}", err=True)
+        progress.warn(f"unmask: {counts['failed']} of {total} pictures failed: {kinds}")
     if silent:
-        click.echo(f"unmask: stdout: cannot be written ({silent}); the files are done", err=True)
+        progress.warn(f"unmask: stdout: cannot be written ({silent}); the files are done")
         return 1
     return 0 if not counts["failed"] else 1 if counts["failed"] == total else PARTLY
 

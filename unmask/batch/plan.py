@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import formats, progress
-from ..batch.jobs import Job
 from ..errors import UnmaskError, UsageError
+from .jobs import Job
 
 STREAM = "-"
 HIDDEN = "hidden"
