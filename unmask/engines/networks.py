@@ -56,7 +56,7 @@ class Source:
 
 def source(name_or_path: str | Path, kind: str, folder: str | Path | None = None) -> Source:
     """Where the weights of a name in the table, or of a path, lie; UnmaskError where they are of another kind."""
-    path = weights.locate(name_or_path, folder)
+    path = weights.locate(name_or_path, folder=folder)
     row = weights.row_of(path)
     if row is not None and row.kind != kind:
         raise UnmaskError(f"{path}: holds a {row.kind}, not a {kind}; give the path of a {kind}")

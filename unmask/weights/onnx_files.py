@@ -50,6 +50,14 @@ def sha256(path: str | Path) -> str:
     return each[0] if len(each) == 1 else hashlib.sha256("".join(each).encode()).hexdigest()
 
 
+def fingerprint(part: Any) -> str:
+    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
+    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
+    if not path.is_file():
+        return type(part).__name__
+    return sha256(path) if path.suffix == ".onnx" else files.sha256(path)
+
+
 def _place(tensor: Any) -> str:
     return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
 

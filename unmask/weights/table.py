@@ -97,17 +97,9 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
     A file of the table is hashed once per process and refused if its sha256 differs, and so is every file beside an
     ONNX file that holds tensors of it.
     """
-    path = _locate(name_or_path, form, _folder(folder))
+    path = locate(name_or_path, form, folder)
     check(path)
     return path
-
-
-def locate(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
-    """The safetensors file of a name in the table, or the path that was given; raises UnmaskError where it is missing.
-
-    Nothing is hashed, unlike by :func:`find`.
-    """
-    return _locate(name_or_path, "safetensors", _folder(folder))
 
 
 def row_of(path: Path) -> Row | None:
@@ -118,10 +110,9 @@ def row_of(path: Path) -> Row | None:
 def check(path: Path) -> None:
     """Refuse a file, or a part of an ONNX file, whose sha256 is not the one in the table beside it."""
     _compare(path)
+    row = row_of(path)
     if path.suffix == ".onnx" and path.is_file():
-        row = row_of(path)
-        parts = onnx_files.parts(path)[1:] if row is None else [path.with_name(row.file)]  # see :func:`register`
-        for part in parts:
+        for part in onnx_files.parts(path)[1:] if row is None else [path.with_name(row.file)]:  # see :func:`register`
             _compare(part)
 
 
@@ -136,13 +127,10 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
 
     Raises UnmaskError for a missing, foreign, truncated or altered file, and for one of another kind.
     """
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-    except ImportError as error:
-        raise UnmaskError(f"{name_or_path}: reading it needs {error.name}; pip install {error.name}") from None
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
-    path = _locate(name_or_path, "safetensors", _folder(folder))
+    path = locate(name_or_path, folder=folder)
     data = files.read(path, MAX_BYTES)
     sha256 = hashlib.sha256(data).hexdigest()
     if _expected(path) not in (None, sha256):
@@ -260,8 +248,9 @@ def _folder(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else default_folder()
 
 
-def _locate(name_or_path: str | Path, form: str, home: Path) -> Path:
-    """The path without hashing it: ``read`` hashes the very bytes that it loads."""
+def locate(name_or_path: str | Path, form: str = "safetensors", folder: str | Path | None = None) -> Path:
+    """:func:`find` without hashing: ``read`` hashes the very bytes that it loads."""
+    home = _folder(folder)
     if form not in ("safetensors", "onnx"):
         raise ValueError(f"form is 'safetensors' or 'onnx', not {form!r}")
     row = next((row for row in rows(home) if row.name == str(name_or_path)), None)
@@ -323,14 +312,6 @@ def _description(data: bytes) -> dict[str, Any] | None:
     if not all(isinstance(described[key], kind) for key, kind in kinds.items()):
         raise ValueError("its description is no table of kind, arch and meta")
     return {key: described[key] for key in ("kind", "arch", "meta")}
-
-
-def fingerprint(part: Any) -> str:
-    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
-    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
-    if not path.is_file():
-        return type(part).__name__
-    return onnx_files.sha256(path) if path.suffix == ".onnx" else files.sha256(path)
 
 
 def _first_line(error: Exception) -> str:
