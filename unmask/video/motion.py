@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 _POINTS = 80
 _LEAST = 12  # points that must agree
-_SIDE = 320  # pixels of the longer side at which motion is measured
+_SIDE = 160  # pixels that the longer side of a face has at most where its motion is measured
+_AROUND = 0.5  # sides of the box by which the measured part of the frame is wider than it, on each side
 _BACK = 1.0  # pixels by which a point followed there and back may be off
 
 Points = NDArray[np.float64]
@@ -25,16 +26,20 @@ def follow(
         before, after: the frames in gray, uint8 [H,W].
         kps, box: of the face in ``before``.
     """
-    scale = min(1.0, _SIDE / max(before.shape))
+    left, top, right, bottom = (int(v) for v in _window(box, before.shape))
+    if right - left < 2 or bottom - top < 2:
+        return None
+    before, after = before[top:bottom, left:right], after[top:bottom, left:right]
+    scale = min(1.0, _SIDE / max(float((box[2:4] - box[:2]).max()), 1.0))
     if scale < 1:
-        size = round(before.shape[1] * scale), round(before.shape[0] * scale)
+        size = max(1, round(before.shape[1] * scale)), max(1, round(before.shape[0] * scale))
         before, after = (
             np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.uint8) for one in (before, after)
         )
-    left, top = np.maximum((box[:2] * scale).astype(int), 0)
-    right, bottom = np.ceil(box[2:4] * scale).astype(int)
+    corner = np.array([left, top])
+    x1, y1, x2, y2 = ((box[:4] - np.tile(corner, 2)) * scale).round().astype(int)
     inside = np.zeros(before.shape, np.uint8)
-    inside[top:bottom, left:right] = 255
+    inside[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = 255
     start = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 3, mask=inside)
     if start is None or len(start) < _LEAST:
         return None
@@ -47,8 +52,16 @@ def follow(
     matrix, agree = cv2.estimateAffinePartial2D(start[good], there[good], ransacReprojThreshold=1.5)
     if matrix is None or agree.sum() < max(_LEAST, good.sum() // 2):
         return None
-    turn, shift = matrix[:, :2], matrix[:, 2] / scale
+    turn = matrix[:, :2]
+    shift = matrix[:, 2] / scale + corner - turn @ corner
     new = kps @ turn.T + shift
     middle, half = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]) / 2 * float(np.sqrt(abs(np.linalg.det(turn))))
     middle = turn @ middle + shift
     return new, np.concatenate([middle - half, middle + half])
+
+
+def _window(box: Points, shape: tuple[int, ...]) -> Points:
+    """The part of a frame [H,W] in which a face with this box is looked for: left, top, right and bottom."""
+    reach = _AROUND * (box[2:4] - box[:2])
+    low, high = np.floor(box[:2] - reach), np.ceil(box[2:4] + reach)
+    return np.concatenate([low, high]).clip(0, np.tile(shape[1::-1], 2))

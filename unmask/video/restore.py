@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -15,12 +17,14 @@ from .. import __version__, files
 from ..batch.jobs import make_room
 from ..errors import NoMaskError, UnmaskError
 from ..restore import STATEMENT, Restorer
+from ..restore.results import RestoredFace
 from . import clip
-from .temporal import Steady
+from .temporal import Shot, Steady
 from .temporal import restored as restored_faces
 
 PART_FRAMES = 120
-EVERY = 3  # frames for each in which faces are looked for; PART_FRAMES holds whole numbers of them
+EVERY = 6  # frames for each in which faces are looked for; PART_FRAMES holds whole numbers of them
+AHEAD = 3  # frames that are in work at once, each in another step
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def restore_clip(
     """
     plan = {
         "sha256": files.sha256(source), "models": restorer.parts, "face": face, "seed": seed, "keep": keep,
-        "part_frames": part_frames, "every": every, "suffix": out.suffix.lower(), "version": 2,
+        "part_frames": part_frames, "every": every, "suffix": out.suffix.lower(), "version": 3,
     }  # fmt: skip
     make_room(out)
     folder = out.with_name(f".{out.name}.parts")
@@ -82,7 +86,8 @@ def _restore_clip(
     begun = _begun(folder, plan)
     done, restored = sum(one["frames"] for one in begun), sum(one["restored"] for one in begun)
     before = done
-    steady, part_frames = Steady(restorer, plan["face"], plan["seed"], plan["keep"]), plan["part_frames"]
+    steady = Steady(restorer, plan["face"], plan["seed"], plan["keep"], plan["every"])
+    part_frames = plan["part_frames"]
     if begun:
         steady.load(folder / f"{len(begun) - 1:06d}.npz")
     progress(done)
@@ -129,12 +134,31 @@ def _part(
     counts = {"frames": 0, "restored": 0}
     steady.look_anew()
     with closing(clip.PartWriter(stem.with_suffix(clip.PART), suffix)) as writer:
-        for frame in chain([first], islice(frames, most - 1)):
-            pixels, faces = steady.frame(frame.pixels)
-            writer.add(replace(frame, pixels=pixels))
+        for faces in _in_steps(steady, chain([first], islice(frames, most - 1)), writer):
             counts["frames"] += 1
             counts["restored"] += restored_faces(faces) > 0
             progress(done + counts["frames"])
     steady.save(stem.with_suffix(".npz"))
     files.write(stem.with_suffix(".json"), json.dumps(counts).encode())
     return counts
+
+
+def _in_steps(steady: Steady, frames: Iterator[clip.Frame], writer: clip.PartWriter) -> Iterator[list[RestoredFace]]:
+    """Restore frames and write them, and give back the faces of each; a thread fills and another one pastes and
+    encodes while this one decodes the next frame and looks for its faces.
+    """
+    with ThreadPoolExecutor(1, "fill") as filling, ThreadPoolExecutor(1, "write") as writing:
+
+        def finish(frame: clip.Frame, shot: Shot, filled: Future[None]) -> list[RestoredFace]:
+            filled.result()
+            writer.add(replace(frame, pixels=steady.paste(shot)))
+            return shot.faces
+
+        ahead: deque[Future[list[RestoredFace]]] = deque()
+        for frame in frames:
+            shot = steady.see(frame.pixels)
+            ahead.append(writing.submit(finish, frame, shot, filling.submit(steady.fill, shot)))
+            if len(ahead) >= AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -30,6 +30,16 @@ HOLD = 6  # frames for which a face that is not found stays where it was
 
 
 @dataclass
+class Shot:
+    """A frame uint8 [H,W,3] between the steps of :class:`Steady`, its faces, and what is to be filled, if anything."""
+
+    pixels: NDArray[np.uint8]
+    faces: list[RestoredFace]
+    located: Located | None = None
+    tracks: Sequence[Track] = ()
+
+
+@dataclass
 class Track:
     """A face over time: ``kps`` [5,2] and ``box`` in the photo, and what is kept of its frames.
 
@@ -68,19 +78,36 @@ class Steady:
 
     def frame(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], list[RestoredFace]]:
         """The next frame, uint8 [H,W,3], restored where there is a face mask, and its faces."""
+        shot = self.see(pixels)
+        self.fill(shot)
+        return self.paste(shot), shot.faces
+
+    def see(self, pixels: NDArray[np.uint8]) -> Shot:
+        """The next frame, uint8 [H,W,3], with its faces and their regions: the first step.
+
+        Each step wants the frames in order, one at a time; a thread may do one of them for later frames while another
+        does the next one.
+        """
         found = self._found(pixels)
         chosen = [one for one in found if one.status == "found"]
-        tracks = self._followed(chosen)
+        tracks = list(self._followed(chosen))
         if not tracks:
-            return pixels, found
+            return Shot(pixels, found)
         faces = [RestoredFace(track.box, track.kps, 0.0, "found", mask_score=track.mask) for track in tracks]
         located = self.restorer.locate(pixels, faces=faces)
         located.region, located.scores = self._steady_regions(tracks, located)
         located.decide()
-        if located.error is not None:
-            return pixels, faces
-        self.restorer.fill([located], self.seed, model=self._model(tracks, located), with_drift=False)
-        return self.restorer.paste(located).pixels, faces
+        return Shot(pixels, faces, None if located.error is not None else located, tracks)
+
+    def fill(self, shot: Shot) -> None:
+        """The second step: unmask the faces."""
+        if shot.located is not None:
+            model = self._model(shot.tracks, shot.located)
+            self.restorer.fill([shot.located], self.seed, model=model, with_drift=False)
+
+    def paste(self, shot: Shot) -> NDArray[np.uint8]:
+        """The third step: the frame restored, or as it was."""
+        return shot.pixels if shot.located is None else self.restorer.paste(shot.located).pixels
 
     def look_anew(self) -> None:
         """Look for faces in the next frame, whatever was followed before: so does a run that goes on from a state."""
