@@ -31,7 +31,7 @@ def test_a_clip_is_restored_and_downloaded(visit: Visit, file: dict[str, Any], t
     page.set_input_files("#file", [file])
     link = page.get_by_role("link", name="Download me.mp4 restored")
     link.wait_for()
-    page.get_by_text("24 of 24 frames restored. A guess").wait_for()
+    page.get_by_text("24 of 24 frames restored, a guess").wait_for()
     assert not page.locator("#error").is_visible() and not page.locator("#stage").is_visible()
     with page.expect_download() as download:
         link.click()

@@ -25,6 +25,7 @@ class Clip {
   /** What is said of it; `mood` is "", "busy", "done" or "bad". */
   mark(words, mood = "") {
     this.words.textContent = words;
+    this.words.title = words;
     this.item.className = mood;
     this.bar.hidden = mood !== "busy";
   }
@@ -50,7 +51,7 @@ class Clip {
       const blob = await api.fetched(api.clip(job.id));
       this.result = job.clip;
       Object.assign(this.link, { href: URL.createObjectURL(blob), download: job.clip.filename, hidden: false });
-      this.mark(`${job.clip.summary}. A guess, no evidence of who this is.`, "done");
+      this.mark(`${job.clip.summary}, a guess`, "done");
     } finally {
       if (this.id) api.forget(this.id);
       this.id = null;
