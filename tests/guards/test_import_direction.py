@@ -68,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
         ),
         *("recognition", "restore", "simulation", "weights"),
     },
-    "web": {"errors", "faces", "formats", "images", "restore"},
+    "web": {"errors", "faces", "formats", "images", "restore", "video"},
     "unmask": {"errors", "restore"},
     "__main__": {"cli"},
 }
