@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
         *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "progress"),
         *("recognition", "restore", "simulation", "weights"),
     },
-    "web": {"errors", "faces", "formats", "images", "restore"},
+    "web": {"errors", "faces", "formats", "images", "restore", "video"},
     "unmask": {"errors", "restore"},
     "__main__": {"cli"},
 }
