@@ -45,7 +45,8 @@ class Segmenter:
     def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Region and score."""
         mean = crops.mean((2, 3))
-        return np.zeros((len(crops), 1, SIZE, SIZE), np.float32), (mean[:, 1] - mean[:, 0] > 0.5).astype(np.float32)
+        worn = (mean[:, 1] - mean[:, 0] > 0.5).astype(np.float32)
+        return np.broadcast_to(worn[:, None, None, None], (len(crops), 1, SIZE, SIZE)), worn
 
 
 def picture(seed: int, faces: int = 1, side: int = 160) -> Image.Image:

@@ -94,3 +94,18 @@ def test_setup_cfg_names_every_package(modules, root):
     have |= {"unmask." + p.parent.name for p in (root / "unmask").glob("*/*.yaml")}
     assert named - set(mapped) == have
     assert all((root / folder).is_dir() for folder in mapped.values())
+
+
+def test_every_module_has_a_test_file_of_its_name_or_is_listed_with_the_one_that_runs_it(root):
+    listed = dict(
+        line.split()
+        for line in (root / "tests/guards/tested_elsewhere.txt").read_text(encoding="utf-8").splitlines()[1:]
+    )
+    paths = [path.relative_to(root / "unmask").with_suffix("") for path in (root / "unmask").rglob("*.py")]
+    without = {
+        path.as_posix()
+        for path in paths
+        if path.name != "__init__" and not (root / "tests" / path.parent / f"test_{path.name}.py").is_file()
+    }
+    assert without == set(listed)
+    assert all((root / f"tests/{file}.py").is_file() for file in listed.values())

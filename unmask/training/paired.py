@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import recognition
-from ..config import Count, Share, Variants, Workers
+from ..config import Count, Share, Variants
 from ..data import augment, face_sets, masked
 from ..errors import UsageError
 from ..recognition import trunk
@@ -23,20 +23,18 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """What the tasks of masked-face recognizers share.
+    """What the tasks of masked-face recognizers share."""
 
-    ``variants`` masked versions of each face are rendered once, a share ``occluders`` of them with other things than
-    masks. ``clean_share`` of every batch stays bare. ``teacher`` is a recognizer's name or path; empty trains on
-    labels alone. At most ``val_faces`` held-out faces are measured.
-    """
-
-    sources: tuple[str, ...] = ()
     variants: Variants = 1
+    """Masked versions of each face, rendered once."""
     occluders: Share = 0.0
-    workers: Workers = 2
+    """Of those, the ones with another thing than a face mask."""
     teacher: str = ""
+    """Name or path of the recognizer that teaches; empty trains on labels alone."""
     clean_share: Share = 1 / 3
+    """Of every batch, the faces that stay bare."""
     val_faces: Count = 1000
+    """Held-out faces that are measured, at most."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import recognition, weights
-from ...config import Depths, Margin, Number, Pixels, Positive, Rate, Share, Stride, Weight, Width, Widths
+from ...config import Depths, Margin, Number, Pixels, Positive, Share, Stride, Weight, Width, Widths
 from ...data import augment, face_sets, garment_variation, masked, photometric
 from ...errors import UsageError
 from ...losses import identity, relation
@@ -31,14 +31,24 @@ class Network:
     """Arguments of :class:`unmask.models.iresnet.IResNet`."""
 
     widths: Widths = (32, 64, 128, 224)
+    """Channels of the stem and of each stage."""
     depths: Depths = (2, 3, 2)
+    """Residual units of each stage."""
     embedding: Width = 128
+    """Length of the embedding; the teacher's."""
     size: tuple[Pixels, Pixels] = (112, 112)
+    """Height and width of faces, in pixels."""
     head: Literal["fc", "flat", "gdc"] = "gdc"
+    """How the last map becomes a vector: a linear layer of all of it (``flat``: each value normalized first), or a
+    learned weight for each channel and place."""
     stem_stride: Stride = 2
+    """1 as in ArcFace, or 2 for a network four times cheaper."""
     dropout: Share = 0.0
+    """Before the linear layer of ``fc`` and ``flat``."""
     act: Literal["lrelu", "prelu"] = "lrelu"
+    """Activation."""
     early_stride: bool = True
+    """Whether a unit's first convolution has the stride, which costs less."""
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths) + 1:
@@ -47,34 +57,40 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(paired.Config):
-    """Config of the recognizer.
+    """Config of the recognizer; what ``clean_share`` and ``patched_share`` leave of a batch wears face masks."""
 
-    Of each batch a share ``clean_share`` is bare, ``patched_share`` has a picture pasted on it, and the rest wears
-    simulated face masks (or, a share ``occluders`` of those, other things), a share ``restyled`` of them in new colors
-    and prints. A share ``degraded`` of all is blurred, noisy or compressed. ``hint_channels`` principal components of
-    the teacher's last map of the bare face, of the same height and width as the student's, are predicted from that
-    through a 1x1 convolution; 0 gives no hints. ``start`` (name or path of a recognizer's weights) goes on from those.
-    ``ema_kimg`` is the half-life of the average of the weights that is measured and released, in thousand faces.
-    """
-
-    model: Network = Network()
-    start: str = ""
-    lr: Rate = 2e-3
-    weight_decay: Weight = 5e-4
     warmup_steps: Number = 200
     clean_share: Share = 1.0
+    model: Network = Network()
+    """Shape of the network."""
+    start: str = ""
+    """Name or path of a recognizer's weights to go on from."""
+    weight_decay: Weight = 5e-4
+    """Of the optimizer."""
     patched_share: Share = 0.0
+    """Of every batch, the faces with a picture pasted on."""
     restyled: Share = 0.0
+    """Of the face masks, those in new colors and prints."""
     degraded: Share = 0.0
+    """Of every batch, the faces that are blurred, noisy or compressed."""
     distill_weight: Weight = 1.0
+    """Of the distance from the teacher's embedding of the bare face."""
     contrast_weight: Weight = 0.0
+    """Of telling each face from all the others by the teacher's embeddings."""
     hint_channels: Number = 0
+    """Principal components of the teacher's last map that the student's last map is to predict; 0: none."""
     hint_weight: Weight = 1.0
+    """Of the error of those."""
     label_weight: Weight = 0.1
+    """Of the margin softmax over people."""
     scale: Positive = 30.0
+    """Scale of the margin softmax."""
     m_cos: Margin = 0.25
+    """Margin of the margin softmax, taken from the cosine."""
     coarse_share: Share = 0.3
+    """Of every batch, the faces that are shrunk and enlarged again."""
     ema_kimg: Weight = 5.0
+    """Half-life of the average of the weights, which is measured and released, in thousand faces."""
 
 
 class Batch(NamedTuple):
