@@ -1,7 +1,7 @@
 """Fills pages while the site is built: the command line from the click tree, the examples from their files.
 
 A line ``<!-- commands -->`` becomes every command with its arguments and options; ``<!-- file: PATH -->`` becomes the
-text of a file below ``docs`` as a block.
+text of a file below ``docs`` as a block; ``<!-- configs -->`` the keys of every training task.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import config_fields  # beside this file, which mkdocs puts on the path while it reads hooks
 
 from unmask.cli import cli
 
@@ -21,7 +22,9 @@ FILE = re.compile(r"^<!-- file: (\S+) -->$", re.M)
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """What mkdocs calls for every page."""
     markdown = FILE.sub(lambda hit: f"```python\n{(DOCS / hit[1]).read_text(encoding='utf-8')}```", markdown)
-    return markdown.replace("<!-- commands -->", commands()) if "<!-- commands -->" in markdown else markdown
+    for place, made in (("<!-- commands -->", commands), ("<!-- configs -->", config_fields.tables)):
+        markdown = markdown.replace(place, made()) if place in markdown else markdown
+    return markdown
 
 
 def commands() -> str:

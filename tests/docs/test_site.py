@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from unmask.cli import COMMANDS
+from unmask.training import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("mkdocs", reason="the extra 'docs' is not installed")
@@ -33,6 +34,12 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "cli" / "index.html").read_text(encoding="utf-8")
     assert all(f">unmask {name}<" in page for name in COMMANDS)
     assert "--skip-existing" in page and "<!-- commands -->" not in page
+
+
+def test_every_key_of_every_config_is_in_the_reference(site: Path) -> None:
+    page = (site / "reference" / "configs" / "index.html").read_text(encoding="utf-8")
+    assert all(f'<h2 id="{task}">' in page for task in TASKS)
+    assert "checkpoint_every" in page and "latent_weight" in page and "<!-- configs -->" not in page
 
 
 def test_the_api_reference_has_signatures(site: Path) -> None:

@@ -12,12 +12,13 @@ import torch
 from tests.training import drawn, interrupted
 from unmask import weights
 from unmask.errors import UsageError
+from unmask.from_net import config as shapes
 from unmask.from_net import patterns, train
 from unmask.models.iresnet import IResNet
 from unmask.training import loop, paired
 
 CPU = torch.device("cpu")
-TRUNK = train.Trunk((4, 6, 8, 8), (1, 1, 1), 8, (64, 64), "gdc", 2, 0.0, "lrelu", True)
+TRUNK = shapes.Trunk((4, 6, 8, 8), (1, 1, 1), 8, (64, 64), "gdc", 2, 0.0, "lrelu", True)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 def config(root: Path, out: Path, **more: object) -> train.Config:
     shape = more.pop("model", {})
-    model = train.Network(**{"trunk": TRUNK, "grid": 3, "pyramid": 6, "narrow": 2, **shape})  # type: ignore[dict-item]
+    model = shapes.Network(**{"trunk": TRUNK, "grid": 3, "pyramid": 6, "narrow": 2, **shape})  # type: ignore[dict-item]
     given = {
         "data": root, "out": out, "model": model, "sources": ("drawn",), "workers": 1, "batch_size": 8, "max_steps": 6,
         "clean_steps": 3, "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "val_every": 100,

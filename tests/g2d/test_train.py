@@ -14,18 +14,19 @@ from unmask.config import plain
 from unmask.errors import UsageError
 from unmask.export import to_onnx
 from unmask.faces import align
+from unmask.g2d import config as shapes
 from unmask.g2d import train
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
 from unmask.training import loop
-from unmask.training.tasks import unmasker
+from unmask.training import shapes as painters
 
 CPU = torch.device("cpu")
 # Sixteen channels: with four to eight oneDNN (PyTorch 2.13) overruns memory in the backward pass of strided layers.
 TRUNK = (16, 16, 16, 16)
-PAINTER = unmasker.Network(64, 8, (6, 6, 6, 4, 4), unmasker.EncoderShape(TRUNK, (1, 1, 1), 6, 2), (8, 16), (16,))
-ENCODER = train.EncoderShape("unmasker", TRUNK, (1, 1, 1), 2)
-REFORMER = train.ReformerShape((4, 4, 6, 6), (1, 1, 1, 1), "gdc", "lrelu", True)
+PAINTER = painters.Network(64, 8, (6, 6, 6, 4, 4), painters.EncoderShape(TRUNK, (1, 1, 1), 6, 2), (8, 16), (16,))
+ENCODER = shapes.EncoderShape("unmasker", TRUNK, (1, 1, 1), 2)
+REFORMER = shapes.ReformerShape((4, 4, 6, 6), (1, 1, 1, 1), "gdc", "lrelu", True)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,10 @@ def _cache(monkeypatch: pytest.MonkeyPatch, data_root: Path) -> None:
     monkeypatch.setenv("UNMASK_CACHE", str(data_root / "cache"))
 
 
-def config(root: Path, out: Path, encoder: train.EncoderShape = ENCODER, **more: object) -> train.Config:
+def config(root: Path, out: Path, encoder: shapes.EncoderShape = ENCODER, **more: object) -> train.Config:
     given = {
         "data": root, "out": out, "sources": ("drawn",), "workers": 1, "batch_size": 8, "precision": "fp32",
-        "model": train.Network(64, 8, encoder, REFORMER), "painter": PAINTER,
+        "model": shapes.Network(64, 8, encoder, REFORMER), "painter": PAINTER,
         "teacher": str(root / "teacher.safetensors"), "encoder_steps": 2,
         "reformer_steps": 2, "max_steps": 6, "log_every": 1, "checkpoint_every": 1,
         "val_every": 100, "sheet_every": 0, "warmup_steps": 1, **more,
@@ -122,7 +123,7 @@ def test_it_starts_from_an_unmasker_and_says_what_does_not_fit(data_root: Path, 
     own = task.modules["network"].encoder
     assert torch.equal(own.stem[0].weight, net.encoder.trunk.stem[0].weight)
     assert torch.equal(own.stages[1][0].conv2.weight, net.encoder.trunk.stages[1][0].conv2.weight)
-    wide = train.EncoderShape("unmasker", (4, 6, 9, 9), (1, 1, 1), 2)
+    wide = shapes.EncoderShape("unmasker", (4, 6, 9, 9), (1, 1, 1), 2)
     with pytest.raises(UsageError, match=r"model\.encoder"):
         train.build(config(data_root, tmp_path / "b", wide, start=str(path)), CPU)
     with pytest.raises(UsageError, match="teacher"):
@@ -130,7 +131,7 @@ def test_it_starts_from_an_unmasker_and_says_what_does_not_fit(data_root: Path, 
 
 
 def test_the_baseline_has_the_same_reformer_and_no_encoder(data_root: Path, tmp_path: Path) -> None:
-    pixels = train.EncoderShape("pixels", fold=4)
+    pixels = shapes.EncoderShape("pixels", fold=4)
     with pytest.raises(UsageError, match="encoder_steps"):
         train.build(config(data_root, tmp_path, pixels), CPU)
     task = train.build(config(data_root, tmp_path, pixels, encoder_steps=0, max_steps=4), CPU)
@@ -140,7 +141,7 @@ def test_the_baseline_has_the_same_reformer_and_no_encoder(data_root: Path, tmp_
 
 
 def test_icts_layout_trains_too(data_root: Path, tmp_path: Path) -> None:
-    shape = train.EncoderShape("ict", (3, 4, 5), (), 2)
+    shape = shapes.EncoderShape("ict", (3, 4, 5), (), 2)
     task = train.build(config(data_root, tmp_path, shape), CPU)
     weights_, _ = moved(task, 0)
     assert "painter.decoder" in weights_ and "network.encoder" in weights_
@@ -157,7 +158,7 @@ def test_a_given_recognizer_may_be_the_reformer(data_root: Path, tmp_path: Path)
     start = str(weights.save(tmp_path / "u.safetensors", "unmasker", arch, painter.state_dict(), half=False))
 
     def build(kind: str, **more: object) -> loop.Task:
-        model = train.Network(64, 8, train.EncoderShape(kind), train.ReformerShape(onnx=path))
+        model = shapes.Network(64, 8, shapes.EncoderShape(kind), shapes.ReformerShape(onnx=path))
         return train.build(config(data_root, tmp_path / kind, model=model, start=start, encoder_steps=0, **more), CPU)
 
     tasks = {kind: build(kind) for kind in ("crop", "painted")}
@@ -171,7 +172,7 @@ def test_a_given_recognizer_may_be_the_reformer(data_root: Path, tmp_path: Path)
             torch.testing.assert_close(network(x, region), given(crop), atol=1e-4, rtol=1e-4)
     for task in tasks.values():
         assert moved(task, 0)[0] == {"network.reformer"}
-    model = train.Network(64, 8, train.EncoderShape("pixels"), train.ReformerShape(onnx=path))
+    model = shapes.Network(64, 8, shapes.EncoderShape("pixels"), shapes.ReformerShape(onnx=path))
     with pytest.raises(UsageError, match=r"encoder\.kind"):
         train.build(config(data_root, tmp_path / "c", model=model, encoder_steps=0), CPU)
 
@@ -181,7 +182,7 @@ def test_a_trained_recognizer_gives_the_reformer_its_upper_part(data_root: Path,
             "stem_stride": 2, "act": "lrelu", "early_stride": True}  # fmt: skip
     known = IResNet(**arch)  # type: ignore[arg-type]
     path = weights.save(tmp_path / "r.safetensors", "iresnet", arch, known.state_dict(), half=False)
-    model = train.Network(64, 8, ENCODER, train.ReformerShape((16, 4, 6), (1, 1, 1), "gdc", "lrelu", True))
+    model = shapes.Network(64, 8, ENCODER, shapes.ReformerShape((16, 4, 6), (1, 1, 1), "gdc", "lrelu", True))
     task = train.build(config(data_root, tmp_path, recognizer=str(path), model=model), CPU)
     taken = task.modules["network"].reformer.stages[1][0].conv1.weight
     assert torch.equal(taken, known.stages[1][0].conv1.weight)

@@ -18,6 +18,7 @@ from unmask import config, weights
 from unmask.data.face_sets import POINT_NAMES
 from unmask.errors import UsageError
 from unmask.training import TASKS, read_config
+from unmask.training.tasks import detector, landmarker, segmenter
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "unmask" / "configs").glob("*.yaml"))
 FACES = 24
@@ -26,12 +27,14 @@ POINTS = np.array([[48, 60], [80, 60], [64, 78], [50, 93], [78, 93]], float)
 # What is turned down so that a step takes seconds: sizes of pools and batches, never of networks.
 SMALL = {
     "batch_size": 2, "teacher": "", "hint_channels": 0, "label_weight": 0.1, "recognizer": "", "start": "",
-    "judge": "pixels",
-    "pool.count": 6, "pool": 6, "val_faces": 4, "val_scenes": 2,
+    "pool": 6, "val_faces": 4,
     "threads": 0,
-    "crowds": 2, "worn": "[]", "precision": "fp32", "per_source": 6, "crops": 8, "val_crops": 4, "things": 4,
+    "crowds": 2, "worn": "[]", "precision": "fp32", "per_source": 6, "crops": 8,
     "miner": "",
 }  # fmt: skip
+SMALL_CONSTANTS = [
+    (detector, "VAL_SCENES", 2), (segmenter, "VAL_FACES", 4), (landmarker, "VAL_CROPS", 4), (landmarker, "THINGS", 4),
+]  # fmt: skip
 
 
 def face(rng: np.random.Generator, size: int = 128) -> Image.Image:
@@ -110,6 +113,8 @@ def test_configs_come_in_two_sizes():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_config_trains(path, drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+    for module, name, value in SMALL_CONSTANTS:
+        monkeypatch.setattr(module, name, value)
     config = read_config(str(path), overrides(path, drawn, tmp_path / "run"))
     module = importlib.import_module(f"unmask.{TASKS[config.task]}")
     task = module.build(config, torch.device("cpu"))

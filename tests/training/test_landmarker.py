@@ -13,7 +13,6 @@ from PIL import Image
 
 from tests.training import drawn, interrupted
 from unmask.data import landmarks as task
-from unmask.data.segmentation import PoolConfig
 from unmask.faces import align, landmarks
 from unmask.models.landmarker import LandmarkerOutput
 from unmask.training import loop
@@ -61,6 +60,8 @@ def test_auc_by_hand() -> None:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch) -> landmarker.Config:
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(landmarker, "THINGS", 10)
+    monkeypatch.setattr(landmarker, "VAL_CROPS", 12)
     root = drawn.folder(tmp_path / "data", size=128)
     (root / "scenes").mkdir()
     with zipfile.ZipFile(root / "scenes" / "images.zip", "w") as archive:
@@ -68,10 +69,9 @@ def config(tmp_path: Path, monkeypatch) -> landmarker.Config:
             with archive.open(f"{i}.png", "w") as file:
                 Image.fromarray(np.random.default_rng(i).integers(0, 255, (40, 50, 3), np.uint8)).save(file, "PNG")
     return landmarker.Config(
-        "landmarker", data=root, out=tmp_path / "run", sources=("drawn",), scenes=("scenes",), things=10, crops=24,
-        val_crops=12, batch_size=8, precision="fp32", max_steps=4, warmup_steps=1, checkpoint_every=2, val_every=2,
-        sheet_every=4, log_every=1, pool=PoolConfig(count=6, garments=1.0),
-        model=landmarker.Network(32, (16, 16), (0, 0), 4, 8),
+        "landmarker", data=root, out=tmp_path / "run", sources=("drawn",), scenes=("scenes",), crops=24, pool=6,
+        batch_size=8, precision="fp32", max_steps=4, warmup_steps=1, checkpoint_every=2, val_every=2,
+        sheet_every=4, log_every=1,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
 from unmask.simulation import shape3d
-from unmask.training import ada, ema, loop
+from unmask.training import ada, ema, loop, shapes
 from unmask.training.tasks import generator, unmasker
 
 FACES = 12
@@ -48,11 +48,11 @@ def faces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> face_sets.FaceSet:
 
 
 def unmasker_config(out: Path, **more: object) -> unmasker.Config:
-    shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
-    model = unmasker.Network(64, 8, CHANNELS, shape, skips=(8, 16), gated=(16,))
+    shape = shapes.EncoderShape(**TINY, pyramid=6, narrow=2)
+    model = shapes.Network(64, 8, CHANNELS, shape, skips=(8, 16), gated=(16,))
     return unmasker.Config(
         "unmasker", out=out, model=model, discriminator=CHANNELS[:4], window=32, workers=1, variants=1,
-        batch_size=4, precision="fp32", adversarial_weight=0.05, log_every=1, r1_every=2,
+        batch_size=4, precision="fp32", adversarial_weight=0.05, log_every=1,
         checkpoint_every=2, val_every=4, sheet_every=4, **more,
     )  # fmt: skip
 
@@ -114,16 +114,11 @@ def test_generator_starts_from_an_unmasker(faces: face_sets.FaceSet, tmp_path: P
     path = weights.save(tmp_path / "u.safetensors", "unmasker", arch, net.state_dict(), half=False)
     config = generator.Config(
         "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS,
-        encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), start=str(path),
+        encoder=shapes.EncoderShape(**TINY, pyramid=6, narrow=2), start=str(path),
     )  # fmt: skip
     task = generator.build(config, torch.device("cpu"))
     assert same(task.modules["network"].synthesis, net.synthesis)
     assert same(task.modules["encoder"].trunk, net.encoder.trunk)
-
-
-def test_judges_on_features_without_a_recognizer_are_refused(faces: face_sets.FaceSet, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="recognizer"):
-        generator.build(generator.Config("generator", out=tmp_path, judge="features"), torch.device("cpu"))
 
 
 def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_sets.FaceSet, tmp_path: Path) -> None:
@@ -151,8 +146,8 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
     start = weights.save(
         tmp_path / "u.safetensors", "unmasker", arch, first.modules["network"].state_dict(), half=False
     )
-    shape = unmasker.EncoderShape(**TINY, pyramid=6, narrow=2)
-    model = unmasker.Network(128, 8, (*CHANNELS, 4), shape, (8, 16, 64), (16, 64), 2, encoder_size=64, identity=5)
+    shape = shapes.EncoderShape(**TINY, pyramid=6, narrow=2)
+    model = shapes.Network(128, 8, (*CHANNELS, 4), shape, (8, 16, 64), (16, 64), 2, encoder_size=64, identity=5)
     config = unmasker_config(
         tmp_path / "b", start=str(start), recognizer=str(tiny_recognizer(tmp_path)), identity_weight=0.5,
         contrast_weight=0.1, disturbed_share=0.5,
@@ -176,14 +171,11 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
 
 @pytest.mark.parametrize("arms", [
     {"recon_weight": 1.0, "single_share": 0.5, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
-    {"judge": "features"}, {"judge": "both"},
 ])  # fmt: skip
 def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
-    if "judge" in arms:
-        arms["recognizer"] = str(tiny_recognizer(tmp_path))
     config = generator.Config(
-        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS[:4],
-        window=32, batch_size=4, encoder=unmasker.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
+        "generator", out=tmp_path, model=generator.Network(8, 8, 64, CHANNELS, 2), discriminator=CHANNELS,
+        batch_size=4, encoder=shapes.EncoderShape(**TINY, pyramid=6, narrow=2), precision="fp32",
         workers=1, **arms,
     )  # fmt: skip
     task = generator.build(config, torch.device("cpu"))

@@ -20,6 +20,8 @@ from . import augment, face_sets, garment_variation, pose
 from .segmentation import renderer_digest
 
 CHUNK = 64
+OCCLUDERS = 0.08  # of the faces that networks learn to fill, those with another thing than a face mask
+GROW = 0.3  # of the regions, those that are grown by one pixel, and as many by two
 
 
 @dataclass(frozen=True)

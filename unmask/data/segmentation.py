@@ -52,7 +52,7 @@ class AugmentConfig:
 
     shift: Weight = 3.0
     degrees: Weight = 4.0
-    scale: Weight = 0.06
+    scale: Weight = 0.07
     restyle: Share = 0.35
     transplant: Share = 0.2
     tight: Share = 0.3

@@ -16,6 +16,7 @@ from ..from_net import train
 from ..g2d import recognizer
 from ..g2d import train as g2d_task
 from ..g2d.network import G2D
+from ..models import landmarker
 from ..training import checkpoint
 from . import to_onnx
 
@@ -58,8 +59,9 @@ KINDS: dict[str, Kind] = {
         "model",
         "landmarker",
         _fixed("ffhq"),
-        lambda c: int(c["model"]["size"]),
-        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=int(c["model"]["size"])),
+        lambda c: landmarker.SIZE,
+        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=landmarker.SIZE),
+        lambda c: {"size": landmarker.SIZE},
     ),
     "recognizer": Kind(
         "average",

@@ -13,9 +13,9 @@ teacher, face by face (``distill``) and against all the others (``contrast``), w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,72 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import weights
-from ..config import Grid, Margin, Number, Positive, Rate, Share, Shares, Signed, Weight, Width, Width0
 from ..data import augment
 from ..errors import UsageError
 from ..losses import identity, relation
 from ..simulation import patches
 from ..training import checkpoint, distributed, loop, paired, schedule
-from ..training.tasks import recognizer
 from . import patterns
+from .config import Config
 from .network import FromNet
 
 STAGES = ("clean", "masked")
 POOL = 256  # occluder pictures drawn before the first step
-
-
-@dataclass(frozen=True)
-class Trunk(recognizer.Network):
-    """Shape of the trunk; or ``onnx``, a given recognizer's file, of which ``embedding`` and ``size`` tell."""
-
-    onnx: str = ""
-
-
-@dataclass(frozen=True)
-class Network:
-    """Arguments of :class:`unmask.from_net.network.FromNet`."""
-
-    trunk: Trunk = Trunk()
-    mask_kind: Literal["3d", "2d", "embedding", "none"] = "3d"
-    grid: Grid = 5
-    pyramid: Width = 256
-    scales: Literal["multi", "single"] = "multi"
-    statistics: Literal["shared", "separate"] = "separate"
-    narrow: Width0 = 0
-    dropout: Share = 0.5
-    mask_bias: Signed = 0.0
-    frozen: bool = False
-
-
-@dataclass(frozen=True)
-class Config(paired.Config):
-    """Config of FROM and its baseline.
-
-    The first ``clean_steps`` are the clean stage. ``start`` is the checkpoint of a run of this task: trunk, head
-    and classifier go on from there (so that FROM and its baseline can share one clean stage). It can also be the
-    name or path of a trained recognizer of the trunk's shape, which then is the clean stage. ``mask_share`` of the
-    covered faces wear a simulated face mask, the others a pasted occluder. ``clean_drops`` and ``masked_drops`` are
-    the shares of a stage after which the learning rate falls tenfold; without them it follows a cosine.
-    """
-
-    model: Network = Network()
-    clean_steps: Number = 0
-    start: str = ""
-    mask_share: Share = 0.5
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: Rate = 2e-3
-    lr_masked: Rate = 1e-3
-    clean_drops: Shares = ()
-    masked_drops: Shares = ()
-    warmup_steps: Number = 100
-    weight_decay: Weight = 5e-4
-    label_weight: Weight = 1.0
-    distill_weight: Weight = 0.0
-    contrast_weight: Weight = 0.0
-    pattern_weight: Weight = 1.0
-    scale: Positive = 30.0
-    m_cos: Margin = 0.35
-    coarse_share: Share = 0.3
 
 
 class Batch(NamedTuple):
@@ -172,7 +117,7 @@ class Sampler:
             box = patches.place(rng, patch, float(rng.choice(patches.FACTORS)), self.size)
             images[i], boxes[i] = patches.paste(images[i], patch, box)
         x = augment.affine(augment.to_float(images), rng, shift=0.012, turn=3.0, zoom=0.03)
-        x = augment.light(augment.soften(x, rng, config.coarse_share), rng)
+        x = augment.light(augment.soften(x, rng), rng)
         vectors = None if self.faces.targets is None else torch.from_numpy(self.faces.targets[rows])
         labels = torch.from_numpy(patterns.labels(boxes, config.model.grid, self.size))
         return Batch(x, torch.from_numpy(known.identity[rows]), labels, vectors)

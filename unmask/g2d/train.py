@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,91 +20,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import weights
-from ..config import BatchSize0, Count, Depths, Few, Grid, Number, Rate, Share, Side, Weight, Width, Widths
 from ..data import augment, masked
 from ..errors import UsageError
 from ..faces import align
 from ..losses import identity, pixel, relation
 from ..models.unmasker import Unmasker
 from ..training import distributed, loop, paired, schedule
-from ..training.tasks import unmasker
 from . import ict, reformer
+from .config import Config
 from .network import G2D, NATIVE, FeatureClassifier
 
 STAGES = ("encoder", "reformer", "classifier")
 BARE = ("pixels", "crop")  # kinds of encoders that know nothing
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """Which encoder, and up to where. ``widths`` and ``depths`` of the unmasker's trunk, or ICT's three widths.
-
-    ``block`` counts residual units from the start; ``fold`` belongs to ``pixels``; ``margin`` grows the region.
-    ``painted`` is all of the unmasker, and ``crop`` its baseline; before a reformer that is a given recognizer.
-    """
-
-    kind: Literal["unmasker", "ict", "pixels", "painted", "crop"] = "unmasker"
-    widths: Widths = (32, 64, 128, 224)
-    depths: Depths = (2, 3, 2)
-    block: Few = 2
-    fold: Grid = 4
-    margin: Few = 1
-
-
-@dataclass(frozen=True)
-class ReformerShape:
-    """Further arguments of :class:`.network.Reformer`; or ``onnx``, the file of a recognizer to start from."""
-
-    widths: Widths = (64, 128, 256, 512)
-    depths: Depths = (2, 3, 3, 2)
-    pool: Literal["mean", "gdc"] = "mean"
-    act: Literal["prelu", "lrelu"] = "prelu"
-    early_stride: bool = False
-    onnx: str = ""
-
-
-@dataclass(frozen=True)
-class Network:
-    """Arguments of :class:`unmask.g2d.network.G2D`."""
-
-    size: Side = 128
-    embedding: Width = 512
-    encoder: EncoderShape = EncoderShape()
-    reformer: ReformerShape = ReformerShape()
-
-
-@dataclass(frozen=True)
-class Config(paired.Config):
-    """Config of G2D and its baseline.
-
-    ``start`` gives the painter: an unmasker's weights by name or path, or ICT's generator checkpoint; empty starts
-    ICT's layout from nothing, and an unmasker of the shape ``painter``. ``recognizer`` (name or path of a trained one)
-    gives the reformer its upper stages and head. The first ``encoder_steps`` are the encoder's
-    stage (``encoder_batch`` faces each, 0 for ``batch_size``: painting costs much more), the next ``reformer_steps``
-    the reformer's, the rest the classifier's. The angles use the first ``angle_faces`` faces of a batch.
-    """
-
-    model: Network = Network()
-    start: str = ""
-    recognizer: str = ""
-    painter: unmasker.Network = unmasker.Network()
-    encoder_steps: Number = 0
-    encoder_batch: BatchSize0 = 0
-    reformer_steps: Number = 1000
-    lr_encoder: Rate = 1e-4
-    lr: Rate = 2e-3
-    lr_classifier: Rate = 1e-2
-    warmup_steps: Number = 100
-    weight_decay: Weight = 5e-4
-    instance_weight: Weight = 1.0
-    distance_weight: Weight = 1.0
-    angle_weight: Weight = 2.0
-    angle_faces: Count = 48
-    contrast_weight: Weight = 0.0
-    inside_weight: Weight = 1.0
-    outside_weight: Weight = 0.2
-    grow: Share = 0.3
-    coarse_share: Share = 0.3
+ANGLE_FACES = 48  # of a batch, those of whose angles the loss is made
+ANGLE_WEIGHT = 2.0
 
 
 class Batch(NamedTuple):
@@ -239,13 +168,13 @@ def _draw(
     """A batch; with ``bare`` (the encoder's stage) every face is masked and none is augmented, so that x fits y."""
     n = (config.encoder_batch or config.batch_size) if bare else config.batch_size
     rows = rng.integers(0, len(faces.faces), n)
-    drawn = sampler.draw(rng, n, config.grow, indices=rows)
+    drawn = sampler.draw(rng, n, masked.GROW, indices=rows)
     x, region = drawn.x, drawn.region
     if not bare:
         off = torch.from_numpy(rng.random(n) < config.clean_share)
         x, region = torch.where(off[:, None, None, None], drawn.y, x), region * ~off[:, None, None, None]
         moved = augment.affine(torch.cat([x, region], 1), rng, shift=0.012, turn=3.0, zoom=0.03)
-        x = augment.light(augment.soften(moved[:, :3], rng, config.coarse_share), rng)
+        x = augment.light(augment.soften(moved[:, :3], rng), rng)
         region = moved[:, 3:].clamp(0, 1)
     vectors = None if faces.targets is None else torch.from_numpy(faces.targets[rows])
     return Batch(x, drawn.y, region, torch.from_numpy(faces.faces.identity[rows]), vectors)
@@ -256,8 +185,7 @@ def _encoder_step(parts: _Parts, batch: Batch, config: Config, device: torch.dev
     parts.painter.train()
     with loop.autocast(config.precision, device):
         y_hat = parts.painter(batch.x, batch.region)
-    shares = (config.inside_weight, config.outside_weight)
-    return {"pixel": pixel.region_error(y_hat.float(), batch.y, batch.region, *shares)}
+    return {"pixel": pixel.region_error(y_hat.float(), batch.y, batch.region)}
 
 
 def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.device) -> dict[str, Tensor]:
@@ -269,12 +197,12 @@ def _reformer_step(parts: _Parts, batch: Batch, config: Config, device: torch.de
         found = network.reformer(descriptor)
     student = functional.normalize(found.float(), dim=1)
     assert batch.vectors is not None
-    few = slice(0, config.angle_faces)
+    few = slice(0, ANGLE_FACES)
     contrast = relation.contrast(student, batch.vectors, parts.known) if config.contrast_weight else student.sum() * 0
     return {
-        "instance": config.instance_weight * identity.cosine(student, batch.vectors),
-        "distance": config.distance_weight * relation.distance(student, batch.vectors),
-        "angle": config.angle_weight * relation.angle(student[few], batch.vectors[few]),
+        "instance": identity.cosine(student, batch.vectors),
+        "distance": relation.distance(student, batch.vectors),
+        "angle": ANGLE_WEIGHT * relation.angle(student[few], batch.vectors[few]),
         "contrast": config.contrast_weight * contrast,
     }
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def region_error(y_hat: Tensor, y: Tensor, region: Tensor, inside: float = 1.0, outside: float = 0.1) -> Tensor:
+def region_error(y_hat: Tensor, y: Tensor, region: Tensor, inside: float = 1.0, outside: float = 0.2) -> Tensor:
     """``inside`` times the mean absolute error under the region plus ``outside`` times the one elsewhere.
 
     y_hat, y [N,3,H,W]; region [N,1,H,W] in [0,1]. Means are over the region's (or the rest's) area, so that large and

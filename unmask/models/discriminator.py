@@ -36,26 +36,6 @@ class Block(nn.Module):
         return self.conv1(self.conv0(x), gain=half) + self.skip(x, gain=half)
 
 
-class FeatureDiscriminator(nn.Module):
-    """Feature maps of a frozen network to one logit each (Sauer et al. 2021, Projected GANs, without random mixing).
-
-    Args:
-        channels: of each map.
-        width: channels of the heads.
-    """
-
-    def __init__(self, channels: Sequence[int], width: int = 64) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(
-            nn.Sequential(Conv(c, width, kernel=1), Conv(width, width, down=True), Conv(width, 1, act="linear"))
-            for c in channels
-        )
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps [N,C_k,h_k,w_k] -> logits [N,K], the mean over the places of each map."""
-        return torch.stack([head(m).float().mean((1, 2, 3)) for head, m in zip(self.heads, maps, strict=True)], 1)
-
-
 class Discriminator(nn.Module):
     """Picture to one logit.
 

@@ -136,14 +136,11 @@ class IResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """The feature maps after each stage, finest first."""
-        return self.all_maps(x)[1:]
-
-    def all_maps(self, x: Tensor) -> list[Tensor]:
-        """The feature maps after the stem and each stage, finest first, of :attr:`widths` channels; any side."""
-        found = [self.stem(x)]
+        """The feature maps after each stage, finest first; any side."""
+        last, found = self.stem(x), []
         for stage in self.stages:
-            found.append(stage(found[-1]))
+            last = stage(last)
+            found.append(last)
         return found
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from .small import ConvBN, Residual
 
 POINTS = 5
 
+SIZE = 96  # pixels
+
 
 class LandmarkerOutput(NamedTuple):
     """What the network sees in crops, float32 all.
@@ -45,7 +47,7 @@ class Landmarker(nn.Module):
 
     def __init__(
         self,
-        size: int = 96,
+        size: int = SIZE,
         widths: Sequence[int] = (24, 40, 56, 64),
         depths: Sequence[int] = (0, 1, 1, 1),
         squeeze: int = 16,

@@ -6,7 +6,6 @@ So a resumed run takes the very steps that an uninterrupted one would have taken
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -23,10 +22,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .. import config as configs
-from .. import files, progress
-from ..config import BatchSize, Count, Minutes, Number, Seed, Threads
+from .. import progress
+from ..config import BatchSize, Count, Minutes, Number, Rate, Seed, Threads, Workers
 from ..errors import UnmaskError, UsageError
 from . import checkpoint, distributed
+from .log import Log
 
 Batch = Any
 M = TypeVar("M", bound=nn.Module)
@@ -35,21 +35,42 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What every run has. ``max_minutes`` stops early (0: never); ``sheet_every`` 0 writes no pictures."""
+    """What every run has."""
 
     task: str
+    """Which task runs."""
     data: Path = Path("data")
+    """The folder that holds all sources."""
     out: Path = Path("runs")
+    """The run's own folder: log, pictures, checkpoint."""
+    sources: tuple[str, ...] = ()
+    """Sets of aligned faces below ``data``, each a zip or a folder with an ``index.csv``."""
     seed: Seed = 0
+    """What all random numbers follow from, together with the step."""
     batch_size: BatchSize = 32
+    """Faces a step, of each process."""
     max_steps: Number = 1000
+    """The last step; the learning rate falls towards it."""
     max_minutes: Minutes = 0.0
+    """Stops earlier, after so many minutes; 0: never."""
+    lr: Rate = 2e-3
+    """Learning rate."""
+    warmup_steps: Number = 100
+    """Steps over which the learning rate rises from 0."""
     log_every: Count = 20
+    """Steps from one line of the log to the next."""
     val_every: Count = 500
+    """Steps from one validation to the next."""
     sheet_every: Number = 500
+    """Steps from one picture to the next; 0 writes none."""
     checkpoint_every: Count = 200
+    """Steps from one checkpoint to the next."""
     precision: Precision = "auto"
+    """``fp32``, ``bf16``, or ``auto``: bf16 where the machine has arithmetic for it."""
     threads: Threads = 0
+    """Threads of a process; 0 leaves torch's own choice."""
+    workers: Workers = 2
+    """Processes that render face masks."""
 
     @property
     def drawn(self) -> int:
@@ -263,43 +284,3 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -
         elif old != new and key != "out":
             found.append((f"{prefix}{key}", old, new))
     return found
-
-
-class Log:
-    """JSON lines in ``log.jsonl`` and, where tensorboard is installed, its event files."""
-
-    def __init__(self, folder: Path, first: int) -> None:
-        self.start = time.monotonic()
-        self.main = distributed.is_main()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.stream = (folder / "log.jsonl").open("a", encoding="utf-8") if self.main else None
-        except OSError as error:
-            raise UnmaskError(f"{folder}: cannot be written ({files.reason(error)}); give another out=FOLDER") from None
-        self.board: Any = None
-        if self.main:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self.board = SummaryWriter(str(folder / "tb"), purge_step=first)
-            except ImportError:
-                pass
-
-    def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
-        """Append one line: step, kind ("train" or "val"), seconds since the start, and the values."""
-        if self.stream is None:
-            return
-        figures = {k: round(v, 6) if math.isfinite(v) else None for k, v in values.items()}  # JSON knows no NaN
-        line = {"step": step, "kind": kind, "seconds": round(time.monotonic() - self.start, 1), **figures}
-        self.stream.write(json.dumps(line, allow_nan=False) + "\n")
-        self.stream.flush()
-        if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
-
-    def close(self) -> None:
-        """Close the files."""
-        if self.stream is not None:
-            self.stream.close()
-        if self.board is not None:
-            self.board.close()

@@ -65,8 +65,12 @@ def _check(path: Path) -> None:
     """Compare every part of a checkpoint with the checksum (CRC-32) that torch wrote for it and does not look at."""
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            # torch takes a part marked as a folder (MS-DOS: 16) for one and gives back whatever memory held
+            marked = next((part.filename for part in archive.infolist() if part.external_attr & 16), None)
+            damaged = archive.testzip() or marked
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, zlib.error) as error:
         raise UnmaskError(f"{path}: not a readable checkpoint ({files.reason(error)}); start without it") from None
     if damaged:
-        raise UnmaskError(f"{path}: altered since it was written ({damaged} has another checksum); start without it")
+        raise UnmaskError(
+            f"{path}: altered since it was written ({damaged} has another checksum or kind); start without it"
+        )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import weights
-from ...config import Count, Depths, Layers, Number, Rate, Weight, Width, Widths
+from ...config import Count, Depths, Layers, Number, Positive, SceneSide, Weight, Width, Widths
 from ...data import backgrounds, detection, face_sets, photos, scene
 from ...errors import UsageError
 from ...images import sheet
@@ -27,63 +27,83 @@ from .. import assignment, distributed, loop, schedule
 
 Batch = dict[str, Tensor]
 
+VAL_SCENES = 200
+WEIGHT_DECAY = 1e-4
+BOX_WEIGHT = 2.0
+
 
 @dataclass(frozen=True)
 class Network:
     """Arguments of :class:`unmask.models.detector.Detector`."""
 
     stem: Width = 32
+    """Channels at stride 4."""
     widths: Widths = (64, 64, 64)
+    """Channels at strides 8, 16 and 32."""
     depths: Depths = (1, 2, 2, 1)
+    """Residual blocks of the stem and of each stage."""
     neck: Width = 64
+    """Channels of the feature pyramid."""
     head: Layers = 2
+    """Convolutions of each head."""
 
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the detector.
-
-    ``photos`` are folders with ``images.zip`` and ``faces.csv``; ``teacher``, the path of a detector, labels those
-    without a table and looks for faces that a table leaves out. ``worn`` likewise, of people who wear real face masks:
-    only every second of these is used, ``worn_repeats`` times, the others are for looking at. ``sources`` are aligned
-    faces of 128 pixels, ``large`` of 256, at most ``per_source`` of each; ``empty`` folders of pictures without a face.
-    Every ``wide_every``-th step has scenes twice as wide, a quarter as many. ``start`` is the name or path of a
-    detector whose weights are taken where the shapes are the same; residual blocks that it lacks begin as identities.
-    """
+    """Config of the detector; ``sources`` are of 128 pixels."""
 
     model: Network = Network()
+    """Shape of the network."""
     photos: tuple[str, ...] = ()
+    """Folders of whole photos: ``images.zip``, and ``faces.csv`` where there is one."""
     worn: tuple[str, ...] = ()
+    """Folders of photos of people in real face masks; every second photo is used, the others are for looking at."""
     worn_repeats: Count = 2
-    sources: tuple[str, ...] = ()
+    """How often each of those is used."""
     large: tuple[str, ...] = ()
+    """Sources of 256 pixels."""
     per_source: Count = 5000
+    """Faces of each source at most."""
     empty: tuple[str, ...] = ()
+    """Folders of pictures without a face."""
     teacher: str = ""
+    """Path of a detector that labels photos without a table and finds faces that a table leaves out."""
     start: str = ""
-    scenes: detection.SceneConfig = detection.SceneConfig()
+    """Name or path of a detector to start from; residual blocks that it lacks begin as identities."""
+    size: SceneSide = 320
+    """Side of a scene in pixels."""
+    least: Positive = 13.0
+    """Smallest face of a scene in pixels, the root of its box's area."""
+    most: Positive = 310.0
+    """Largest face of a scene."""
     wide_every: Number = 0
-    lr: Rate = 2e-3
-    weight_decay: Weight = 1e-4
-    warmup_steps: Number = 100
-    box_weight: Weight = 2.0
+    """Every so many steps the scenes are twice as wide and a quarter as many; 0: never."""
     points_weight: Weight = 8.0
-    val_scenes: Count = 200
+    """Of the points' error."""
+
+    def __post_init__(self) -> None:
+        self.scenes  # noqa: B018  raises where the sizes do not go together
+
+    @property
+    def scenes(self) -> detection.SceneConfig:
+        """What scenes are like."""
+        return detection.SceneConfig(size=self.size, least=self.least, most=self.most)
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The detector task: labels the photos (once, cached), dresses them and builds the network."""
+    scenes = config.scenes
     material, held = gather(config)
-    seeds = [[config.scenes.seed, 1, i] for i in range(config.val_scenes)]
-    held_scenes = detection.scenes(held, config.scenes, seeds)
+    seeds = [[scenes.seed, 1, i] for i in range(VAL_SCENES)]
+    held_scenes = detection.scenes(held, scenes, seeds)
     torch.manual_seed(config.seed)
     model = Detector(**vars(config.model))
     if config.start:
         begin(model, config.start)
     model = loop.place(model, device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    wide = replace(config.scenes, size=2 * config.scenes.size, most=2 * config.scenes.most)
-    grids = {s: assignment.anchors(s, s) for s in (config.scenes.size, wide.size)}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
+    wide = replace(scenes, size=2 * scenes.size, most=2 * scenes.most)
+    grids = {s: assignment.anchors(s, s) for s in (scenes.size, wide.size)}
     placed = {
         s: assignment.Anchors(g.center.to(device), g.size.to(device), g.stride.to(device), g.counts)
         for s, g in grids.items()
@@ -91,7 +111,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
         widely = config.wide_every and step % config.wide_every == 0
-        how, count = (wide, max(1, config.batch_size // 4)) if widely else (config.scenes, config.batch_size)
+        how, count = (wide, max(1, config.batch_size // 4)) if widely else (scenes, config.batch_size)
         drawn = detection.scenes(material, how, rng.integers(0, 2**31, (count, 2)).tolist())
         return collate(drawn, grids[how.size], rng)
 
@@ -105,7 +125,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         losses = assignment.losses(outputs, placed[x.shape[-1]], **there)
         total = losses["score"]
         if "box" in losses:
-            total = total + config.box_weight * losses["box"] + config.points_weight * losses["points"]
+            total = total + BOX_WEIGHT * losses["box"] + config.points_weight * losses["points"]
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         distributed.average_gradients(model.parameters())

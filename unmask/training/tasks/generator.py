@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +20,18 @@ from ... import config as field
 from ... import images, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Sampler
-from ...errors import UsageError
 from ...losses import adversarial, perceptual, pixel
 from ...models.discriminator import Discriminator
 from ...models.encoder import Encoder
 from ...models.generator import Generator
 from .. import ada, distributed, ema, latent, loop, schedule
-from ..adversary import DiscriminatorPair, discriminate
-from .unmasker import EncoderShape, levels
+from ..adversary import R1_EVERY, discriminate
+from ..shapes import EncoderShape, levels
+
+HIDDEN_SHARE = 0.7  # of the faces that the autoencoder sees, those under a face mask
+LATENT_STEPS = 4  # of the mapping network for each of the others; they cost little
+PATH_EVERY = 4  # steps
+ADA_KIMG = 500.0  # thousand faces in which the augmentation may rise from none to all
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,15 @@ class Network:
     """Arguments of :class:`unmask.models.generator.Generator`."""
 
     z_dim: field.Width = 256
+    """Length of the noise vector that a face is drawn from."""
     w_dim: field.Width = 256
+    """Length of a style vector."""
     img_resolution: field.Side = 128
+    """Height and width of faces, in pixels."""
     channels: field.Widths = (160, 160, 160, 128, 64, 32)
+    """Channels at 4, 8, ... pixels."""
     mapping_layers: field.Layers = 4
+    """Layers of the mapping network."""
 
     def __post_init__(self) -> None:
         levels("channels", self.channels, self.img_resolution)
@@ -46,57 +55,44 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the generator; the three arms are switched by their weights.
-
-    ``start`` (name or path of an unmasker's weights) initializes the synthesis network and the encoder, ``recognizer``
-    the features for losses and for the adversary, which reads pixels, those features, or both (``judge``). The pixels
-    are those of one window a step, ``window`` px wide, or of the whole picture (0).
-    ``spread_weight`` keeps the styles of one face near their mean (the delta regularizer of e4e, Tov et al. 2021),
-    and a share ``single_share`` of the faces is decoded from that mean alone: a single style vector is what the
-    mapping network makes, and nothing else makes it hold a face. ``mapping_rate`` multiplies the mapping network's
-    learning rate; where ``latent_weight`` is not 0 it learns from the codes alone, in ``latent_steps`` steps of its
-    own for each of the others, which cost little.
-    """
+    """Config of the generator; the three arms are switched by their weights."""
 
     model: Network = Network()
+    """Shape of the network."""
     encoder: EncoderShape = EncoderShape()
+    """Shape of the encoder of the autoencoder."""
     discriminator: field.Widths = (160, 160, 128, 96, 64, 32)
-    window: field.Number = 0
-    sources: tuple[str, ...] = ()
+    """Channels of the discriminator at 4, 8, ... pixels."""
     start: str = ""
+    """Name or path of an unmasker's weights to start the synthesis network and the encoder from."""
     recognizer: str = ""
-    judge: Literal["pixels", "features", "both"] = "pixels"
-    lr: field.Rate = 2e-3
-    lr_discriminator: field.Rate = 2e-3
-    beta1: field.Beta = 0.0
+    """Name or path of a recognizer for the loss on features."""
     mapping_rate: field.Rate = 1.0
-    warmup_steps: field.Number = 100
+    """What the learning rate is multiplied by for the mapping network."""
     recon_weight: field.Weight = 0.0
+    """Of the autoencoder's error in pixels; 0 switches the autoencoder off."""
     feature_weight: field.Weight = 0.0
+    """Of the autoencoder's error in recognizer features."""
     spread_weight: field.Weight = 0.0
+    """Keeps the styles of one face near their mean (the delta regularizer of e4e, Tov et al. 2021)."""
     single_share: field.Share = 0.0
+    """Of the faces, those decoded from the mean of their styles alone: a single style vector is what the mapping
+    network makes, and nothing else makes it hold a face."""
     latent_weight: field.Weight = 0.0
-    latent_steps: field.Count = 4
+    """Of the adversary on style vectors; where it is not 0 the mapping network learns from these alone."""
     adversarial_weight: field.Weight = 1.0
-    adv_start: field.Number = 0
+    """Of the adversary on pictures."""
     r1_gamma: field.Weight = 1.0
-    r1_every: field.Count = 16
+    """Of the discriminator's R1."""
     path_weight: field.Weight = 2.0
-    path_every: field.Count = 4
+    """Of the path length."""
     ada_target: field.Sign = 0.6
-    ada_kimg: field.Positive = 500.0
+    """What the discriminator's mean sign is held at by augmenting its pictures; 0 augments nothing."""
     ema_kimg: field.Weight = 10.0
-    variants: field.Variants = 1
-    occluders: field.Share = 0.08
-    hidden_share: field.Share = 0.7
-    grow: field.Share = 0.3
-    workers: field.Workers = 2
+    """Half-life of the average of the weights, in thousand faces."""
 
     def __post_init__(self) -> None:
-        side = self.window or self.model.img_resolution
-        if side > self.model.img_resolution or side < 8 or side & (side - 1):
-            raise ValueError(f"window is {self.window}; it is 0, or a power of two from 8 to model.img_resolution")
-        levels("discriminator", self.discriminator, side)
+        levels("discriminator", self.discriminator, self.model.img_resolution)
 
 
 class Trainer:
@@ -112,7 +108,7 @@ class Trainer:
             _start(self.network, self.encoder, weights.read(config.start, kind="unmasker"))
         self.average, self.average_encoder = ema.frozen_copy(self.network), ema.frozen_copy(self.encoder)
         self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
-        self.discriminator = loop.place(_discriminators(config, self.features), device)
+        self.discriminator = loop.place(Discriminator(size, config.discriminator), device)
         self.latent = latent.LatentDiscriminator(config.model.w_dim).to(device)
         mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
         both: list[dict[str, Any]] = [
@@ -121,9 +117,9 @@ class Trainer:
         ]
         if not config.latent_weight:
             both.append(mapping)
-        self.optimizer = torch.optim.Adam(both, config.lr, betas=(config.beta1, 0.99))
+        self.optimizer = torch.optim.Adam(both, config.lr, betas=(0.0, 0.99))
         self.optimizer_m = torch.optim.Adam([mapping], config.lr, betas=(0.0, 0.99))  # for the latent arm
-        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), config.lr_discriminator, betas=(0.0, 0.99))
+        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), config.lr, betas=(0.0, 0.99))
         self.optimizer_l = torch.optim.Adam(self.latent.parameters(), 2e-4, betas=(0.0, 0.99))
         self.state = {"p": 0.0, "path_mean": 0.0}
 
@@ -139,7 +135,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         if config.recon_weight:
             losses.update(self._reconstruct(batch))
-        if config.adversarial_weight and at >= config.adv_start:
+        if config.adversarial_weight:
             losses.update(self._adversarial(batch["y"], at))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         distributed.average_gradients(parameters)
@@ -184,7 +180,7 @@ class Trainer:
         """Train the mapping network to draw code vectors, against the latent adversary; ``real`` are new codes."""
         self.latent.remember(distributed.together(real))  # of all processes, so that the checkpoint has them
         losses: dict[str, Tensor] = {}
-        for _ in range(self.config.latent_steps):
+        for _ in range(LATENT_STEPS):
             losses = self._latent_step()
         return losses
 
@@ -217,18 +213,18 @@ class Trainer:
             logits = self.discriminator(ada.augment(fake, p))
         found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
         found["adversarial"].backward()
-        if config.path_weight and at % config.path_every == 0:
+        if config.path_weight and at % PATH_EVERY == 0:
             found["path"] = self._path(max(2, n // 2))
         good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
         found.update(
             discriminate(
                 self.discriminator,
-                self.discriminator.r1,
+                self._r1,
                 self.optimizer_d,
                 good,
                 bad,
                 config.r1_gamma,
-                config.r1_every,
+                R1_EVERY,
                 at,
                 max(4, n // 2),
                 config.precision,
@@ -237,9 +233,13 @@ class Trainer:
         signs = float(distributed.mean(found.pop("signs")))
         if config.ada_target:
             images = n * distributed.count()
-            self.state["p"] = ada.adjust(p, signs, images, config.ada_target, config.ada_kimg)
+            self.state["p"] = ada.adjust(p, signs, images, config.ada_target, ADA_KIMG)
         found["ada_p"] = torch.tensor(self.state["p"])
         return found
+
+    def _r1(self, real: Tensor) -> Tensor:
+        real = real.detach().requires_grad_()
+        return adversarial.r1(real, self.discriminator(real))
 
     def _path(self, n: int) -> Tensor:
         config = self.config
@@ -248,18 +248,9 @@ class Trainer:
         image = self.network.synthesis(ws, "random")
         mean = torch.tensor(self.state["path_mean"], device=self.device)
         penalty, updated = adversarial.path_length(image, ws, mean)
-        (config.path_weight * config.path_every * penalty).backward()
+        (config.path_weight * PATH_EVERY * penalty).backward()
         self.state["path_mean"] = float(distributed.mean(updated))
         return penalty.detach()
-
-
-def _discriminators(config: Config, features: perceptual.FaceFeatures | None) -> DiscriminatorPair:
-    """The adversary that the config asks for."""
-    if config.judge != "pixels" and features is None:
-        raise UsageError(f"judge={config.judge} reads the features of a recognizer; name one in recognizer")
-    side = config.window or config.model.img_resolution
-    pixels = None if config.judge == "features" else Discriminator(side, config.discriminator)
-    return DiscriminatorPair(pixels, None if config.judge == "pixels" else features)
 
 
 def _start(network: Generator, encoder: Encoder, checkpoint: weights.Checkpoint) -> None:
@@ -280,9 +271,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     sampler = None
     if config.recon_weight:
         faces = masked.enough(faces, config.drawn)
-        sampler = Sampler(
-            faces, masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
-        )
+        sampler = Sampler(faces, masked.masked_faces(faces, 1, config.seed, masked.OCCLUDERS, config.workers))
     held = face_sets.load(config.data, config.sources, size=size, split="val")
     held = held.subset(np.linspace(0, len(held) - 1, min(12, len(held))).astype(int))
     torch.manual_seed(config.seed)
@@ -293,8 +282,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
             rows = rng.integers(0, len(faces), config.batch_size)
             flip = rng.random(len(rows)) < 0.5
             return {"y": augment.to_float(augment.mirror(faces.images[rows], flip))}
-        drawn = sampler.draw(rng, config.batch_size, config.grow)
-        seen = torch.from_numpy(rng.random(config.batch_size) >= config.hidden_share)
+        drawn = sampler.draw(rng, config.batch_size, masked.GROW)
+        seen = torch.from_numpy(rng.random(config.batch_size) >= HIDDEN_SHARE)
         region = drawn.region.clone()
         region[seen] = 0
         return {"x": torch.where(seen[:, None, None, None], drawn.y, drawn.x), "y": drawn.y, "region": region}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -12,74 +12,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import Layers0, Number, Pixels, PoolSize, Rate, Share, Variants, Weight, Width, Widths, Zooms
+from ...config import PoolSize, Rate, Share, Weight
 from ...data import face_sets, photos, segmentation
 from ...data import landmark_material as made_of
 from ...data import landmarks as crops_of
 from ...data.framing import UNKNOWN
 from ...faces import align, landmarks
 from ...images import sheet, to_uint8
-from ...models.landmarker import Landmarker, LandmarkerOutput
+from ...models.landmarker import SIZE, Landmarker, LandmarkerOutput
 from .. import distributed, loop, schedule
 
 # the fields that say what crops are made of
-MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "miner_score", "zooms", "variants",
-            "things", "pool")  # fmt: skip
+MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "pool", "turned_share")
 FEWEST = 64  # of the pool
+SHARES = made_of.Shares()
+VARIANTS = 2  # of a photo with face masks drawn on
+THINGS = 1000  # pictures of things that are no faces
+MINER_SCORE = 0.3  # of candidates, at least
+ZOOMS = (1.0, 2.5)  # one of these enlarges a picture for the miner
+VAL_CROPS = 600
+WEIGHT_DECAY = 1e-4
+ROLL_WEIGHT, POINTS_WEIGHT, GARMENT_WEIGHT = 0.5, 8.0, 0.5
 HELD_PHOTOS = 3  # of whole photos every third is held out: they are few
 
 
 @dataclass(frozen=True)
-class Network:
-    """Arguments of :class:`unmask.models.landmarker.Landmarker`."""
-
-    size: Pixels = 96
-    widths: Widths = (24, 40, 56, 64)
-    depths: Layers0 = (0, 1, 1, 1)
-    squeeze: Width = 16
-    hidden: Width = 96
-
-
-@dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the landmarker.
+    """Config of the landmarker; its network is :class:`unmask.models.landmarker.Landmarker` as it is."""
 
-    ``sources`` are aligned faces for the pool; ``photos`` folders with ``images.zip`` and ``faces.csv``, drawn
-    ``variants`` times each with face masks; ``worn`` folders of people in real face masks, whose faces ``teacher``
-    finds (every second photo is used); ``scenes`` folders of photos without faces. ``miner`` is a detector whose
-    candidates on photos and scenes, enlarged by one of ``zooms``, join the ``crops``, which are rendered once.
-    """
-
-    model: Network = Network()
-    sources: tuple[str, ...] = ()
-    photos: tuple[str, ...] = ()
-    scenes: tuple[str, ...] = ()
-    worn: tuple[str, ...] = ()
-    teacher: str = ""
-    miner: str = ""
-    miner_score: Share = 0.3
-    zooms: Zooms = (1.0, 2.5)
-    variants: Variants = 2
-    things: PoolSize = 1000
-    crops: PoolSize = 36_000
-    pool: segmentation.PoolConfig = segmentation.PoolConfig()
-    shares: made_of.Shares = made_of.Shares()
     lr: Rate = 3e-3
-    warmup_steps: Number = 100
-    weight_decay: Weight = 1e-4
-    roll_weight: Weight = 0.5
-    points_weight: Weight = 8.0
-    garment_weight: Weight = 0.5
+    photos: tuple[str, ...] = ()
+    """Folders of whole photos with ``images.zip`` and ``faces.csv``; face masks are drawn on."""
+    scenes: tuple[str, ...] = ()
+    """Folders of photos without faces."""
+    worn: tuple[str, ...] = ()
+    """Folders of photos of people in real face masks; every second photo is used."""
+    teacher: str = ""
+    """The detector that finds the faces in those."""
+    miner: str = ""
+    """A detector whose candidates on photos and scenes join the crops; empty: none."""
+    pool: PoolSize = 12_000
+    """Aligned faces that are rendered once, with and without face masks."""
+    turned_share: Share = 0.0
+    """Of the pool, the faces chosen for being turned to a side."""
+    crops: PoolSize = 36_000
+    """Crops that are rendered once."""
     shift_weight: Weight = 0.0
-    val_crops: PoolSize = 600
+    """Of the distance of the crops that the points align."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: gathers the crops' material (rendered or mined once) and builds the network."""
     crops, held = rendered(config, "train"), rendered(config, "val")
     torch.manual_seed(config.seed)
-    model = loop.place(Landmarker(**vars(config.model)), device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    model = loop.place(Landmarker(), device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
     validation = crops_of.batch(held, np.arange(len(held.face)))
 
     def batch(rng: np.random.Generator, step: int) -> crops_of.Batch:
@@ -92,8 +79,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         with loop.autocast(config.precision, device):
             output = model(there.x.contiguous(memory_format=torch.channels_last))
         parts = losses(output, there)
-        total = parts["face"] + config.roll_weight * parts["roll"] + config.garment_weight * parts["garment"]
-        total = total + config.points_weight * parts["points"] + config.shift_weight * parts["shift"]
+        total = parts["face"] + ROLL_WEIGHT * parts["roll"] + GARMENT_WEIGHT * parts["garment"]
+        total = total + POINTS_WEIGHT * parts["points"] + config.shift_weight * parts["shift"]
         distributed.descend(optimizer, total)
         return {k: v.detach() for k, v in parts.items()}
 
@@ -109,18 +96,17 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def rendered(config: Config, split: face_sets.Split) -> crops_of.Crops:
     """The crops of training or the held-out ones; rendered once and kept."""
     held = split == "val"
-    count, seed = config.val_crops if held else min(config.crops, config.drawn), config.seed + held
+    count, seed = VAL_CROPS if held else min(config.crops, config.drawn), config.seed + held
     key = repr((split, *(getattr(config, name) for name in MATERIAL)))
-    return crops_of.render(lambda: gather(config, split), config.shares, config.model.size, count, seed, key)
+    return crops_of.render(lambda: gather(config, split), SHARES, SIZE, count, seed, key)
 
 
 def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     """The material of the training or the held-out crops."""
     held = split == "val"
     faces = face_sets.load(config.data, config.sources, 128, "ffhq", split)
-    few = min(config.pool.count, max(config.drawn, FEWEST))  # a short run does not see the whole pool
-    more = {"count": config.val_crops, "seed": config.pool.seed + 1} if held else {"count": few}
-    of_pool = replace(config.pool, **more)
+    few = min(config.pool, max(config.drawn, FEWEST))  # a short run does not see the whole pool
+    of_pool = segmentation.PoolConfig(VAL_CROPS if held else few, turned=config.turned_share, seed=int(held))
     pool = segmentation.build_pool(faces, of_pool)
     points = faces.points[segmentation.order(faces, of_pool)].astype(np.float64)
     half: Literal["train", "val"] = "val" if held else "train"
@@ -128,8 +114,8 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     folders = [config.data / name for name in config.scenes]
     bare = [p for folder in folders for p in photos.load(folder, half, None, HELD_PHOTOS, faceless=True)]
     scenes = [
-        made_of.dressed(photo, config.shares, np.random.default_rng([config.seed + held, i, k]))
-        for k in range(1 if held else config.variants) for i, photo in enumerate([*known, *bare])
+        made_of.dressed(photo, SHARES, np.random.default_rng([config.seed + held, i, k]))
+        for k in range(1 if held else VARIANTS) for i, photo in enumerate([*known, *bare])
         if k == 0 or len(photo.points)
     ]  # fmt: skip
     worn: list[made_of.Scene] = []
@@ -137,15 +123,15 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
         from ...faces.detect import load_detector
 
         if config.miner:
-            miner = load_detector(config.miner, config.miner_score)
-            scenes = made_of.with_candidates(scenes, miner, config.zooms, config.seed)
+            miner = load_detector(config.miner, MINER_SCORE)
+            scenes = made_of.with_candidates(scenes, miner, ZOOMS, config.seed)
         for name in config.worn:
             teacher = load_detector(config.teacher or "embedded")
             found = photos.load(config.data / name, half, teacher, every=2, dressed=True)
-            made = [made_of.dressed(p, config.shares, np.random.default_rng(0)) for p in found]
+            made = [made_of.dressed(p, SHARES, np.random.default_rng(0)) for p in found]
             worn += [scene for scene in made if scene.sure.any()]
-    things = made_of.things(bare or known, config.things // (10 if held else 1), 128, config.seed + held)
-    return made_of.Material(pool, points, scenes, worn, [*known, *bare], things, config.shares.close)
+    things = made_of.things(bare or known, THINGS // (10 if held else 1), 128, config.seed + held)
+    return made_of.Material(pool, points, scenes, worn, [*known, *bare], things, SHARES.close)
 
 
 def losses(output: LandmarkerOutput, truth: crops_of.Batch) -> dict[str, Tensor]:

@@ -8,20 +8,24 @@ that are no face mask have garment 0 and an empty region: they are not to be res
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import Count, Depths, Number, Rate, Side, Weight, Widths
+from ...config import Depths, PoolSize, Share, Side, Widths
 from ...data import face_sets, segmentation, self_labels
 from ...images import sheet, to_uint8
 from ...models.segmenter import Segmenter
 from .. import distributed, loop, schedule
 
+VAL_FACES = 500
 FEWEST = 64  # of the pool
+WORN_REPEATS = 10  # of real face masks in the pool
+WEIGHT_DECAY = 1e-4
+GARMENT_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,11 @@ class Network:
     """Arguments of :class:`unmask.models.segmenter.Segmenter`."""
 
     widths: Widths = (32, 48, 64, 80)
+    """Channels of each stage, from half the resolution on."""
     depths: Depths = (1, 1, 1, 1)
+    """Residual blocks of each stage."""
     ups: Widths = (64, 48, 32)
+    """Channels on the way up."""
 
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.widths) or len(self.ups) != len(self.widths) - 1:
@@ -39,45 +46,44 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the segmenter; ``pool`` and ``augment`` are described in ``segmentation_data``.
-
-    ``worn`` are folders of photos of people in real face masks. With ``worn_labels``, an earlier segmenter, every
-    second of them joins the pool ``worn_repeats`` times with the regions that one finds; ``teacher`` finds the faces.
-    """
+    """Config of the segmenter."""
 
     model: Network = Network()
-    sources: tuple[str, ...] = ()
+    """Shape of the network."""
     size: Side = 128
-    pool: segmentation.PoolConfig = segmentation.PoolConfig()
-    augment: segmentation.AugmentConfig = segmentation.AugmentConfig()
+    """Height and width of faces, in pixels."""
+    pool: PoolSize = 12_000
+    """Faces that are rendered once, with and without face masks."""
+    turned_share: Share = 0.0
+    """Of the pool, the faces chosen for being turned to a side."""
+    accessory_share: Share = 0.0
+    """Of the face masks, those with straps, valves or cloth down the neck."""
     worn: tuple[str, ...] = ()
+    """Folders of photos of people in real face masks."""
     worn_labels: str = ""
-    worn_repeats: Count = 10
+    """Name or path of an earlier segmenter: with the regions that it finds, every second photo of ``worn`` joins."""
     teacher: str = "embedded"
-    lr: Rate = 2e-3
-    warmup_steps: Number = 100
-    weight_decay: Weight = 1e-4
-    garment_weight: Weight = 0.3
-    val_faces: Count = 500
+    """The detector that finds the faces in those."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The training task: builds the pool (once, cached) and the network."""
     faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
     # a short run does not see the whole pool, and takes a few to have face masks among them
-    count = min(config.pool.count, max(config.drawn, FEWEST))
-    pool = segmentation.build_pool(faces, replace(config.pool, count=count))
+    count = min(config.pool, max(config.drawn, FEWEST))
+    augment = segmentation.AugmentConfig(accessories=config.accessory_share)
+    pool = segmentation.build_pool(faces, segmentation.PoolConfig(count, turned=config.turned_share))
     if config.worn and config.worn_labels:
         folders = [config.data / name for name in config.worn]
         more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
-        pool = segmentation.extended(pool, *more, config.worn_repeats)
+        pool = segmentation.extended(pool, *more, WORN_REPEATS)
     held_out = _held(config) if config.measured else None
     torch.manual_seed(config.seed)
     model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
 
     def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        return segmentation.batch(pool, config.augment, config.batch_size, rng)
+        return segmentation.batch(pool, augment, config.batch_size, rng)
 
     def step(inputs: tuple[Tensor, Tensor, Tensor], at: int) -> Mapping[str, Tensor | float]:
         model.train()
@@ -87,7 +93,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
             logits, score = model(x.contiguous(memory_format=torch.channels_last))
         losses = region_losses(logits, region)
         losses["garment"] = F.binary_cross_entropy_with_logits(score, garment)
-        distributed.descend(optimizer, losses["bce"] + losses["dice"] + config.garment_weight * losses["garment"])
+        distributed.descend(optimizer, losses["bce"] + losses["dice"] + GARMENT_WEIGHT * losses["garment"])
         return {k: v.detach() for k, v in losses.items()}
 
     return loop.Task(
@@ -95,15 +101,15 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"optimizer": optimizer},
         batch,
         step,
-        (lambda: figures(model, held_out, config.augment, device)) if held_out else None,
-        (lambda: picture(model, held_out, config.augment, device)) if held_out else None,
+        (lambda: figures(model, held_out, augment, device)) if held_out else None,
+        (lambda: picture(model, held_out, augment, device)) if held_out else None,
     )
 
 
 def _held(config: Config) -> segmentation.Pool:
     """The pool of held-out faces."""
     held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
-    return segmentation.build_pool(held, replace(config.pool, count=config.val_faces, seed=config.pool.seed + 1))
+    return segmentation.build_pool(held, segmentation.PoolConfig(VAL_FACES, turned=config.turned_share, seed=1))
 
 
 def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ sees windows of the blended face and the region, and the mean square of the code
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,99 +25,63 @@ from ...losses import adversarial, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
 from .. import distributed, ema, loop, restoring, schedule, teacher
-from ..adversary import discriminate
+from ..adversary import R1_EVERY, discriminate
+from ..shapes import Network, levels
 
-
-def levels(name: str, channels: Sequence[int], side: int) -> None:
-    """Raise ValueError unless ``channels`` has an entry for 4, 8, ... ``side`` px; ``name`` is the field's."""
-    wanted = int(np.log2(side)) - 1
-    if len(channels) != wanted:
-        raise ValueError(f"{name} has {len(channels)} entries; {side} px takes {wanted}, for 4, 8, ... {side} px")
-
-
-@dataclass(frozen=True)
-class EncoderShape:
-    """Further arguments of :class:`unmask.models.encoder.Encoder`."""
-
-    widths: field.Widths = (32, 64, 128, 224)
-    depths: field.Depths = (2, 3, 2)
-    pyramid: field.Width = 96
-    narrow: field.Width0 = 16
-
-
-@dataclass(frozen=True)
-class Network:
-    """Arguments of :class:`unmask.models.unmasker.Unmasker`."""
-
-    img_resolution: field.Side = 128
-    w_dim: field.Width = 256
-    channels: field.Widths = (160, 160, 160, 128, 64, 32)
-    encoder: EncoderShape = EncoderShape()
-    skips: field.Sides = (16, 32, 64)
-    gated: field.Sides = (64,)
-    margin: field.Few = 1
-    conv_clamp: field.Positive | None = None
-    encoder_size: field.Side | None = None
-    identity: field.Width0 = 0
-
-    def __post_init__(self) -> None:
-        levels("channels", self.channels, self.img_resolution)
-        if self.encoder_size and self.encoder_size > self.img_resolution:
-            raise ValueError(f"encoder_size is {self.encoder_size}; it is at most img_resolution")
-        if not {*self.gated} <= {*self.skips}:
-            raise ValueError(f"gated is {list(self.gated)}; it names some of skips, {list(self.skips)}")
+CODE_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the unmasker.
+    """Config of the unmasker."""
 
-    ``start`` (name or path of an unmasker's weights, of the same side or of half of it) goes on from those. Without
-    it, ``generator`` initializes the synthesis network and ``recognizer`` the encoder's trunk. ``recognizer`` also
-    gives the losses on features and identity, and, where ``model.identity`` is its embedding's length, the embedding
-    of the masked crop that joins the
-    styles. All may be empty. ``tune`` says whether the generator learns too. The first ``pixel_steps`` steps have the
-    pixel loss alone; the adversary joins at step ``adv_start``. It sees one square window a step, ``window`` px wide
-    and placed at random over the lower part of the face, where nearly all that is painted lies; the whole crop if the
-    window is as large. A share ``jitter_share`` of the faces is moved as a detector's points would move it, and
-    features and embeddings are compared under as random a crop, and a share ``disturbed_share`` of them in another
-    light and less sharp, so that no loss can be met by a signal to one network at one alignment alone.
-    A share ``turned_share`` is drawn among the faces that are turned to a side, a share ``light_share`` is in another
-    light, and a share ``accessory_share`` of the face masks has straps, valves or cloth down the neck.
-    """
-
-    model: Network = Network()
-    discriminator: field.Widths = (160, 160, 128, 96, 64)
-    window: field.Side = 64
-    jitter_share: field.Share = 0.5
-    turned_share: field.Share = 0.0
-    light_share: field.Share = 0.0
-    accessory_share: field.Share = 0.0
-    sources: tuple[str, ...] = ()
-    variants: field.Variants = 2
-    occluders: field.Share = 0.08
-    workers: field.Workers = 2
-    start: str = ""
-    generator: str = ""
-    recognizer: str = ""
-    tune: Literal["full", "frozen"] = "full"
     lr: field.Rate = 1e-3
+    model: Network = Network()
+    """Shape of the network."""
+    discriminator: field.Widths = (160, 160, 128, 96, 64)
+    """Channels of the discriminator at 4, 8, ... ``window`` pixels."""
+    window: field.Side = 64
+    """Side of the window that the discriminator sees at a step, somewhere over the lower face, where nearly all that
+    is painted lies; the whole face if it is as large."""
+    variants: field.Variants = 2
+    """Masked versions of each face, rendered once."""
+    jitter_share: field.Share = 0.5
+    """Of the faces, those that are moved as a detector's points would move them."""
+    turned_share: field.Share = 0.0
+    """Of the faces, those that are drawn among the ones turned to a side."""
+    light_share: field.Share = 0.0
+    """Of the faces, those in another light."""
+    accessory_share: field.Share = 0.0
+    """Of the face masks, those with straps, valves or cloth down the neck."""
+    start: str = ""
+    """Name or path of an unmasker's weights to go on from, of the same side or of half of it."""
+    generator: str = ""
+    """Name or path of a generator's weights to start the synthesis network from."""
+    recognizer: str = ""
+    """Name or path of a recognizer for the losses on features and identity; its trunk starts the encoder, and its
+    embedding of the masked face joins the styles where ``model.identity`` is its length."""
+    tune: Literal["full", "frozen"] = "full"
+    """Whether the generator learns too."""
     lr_discriminator: field.Rate = 1e-3
-    warmup_steps: field.Number = 100
-    inside_weight: field.Weight = 1.0
-    outside_weight: field.Weight = 0.2
+    """Learning rate of the discriminator, which stays."""
     feature_weight: field.Weight = 1.0
+    """Of the distance of recognizer features."""
     identity_weight: field.Weight = 0.0
+    """Of the distance of embeddings."""
     contrast_weight: field.Weight = 0.0
+    """Of telling the restored face from all other training faces."""
     disturbed_share: field.Share = 0.0
+    """Of the restored faces, those that the recognizer sees in another light and less sharp."""
     adversarial_weight: field.Weight = 0.0
+    """Of the adversary."""
     adv_start: field.Number = 0
+    """The step at which the adversary joins."""
     pixel_steps: field.Number = 0
-    code_weight: field.Weight = 1e-4
+    """Steps at the start with the pixel loss alone."""
     r1_gamma: field.Weight = 1.0
-    r1_every: field.Count = 16
+    """Of the discriminator's R1."""
     ema_kimg: field.Weight = 10.0
-    grow: field.Share = 0.3
+    """Half-life of the average of the weights, in thousand faces."""
 
     def __post_init__(self) -> None:
         if self.window > self.model.img_resolution:
@@ -131,7 +95,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
     size = config.model.img_resolution
     faces = masked.enough(face_sets.load(config.data, config.sources, size=size, split="train"), config.drawn)
-    masked_faces = masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers)
+    masked_faces = masked.masked_faces(faces, config.variants, config.seed, masked.OCCLUDERS, config.workers)
     held = _held(config, size) if config.measured else None
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
@@ -156,7 +120,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
         n, light, accessories = config.batch_size, config.light_share, config.accessory_share
-        return sampler.draw(rng, n, config.grow, config.jitter_share, light=light, accessories=accessories)
+        return sampler.draw(rng, n, masked.GROW, config.jitter_share, light=light, accessories=accessories)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
@@ -185,7 +149,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
                 true,
                 fake,
                 config.r1_gamma,
-                config.r1_every,
+                R1_EVERY,
                 at,
                 max(4, config.batch_size // 4),
                 config.precision,
@@ -280,10 +244,9 @@ def _losses(
     y_hat = network.synthesis(ws, "random", skips).float()
     alpha = blend.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
-    parts = (config.inside_weight, config.outside_weight)
     losses = {
-        "pixel": pixel.region_error(y_hat, batch.y, alpha, *parts),
-        "code": config.code_weight * (ws - network.w_avg).square().mean(),
+        "pixel": pixel.region_error(y_hat, batch.y, alpha),
+        "code": CODE_WEIGHT * (ws - network.w_avg).square().mean(),
     }
     if features is not None and at >= config.pixel_steps and (config.feature_weight or config.identity_weight):
         matrices = features.jittered(len(batch.y))
