@@ -97,8 +97,19 @@ def test_stage_light_is_taken_away_and_put_back() -> None:
     curve = tone_curve.measure(lit)
     assert curve.colored == 1 and not curve.plain
     neutral = curve.neutral(lit)
-    assert neutral[:, :, 0].mean() > neutral[:, :, 2].mean()  # as skin is
+    red, green, blue = neutral[27:53, 27:69].mean(axis=(0, 1))
+    octaves = np.log2([red / green, blue / green])  # as of skin around the eyes, whatever the garment's color
+    assert np.abs(octaves - tone_curve._USUAL).max() < 0.6
+    assert curve.gains.min() == 1 and curve.gains.argmin() == 2  # the light shows blue as it is
     assert np.allclose(curve.toned(neutral), lit, atol=1e-3)
+
+
+def test_the_garment_has_no_say_in_what_the_light_is() -> None:
+    skin, worn = colored(), colored()
+    worn[56:] = (0, 0, 250)
+    for light in ((0.9, 0.15, 0.8), (0.12, 0.3, 1.3)):
+        plain, dressed = (tone_curve.measure(one * np.array(light, np.float32)).gains for one in (skin, worn))
+        assert plain.max() > 2 and np.allclose(plain, dressed)
 
 
 def test_nothing_to_measure() -> None:
