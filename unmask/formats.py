@@ -18,6 +18,10 @@ MIMES = {
     "GIF": "image/gif", "PPM": "image/x-portable-anymap", "JPEG2000": "image/jp2", "AVIF": "image/avif",
     "HEIF": "image/heic",
 }  # fmt: skip
+CLIP_MIMES = {
+    ".mp4": "video/mp4", ".mov": "video/quicktime", ".m4v": "video/x-m4v", ".mkv": "video/x-matroska",
+    ".webm": "video/webm", ".avi": "video/x-msvideo",
+}  # fmt: skip
 KINDS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP, GIF, PPM or JPEG 2000"  # for messages
 
 

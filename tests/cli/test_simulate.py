@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from unmask import images
+from unmask.images import previews
 
 Run = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Path]
@@ -52,3 +55,29 @@ def test_bad_requests(run: Run, make: Make) -> None:
     make("a.masked.png")
     code, _, err = run("simulate", photo)
     assert code == 1 and "exists" in err
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_no_embedded_preview_carries_the_bare_face(run: Run, tmp_path: Path, suffix: str) -> None:
+    grain = np.random.default_rng(0).integers(0, 5, (90, 120, 3), dtype=np.uint8)
+    bare = Image.fromarray((np.full((90, 120, 3), (200, 150, 130)) + grain).astype(np.uint8))
+    small = io.BytesIO()
+    bare.resize((60, 45)).save(small, "JPEG", quality=95)
+    block = Image.Exif()
+    block[0x010F] = "maker"
+    block.get_ifd(0x8769)[0x927C] = b"note " + small.getvalue()  # a second preview, in the maker's note
+    directory = block.get_ifd(1)
+    directory[0x0103], directory[0x0201], directory[0x0202] = 6, 0, len(small.getvalue())
+    written = block.tobytes()
+    offset = len(written) - len(b"Exif\0\0")
+    directory[0x0201] = offset
+    bare.save(tmp_path / f"a.{suffix}", exif=block.tobytes() + small.getvalue(), quality=95)
+    assert (tmp_path / f"a.{suffix}").read_bytes().count(small.getvalue()) == 2
+    assert run("simulate", tmp_path / f"a.{suffix}", "--kind", "surgical", "--color", "#1010ff")[0] == 0
+    masked = tmp_path / f"a.masked.{suffix}"
+    exif, lower = images.read(masked).exif or b"", []
+    assert small.getvalue() not in masked.read_bytes() and b"maker" in exif
+    for start, stop in previews.jpegs(exif):
+        shown = Image.open(io.BytesIO(exif[start:stop])).convert("RGB").resize((60, 45))
+        lower.append(np.asarray(shown, float)[25:40, 22:38].mean((0, 1)))
+    assert all(blue > red for red, _, blue in lower), lower

@@ -14,7 +14,6 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.guards.test_docs import PAGES, commands
@@ -76,7 +75,7 @@ def test_marked_blocks_run(page: Path, shell: tuple[Path, dict[str, str]]) -> No
             for made in here.glob("*.unmasked.*"):  # an earlier block of the page may have written it
                 made.unlink()
         argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
-        done = subprocess.run(argv, cwd=here, env=env, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(argv, cwd=here, env=env, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
@@ -125,5 +124,5 @@ def test_the_recognizer_of_the_docs_is_one() -> None:
     exec(block[1], space)
     one = space["Brightness"]()
     assert isinstance(one, Recognizer)
-    found = one.embed(torch.rand(3, 3, *one.size) * 2 - 1)
-    assert np.allclose(found.norm(dim=1), 1)
+    found = one.embed(np.random.default_rng(0).uniform(-1, 1, (3, 3, *one.size)).astype(np.float32))
+    assert np.allclose(np.linalg.norm(found, axis=1), 1)

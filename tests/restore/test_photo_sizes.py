@@ -51,6 +51,23 @@ def test_the_sample_has_one_face_at_any_size(restorer: Restorer, longer: int) ->
     assert np.abs(face.kps * 320 / longer - small.kps).max() < 0.1 * side
 
 
+def test_a_large_face_in_a_large_photo_is_restored_end_to_end(restorer: Restorer) -> None:
+    """A smaller stand-in for 48 megapixels with a face of 1600: a fifth of the photo is face, and all else stays."""
+    pixels, _ = enlarged("astronaut-masked.png", 1900)
+    photo = np.full((1900, 2520, 3), 90, np.uint8)
+    photo[: pixels.shape[0], 500 : 500 + pixels.shape[1]] = pixels[:, : 2520 - 500]
+    done = restorer.restore(photo)
+    (face,) = [one for one in done.faces if one.status == "restored"]
+    assert done.warning is not None and "it will look soft" in done.warning
+    changed = np.argwhere((done.pixels != photo).any(axis=2))
+    left, top, right, bottom = face.bbox
+    side = right - left
+    assert side > 400 and len(changed) > 0.1 * side**2
+    low, high = changed.min(0), changed.max(0)
+    assert low[0] > top - 0.3 * side and high[0] < bottom + 0.5 * side
+    assert low[1] > left - 0.4 * side and high[1] < right + 0.4 * side
+
+
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_the_sample_is_restored_as_it_lies(restorer: Restorer, quarters: int) -> None:
     pixels, _ = enlarged("astronaut-masked.png", 800)

@@ -290,6 +290,7 @@ def test_the_openapi_description_names_every_path(serve: Serve) -> None:
     assert set(described["paths"]) == {
         "/api/health", "/api/faces", "/api/restore", "/api/jobs", "/api/jobs/{id}", "/api/jobs/{id}/before",
         "/api/jobs/{id}/samples/{number}", "/api/jobs/{id}/samples/{number}/view", "/api/jobs/{id}/spread",
+        "/api/clips", "/api/jobs/{id}/clip",
     }  # fmt: skip
     operations = [one for path in described["paths"].values() for one in path.values()]
     assert all(one.get("summary") and one.get("description") for one in operations)

@@ -15,7 +15,7 @@ from .. import files, formats
 from ..errors import UnmaskError, UsageError
 
 EXTRAS = {"compare": "compare", "region": "save_region"}  # word in the file name -> option
-CLIPS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"}  # suffixes of clips
+CLIPS = {*formats.CLIP_MIMES}  # suffixes of clips
 MAX_SAMPLES = 32
 SHEET, SPREAD = "samples", "spread"  # words of what is written beside the samples
 

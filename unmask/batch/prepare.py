@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..faces.detect import Detector, Face
     from ..restore.located import SegmenterLike
 
-MIN_GARMENT = 0.5  # of the segmenter's score; such a face wears a face mask
 NEAR = 6  # bits of 64 in which the fingerprints of two pictures of the same moment may differ
 REASONS = (
     "unreadable", "no face", "several faces", "too small", "cut off", "blurred", "face mask", "duplicate",
@@ -134,9 +133,11 @@ def candidates(
         asked = [one for group in groups for one in group if not one.reason and one.crop is not None]
         if segmenter is None or filters.masked or not asked:
             return
-        _, scores = segmenter.predict(images.to_tensor([one.crop for one in asked if one.crop is not None]))
-        for one, score in zip(asked, scores.tolist(), strict=True):
-            if score >= MIN_GARMENT:
+        from ..restore.located import wears_mask
+
+        region, scores = segmenter.predict(images.to_float([one.crop for one in asked if one.crop is not None]))
+        for one, score, worn in zip(asked, scores.tolist(), wears_mask(region, scores).tolist(), strict=True):
+            if worn:
                 one.reason, one.detail = "face mask", f"score {score:.2f}"
 
     def open(job: Job) -> list[Candidate]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import progress
+from .. import files, progress
 from ..errors import UnmaskError
 from .jobs import Job, Wanted
 from .manifest import Manifest
@@ -25,11 +28,10 @@ class Worker:
     """A process of the cluster: loads the models once and takes batches of jobs, as Ray Data calls it."""
 
     def __init__(self, load: Callable[[], Restorer], wanted: Wanted, manifest: Manifest | None) -> None:
-        import cv2
-        import torch
+        from .. import engines
 
-        torch.set_num_threads(1)  # one process a core
-        cv2.setNumThreads(1)
+        self._alone = contextlib.ExitStack()  # for as long as the process lives: one process a core
+        self._alone.enter_context(engines.one_thread_each())
         self.step = Step(load(), wanted, manifest)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -69,11 +71,17 @@ def run(
         import ray.data
     except ImportError:
         raise UnmaskError("--engine ray needs Ray; install it with: pip install 'unmask[ray]'") from None
-    ray.init(
-        ignore_reinit_error=True,
-        log_to_driver=progress.verbose(),
-        logging_level="INFO" if progress.verbose() else "ERROR",
-    )
+    loud = progress.verbose()
+    if not loud:
+        for name in ("ray", "ray.data"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what its own processes print
+    try:
+        ray.init(ignore_reinit_error=True, log_to_driver=loud, logging_level="INFO" if loud else "ERROR")
+    except Exception as error:  # Ray raises kinds of its own, and plain ones
+        raise UnmaskError(
+            f"--engine ray: Ray does not start ({files.reason(error)}); see its own log, or use threads"
+        ) from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     count = workers or min(len(jobs), max(1, int(ray.cluster_resources().get("CPU", 1))))
     rows = [{"index": i, "job": json.dumps(_described(job))} for i, job in enumerate(jobs)]

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Floats = NDArray[np.float32]
 
 COLORLESS = (3.0, 4.5)  # levels of color besides the curve in photos of one hue, and in the palest of colored ones
-CAST = (1.5, 2.2)  # octaves between the channels beyond those of natural photos: none is light, more is stage light
-_USUAL = (0.42, -0.28)  # octaves of red and blue over green in natural crops of faces, the median
+CAST = (1.2, 1.9)  # octaves between the channels beyond those of natural faces: none is light, more is stage light
+_USUAL = (0.37, -0.21)  # octaves of red and blue over green around the eyes in natural crops of faces, the median
+_EYES = (slice(0.28, 0.52), slice(0.28, 0.72))  # of a crop: skin above most face masks
 _STEP = 4  # levels of lightness in which the curve is measured
 _SMOOTH = 0.07  # of the crop size: noise of compression is finer, colors of things are not
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
@@ -83,7 +82,7 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     square = (besides * besides).sum(axis=2)
     color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
     colored = float(np.clip((color - COLORLESS[0]) / (COLORLESS[1] - COLORLESS[0]), 0, 1))
-    return ToneCurve(colored, weights, knots, curve, _gains(colors) if colored else np.ones(3, np.float32))
+    return ToneCurve(colored, weights, knots, curve, _gains(seen, inside) if colored else np.ones(3, np.float32))
 
 
 def _curve(colors: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -110,44 +109,49 @@ def _follow(light: Floats, knots: Floats, values: Floats) -> Floats:
     return np.asarray(np.interp(light, knots, values), np.float32)
 
 
-def _gains(colors: Floats) -> Floats:
-    """What takes an unnatural cast away, [3]; ones where the colors may well be natural."""
-    mean = colors.mean(axis=0) + _BLACK
+def _gains(seen: Floats, inside: NDArray[np.bool_] | None) -> Floats:
+    """What takes an unnatural cast away, [3]; ones where the colors may well be natural.
+
+    The face itself tells the light, around the eyes, where it is bare; a garment has colors of its own. The channel
+    that the light shows best stays as it is, since that is the one for which the photo was exposed.
+    """
+    rows, columns = (slice(round(s.start * n), round(s.stop * n)) for s, n in zip(_EYES, seen.shape, strict=False))
+    around = np.zeros(seen.shape[:2], bool)
+    around[rows, columns] = True
+    if inside is not None:
+        around = around & inside if (around & inside).any() else inside
+    mean = seen[around].mean(axis=0) + _BLACK
     octaves = np.log2(mean[[0, 2]] / mean[1]) - np.array(_USUAL)
     far = float(np.hypot(*octaves))
     share = float(np.clip((far - CAST[0]) / (CAST[1] - CAST[0]), 0, 1))
-    if share == 0:
-        return np.ones(3, np.float32)
     gains = 2.0 ** (-share * np.array([octaves[0], 0.0, octaves[1]]))
-    gains *= float((mean @ _LUMA) / ((mean * gains) @ _LUMA)) ** 0.5  # half way to the brightness that it had
-    return gains.astype(np.float32)
+    return np.asarray(gains / gains.min(), np.float32) if share else np.ones(3, np.float32)
 
 
-def curves_of(x: Tensor) -> list[ToneCurve]:
+def curves_of(x: Floats) -> list[ToneCurve]:
     """The tone of each crop [N,3,S,S] in [-1,1]."""
     return [measure(levels) for levels in _levels(x)]
 
 
-def neutral(x: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+def neutral(x: Floats, curves: Sequence[ToneCurve]) -> Floats:
     """Crops [N,3,S,S] in [-1,1] in daylight or gray; ordinary ones, and all of ``x`` if all are, as they are."""
     if all(one.plain for one in curves):
         return x
     rows = zip(curves, x, _levels(x), strict=True)
-    return torch.stack([row if one.plain else _row(one.neutral(levels), x) for one, row, levels in rows])
+    return np.stack([row if one.plain else _row(one.neutral(levels)) for one, row, levels in rows])
 
 
-def toned(y: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+def toned(y: Floats, curves: Sequence[ToneCurve]) -> Floats:
     """:func:`neutral` undone: crops [N,3,S,S] in [-1,1] in the tone of their photos."""
     if all(one.plain for one in curves):
         return y
     rows = zip(curves, y, _levels(y), strict=True)
-    return torch.stack([row if one.plain else _row(one.toned(levels), y) for one, row, levels in rows])
+    return np.stack([row if one.plain else _row(one.toned(levels)) for one, row, levels in rows])
 
 
-def _levels(x: Tensor) -> list[Floats]:
-    return list(((x.detach().float().cpu() + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy())
+def _levels(x: Floats) -> list[Floats]:
+    return list(np.ascontiguousarray(((x + 1) * np.float32(127.5)).transpose(0, 2, 3, 1)))
 
 
-def _row(levels: Floats, like: Tensor) -> Tensor:
-    row = torch.from_numpy(np.ascontiguousarray(levels)).permute(2, 0, 1) / 127.5 - 1
-    return row.clamp(-1, 1).to(like.device, like.dtype)
+def _row(levels: Floats) -> Floats:
+    return np.asarray((levels.transpose(2, 0, 1) / 127.5 - 1).clip(-1, 1), np.float32)

@@ -28,9 +28,9 @@ class Config(loop.RunConfig):
     variants: Variants = 1
     """Masked versions of each face, rendered once."""
     occluders: Share = 0.0
-    """Of the masked versions, those with other things than face masks."""
+    """Of those, the ones with another thing than a face mask."""
     teacher: str = ""
-    """Name or path of the recognizer to learn from; empty trains on labels alone."""
+    """Name or path of the recognizer that teaches; empty trains on labels alone."""
     clean_share: Share = 1 / 3
     """Of every batch, the faces that stay bare."""
     val_faces: Count = 1000

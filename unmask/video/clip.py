@@ -98,6 +98,13 @@ def frames(path: Path, first: int = 0) -> Generator[Frame, None, None]:
             yield Frame(turned, time, base, colors, 1 / aspect if turns % 2 else aspect)
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Width and height of the clip's frames as they are stored."""
+    with _opened(path) as container:
+        video = container.streams.video[0]
+        return int(video.width), int(video.height)
+
+
 def losses(path: Path) -> list[str]:
     """What of a clip is not kept, in words."""
     with _opened(path) as container:

@@ -15,9 +15,9 @@ from pydantic import WithJsonSchema
 
 from .. import __version__, formats
 from ..restore import STATEMENT, Restorer
-from . import work
-from .jobs import GoneError, Job, Jobs, problem
-from .schemas import MAX_SAMPLES, Faces, Health, JobState, Limits, Problem, Restoration, Sample
+from . import clips, work
+from .jobs import GoneError, Job, Jobs, Steps, problem
+from .schemas import MAX_SAMPLES, Faces, Health, JobState, Limits, Problem, Restoration, RestoredClip, Sample
 from .uploads import UploadRoute, taken
 
 BINARY = {"type": "string", "format": "binary"}
@@ -38,6 +38,11 @@ Samples = Annotated[int, Form(ge=1, le=MAX_SAMPLES, description="how many guesse
 Id = Annotated[str, InPath(pattern="^[A-Za-z0-9_-]{1,64}$")]
 Number = Annotated[int, InPath(ge=0, le=1000, description="of the sample, from 0")]
 
+Clip = Annotated[
+    UploadFile, WithJsonSchema(BINARY), File(description="a short clip; its name says what kind: .mp4, .webm, ...")
+]
+Result = work.Found | work.Samples | clips.Clip
+
 REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "not a form as described"},
     403: {"model": Problem, "description": "from another site, or under an unknown name"},
@@ -56,6 +61,12 @@ FILES: dict[int | str, dict[str, Any]] = {
         "description": "a file with its provenance note",
     }
 }
+CLIPS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {mime: {"schema": BINARY} for mime in formats.CLIP_MIMES.values()},
+        "description": "a clip with its provenance note",
+    }
+}
 VIEWS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": BINARY}}, "description": "a small view"}
 }
@@ -67,6 +78,7 @@ def router(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
     api.include_router(_at_once(restorer, jobs, limits))
     api.include_router(_in_line(restorer, jobs, limits))
     api.include_router(_pictures(jobs))
+    api.include_router(_clips(restorer, jobs, limits))
     return api
 
 
@@ -145,7 +157,10 @@ def _pictures(jobs: Jobs) -> APIRouter:
     @api.get("/before", responses=MISSING | VIEWS, response_class=Response)
     async def before(id: Id) -> Response:
         """A small view of the photo as it was read."""
-        picture = _result(jobs.get(id)).before
+        result = _result(jobs.get(id))
+        if isinstance(result, clips.Clip):
+            raise GoneError("this job was a clip")
+        picture = result.before
         return Response(picture.data, media_type=picture.mime)
 
     @api.get("/spread", responses=MISSING | VIEWS, response_class=Response)
@@ -171,13 +186,40 @@ def _pictures(jobs: Jobs) -> APIRouter:
     return api
 
 
+def _clips(restorer: Restorer, jobs: Jobs, limits: Limits) -> APIRouter:
+    """Clips, in the same line."""
+    api = APIRouter(route_class=UploadRoute)
+
+    @api.post("/clips", status_code=202, responses=REFUSED)
+    async def submit(response: Response, clip: Clip, face: Choice = "all", seed: Seed = 0) -> JobState:
+        """Put a short clip in line; ask for the state of the job, then fetch its file."""
+        suffix, steps, data = clips.suffix_of(clip.filename or ""), Steps(), await taken(clip)
+        what = functools.partial(clips.restore_clip, restorer, data, suffix, limits, steps, _chosen(face), seed)
+        job = jobs.submit(what, _named(clip), steps)
+        response.headers["Location"] = f"/api/jobs/{job.id}"
+        return _state(job, jobs)
+
+    @api.get("/jobs/{id}/clip", responses=MISSING | CLIPS, response_class=Response)
+    async def file(id: Id) -> Response:
+        """The file of a restored clip, with a provenance note."""
+        job = jobs.get(id)
+        if not isinstance(result := _result(job), clips.Clip):
+            raise GoneError("this job was no clip")
+        return _file(result.file, job.name)
+
+    return api
+
+
 async def _restoring(
     restorer: Restorer, limits: Limits, image: UploadFile, region: UploadFile | None, face: str, seed: int, samples: int
 ) -> Callable[[], work.Samples]:
     """The restoration that a form asks for, to be done by the worker."""
     data, hidden = await taken(image), None if region is None else await taken(region)
-    choice = int(face) if face.isdecimal() else face or "all"
-    return functools.partial(work.restore, restorer, data, limits.max_pixels, hidden, choice, seed, samples)
+    return functools.partial(work.restore, restorer, data, limits.max_pixels, hidden, _chosen(face), seed, samples)
+
+
+def _chosen(face: str) -> str | int:
+    return int(face) if face.isdecimal() else face or "all"
 
 
 def _named(image: UploadFile) -> str:
@@ -207,6 +249,13 @@ def _state(job: Job, jobs: Jobs) -> JobState:
         answer.error = "cancelled" if job.future.cancelled() else problem(job.future.exception())
     elif state == "done" and isinstance(result := job.future.result(), work.Found):
         answer.found = _faces(result)
+    elif state == "done" and isinstance(result, clips.Clip):
+        answer.clip = RestoredClip(
+            statement=STATEMENT, summary=result.summary, mime=result.file.mime,
+            filename=_filename(job.name, result.file.suffix),
+        )  # fmt: skip
+    elif state == "working" and job.steps is not None:
+        answer.frames, answer.frames_in_all = job.steps.done, job.steps.total
     elif state == "done":
         answer.restored = _restoration(job.future.result(), job.name)
     return answer
@@ -223,10 +272,10 @@ def _restoration(made: work.Samples, name: str) -> Restoration:
     )  # fmt: skip
 
 
-def _result(job: Job) -> work.Found | work.Samples:
+def _result(job: Job) -> Result:
     if job.state != "done":
         raise GoneError(f"this job is {job.state}; there is nothing to fetch")
-    found: work.Found | work.Samples = job.future.result()
+    found: Result = job.future.result()
     return found
 
 

@@ -31,6 +31,26 @@ class Sized(Protocol):
         ...
 
 
+@dataclass
+class Steps:
+    """What a long job tells of itself while it is at work, and whether anybody still wants it.
+
+    Attributes:
+        done: steps so far.
+        total: steps in all, None where that is not known.
+    """
+
+    done: int = 0
+    total: int | None = None
+    given_up: bool = False
+
+    def tell(self, done: int) -> None:
+        """Note how far it is; GoneError where it was given up meanwhile."""
+        self.done = done
+        if self.given_up:
+            raise GoneError("the job was given up")
+
+
 @dataclass(eq=False)
 class Job:
     """One thing to do. ``id`` cannot be guessed: who does not know it does not see the result.
@@ -39,11 +59,13 @@ class Job:
         name: of the photo.
         work: what is to be done; None once it was begun or given up, so that the photo in it is held no longer.
         future: what comes out.
+        steps: how far it is, of one that tells.
         ended: when it was done, on the monotonic clock; None before.
     """
 
     name: str
     work: Callable[[], Sized] | None
+    steps: Steps | None = None
     future: Future[Any] = field(init=False)
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     ended: float | None = None
@@ -85,15 +107,15 @@ class Jobs:
         """Start the worker, or a new one after :meth:`close`."""
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="unmask-web")
 
-    def submit(self, work: Callable[[], Sized], name: str = "") -> Job:
-        """Put work in line under the name of its photo; BusyError where the line is full."""
+    def submit(self, work: Callable[[], Sized], name: str = "", steps: Steps | None = None) -> Job:
+        """Put work in line under the name of its photo, ``steps`` telling how far; BusyError where the line is full."""
         with self._lock:
             if self._worker is None:
                 raise BusyError("the service is not running; try again in a while")
             self._drop()
             if self._unfinished() > self.max_waiting:  # the one at work does not wait
                 raise BusyError(self.busy)
-            job = Job(name, work)
+            job = Job(name, work, steps)
             job.future = self._worker.submit(job.run)
             self._jobs[job.id] = job
             return job
@@ -135,6 +157,8 @@ class Jobs:
             job = self._jobs.pop(id, None)
         if job is None:
             raise GoneError("there is no such job; it may have been dropped already")
+        if job.steps is not None:
+            job.steps.given_up = True  # it ends at its next step
         if job.future.cancel():
             job.work = None  # the worker's own line still holds the job, not the photo
 
@@ -153,6 +177,9 @@ class Jobs:
         """Stop the worker after the job at hand; what waits is cancelled, and all results go."""
         with self._lock:
             worker, self._worker = self._worker, None
+            for job in self._jobs.values():
+                if job.steps is not None:
+                    job.steps.given_up = True
         if worker is not None:
             worker.shutdown(wait=True, cancel_futures=True)
         with self._lock:

@@ -24,6 +24,8 @@ class Limits(BaseModel):
     max_pixels: int = Field(default=50_000_000, description="of one photo")
     max_samples: int = Field(default=MAX_SAMPLES, description="of one request")
     max_waiting: int = Field(default=16, description="photos in line")
+    max_frames: int = Field(default=900, description="of one clip")
+    max_clip_pixels: int = Field(default=4096 * 2304, description="of one frame of a clip")
 
 
 class Health(BaseModel):
@@ -87,6 +89,15 @@ class Restoration(BaseModel):
     spread: bool = Field(description="whether there is a picture of where they differ, at `/api/jobs/{id}/spread`")
 
 
+class RestoredClip(BaseModel):
+    """A restored clip; fetch its file at `/api/jobs/{id}/clip`."""
+
+    statement: str
+    summary: str
+    mime: str
+    filename: str
+
+
 class JobState(BaseModel):
     """Where a job stands."""
 
@@ -96,4 +107,7 @@ class JobState(BaseModel):
     ahead: int = Field(description="jobs to be done before this one; 0 for the one at work")
     error: str | None = None
     found: Faces | None = Field(default=None, description="of a finished job of the task `faces`")
+    frames: int | None = Field(default=None, description="of a clip at work: frames done so far")
+    frames_in_all: int | None = Field(default=None, description="of a clip at work, where it says how many it has")
+    clip: RestoredClip | None = Field(default=None, description="of a finished clip")
     restored: Restoration | None = Field(default=None, description="of a finished job of the task `restore`")

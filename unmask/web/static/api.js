@@ -43,7 +43,7 @@ export const sample = async () => new File([await fetched("sample")], "sample.pn
  * Have a photo worked on ("faces" or "restore"; the fields are those of POST /api/jobs) and wait for it.
  * `told` hears of every state on the way, a full line included. Throws Refused where the job failed.
  */
-export async function done(file, task, fields, told) {
+export function done(file, task, fields, told) {
   const form = new FormData();
   form.append("image", file, file.name || "pasted");
   form.append("task", task);
@@ -51,10 +51,21 @@ export async function done(file, task, fields, told) {
     if (value instanceof Blob) form.append(name, value, `${name}.png`);
     else form.append(name, String(value));
   }
+  return through("api/jobs", form, told);
+}
+
+/** The same for a clip. */
+export function doneClip(file, told) {
+  const form = new FormData();
+  form.append("clip", file, file.name);
+  return through("api/clips", form, told);
+}
+
+async function through(path, form, told) {
   let job = null;
   while (!job) {
     try {
-      job = await json("api/jobs", { method: "POST", body: form });
+      job = await json(path, { method: "POST", body: form });
     } catch (error) {
       if (error.status !== 503) throw error;
       told({ state: "busy" });
@@ -73,6 +84,7 @@ export async function done(file, task, fields, told) {
 /** Let the server drop a job and its pictures; it may have done so already. */
 export const forget = (id) => fetch(`api/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
 
+export const clip = (id) => `api/jobs/${id}/clip`;
 export const before = (id) => `api/jobs/${id}/before`;
 export const spread = (id) => `api/jobs/${id}/spread`;
 export const guess = (id, number) => `api/jobs/${id}/samples/${number}`;

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Brush } from "./brush.js";
 import { faceBoxes, guessRadios } from "./choices.js";
+import { Clips, isClip } from "./clips.js";
 import { Compare } from "./compare.js";
 import { keys, whileHeld } from "./keys.js";
 import { Line } from "./line.js";
@@ -14,6 +15,7 @@ import { save, zipped } from "./zip.js";
 const $ = (id) => document.getElementById(id);
 const photos = [];
 const line = new Line();
+const clips = new Clips(line, { say, complain, changed: arrange, fault: tooLarge });
 let open = null; // the photo on the stage
 let showing = "region"; // or "result"
 let limits = null;
@@ -42,6 +44,10 @@ function say(words, lasting = false) {
 const megabytes = (bytes) => +(bytes / 1024 ** 2).toFixed(1);
 const several = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
+function tooLarge(file) {
+  return limits && file.size > limits.max_bytes ? `larger than ${megabytes(limits.max_bytes)} MB; make it smaller first` : "";
+}
+
 function complain(words) {
   $("error").hidden = !words;
   $("error").firstElementChild.textContent = words;
@@ -54,10 +60,14 @@ function add(files, restoreAtOnce = false) {
   const pictures = [...files];
   if (!pictures.length) return complain("That was no picture file. Links are not followed: save the picture first, then drop the file.");
   for (const file of pictures) {
+    if (isClip(file)) {
+      $("photos").append(clips.add(file));
+      continue;
+    }
     const photo = new Photo(file, { onOpen: show, onRemove: remove });
     $("photos").append(photo.item);
     photos.push(photo);
-    if (limits && file.size > limits.max_bytes) fail(photo, `larger than ${megabytes(limits.max_bytes)} MB; make it smaller first`);
+    if (tooLarge(file)) fail(photo, tooLarge(file));
     else look(photo).then(() => { if (restoreAtOnce && photo.ready) restore(photo); });
   }
   arrange();
@@ -65,9 +75,11 @@ function add(files, restoreAtOnce = false) {
 
 /** What is in sight, by what there is. */
 function arrange() {
-  document.body.classList.toggle("welcome", !photos.length);
-  $("welcome").hidden = photos.length > 0;
-  $("work").hidden = !photos.length;
+  const any = photos.length + clips.count > 0;
+  document.body.classList.toggle("welcome", !any);
+  document.body.classList.toggle("clips-only", any && !photos.length);
+  $("welcome").hidden = any;
+  $("work").hidden = !any;
   $("panel").inert = !open;
   $("all").hidden = photos.length < 2;
   $("restore-all").disabled = !photos.some((photo) => photo.wanting);
@@ -299,7 +311,10 @@ keys({
   stage.panning = down;
   aim();
 } });
-window.addEventListener("pagehide", () => photos.forEach((photo) => photo.jobs.forEach(api.forget)));
+window.addEventListener("pagehide", () => {
+  photos.forEach((photo) => photo.jobs.forEach(api.forget));
+  clips.forget();
+});
 sized();
 api.health().then((found) => {
   limits = found.limits;
