@@ -33,8 +33,6 @@ KEPT = {
     "training.tasks.segmenter.Config.teacher": "the detector for those",
     "training.paired.Config.val_faces": "how long a validation may take",
     "training.tasks.recognizer.Config.start": "going on from the pack's weights",
-    "training.tasks.recognizer.Config.hint_weight": "another teacher's maps",
-    "training.tasks.recognizer.Config.coarse_share": "pictures of other sharpness",
     "g2d.config.Config.recognizer": "a shorter way to a reformer",
     "from_net.config.Network.scales": "an ablation of the paper",
     "from_net.config.Network.frozen": "a recognizer that is not to change",
