@@ -76,7 +76,7 @@ def test_marked_blocks_run(page: Path, shell: tuple[Path, dict[str, str]]) -> No
             for made in here.glob("*.unmasked.*"):  # an earlier block of the page may have written it
                 made.unlink()
         argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
-        done = subprocess.run(argv, cwd=here, env=env, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(argv, cwd=here, env=env, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
