@@ -140,7 +140,7 @@ def evaluate(
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
-            pictures.append(_restored(through(restorer), x, worn, given, faces.points[part], exact))
+            pictures.append(_restored(through(restorer), x.numpy(), worn, given.numpy(), faces.points[part], exact))
             seconds[restorer.name] += time.perf_counter() - began
             pasted = images.to_tensor(pictures[-1])
             features[restorer.name].append(embed(pasted))
@@ -167,9 +167,9 @@ def evaluate(
 
 def _restored(
     restorer: Restorer,
-    x: Tensor,
+    x: NDArray[np.float32],
     photos: NDArray[np.uint8],
-    region: Tensor,
+    region: NDArray[np.float32],
     points: NDArray[np.float32],
     exact: bool,
 ) -> NDArray[np.uint8]:
@@ -179,7 +179,9 @@ def _restored(
         kps = np.asarray(points[i], np.float64)
         face = RestoredFace(np.concatenate([kps.min(0), kps.max(0)]), kps, 1.0, "found")
         part, read = slice(i, i + 1), images.read(photo)
-        located.append(Located(photo, None, read, [face], [face], x[part], [WHOLE], region[part], torch.ones(1), exact))
+        located.append(
+            Located(photo, None, read, [face], [face], x[part], [WHOLE], region[part], np.ones(1, np.float32), exact)
+        )
     restorer.fill(located, exact=exact, with_drift=False)
     return np.stack([one.photo.pixels if one.error else restorer.paste(one).pixels for one in located])
 
@@ -197,7 +199,7 @@ def _places(points: NDArray[np.float32], region: Tensor) -> dict[str, Tensor]:
     hidden = (region > 0.5).float()
     return {
         "cheeks": people.cheeks(points, size) * hidden,
-        "skin": people.skin(points, size) * (1 - blend.grown(hidden, 4 / 128)),
+        "skin": people.skin(points, size) * (1 - torch.from_numpy(blend.grown(hidden.numpy(), 4 / 128))),
     }
 
 
@@ -234,7 +236,7 @@ def _embedder(recognizer: Recognizer, points: NDArray[np.float32]) -> Callable[[
     matrices = np.stack([align.similarity(own, target) for own in points])
 
     def embed(crops: Tensor) -> Tensor:
-        return recognizer.embed(align.warp_tensor(crops, matrices, recognizer.size)).cpu()
+        return torch.from_numpy(recognizer.embed(align.warp_batch(crops.numpy(), matrices, recognizer.size)))
 
     return embed
 
