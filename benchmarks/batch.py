@@ -41,11 +41,10 @@ def folder_of_photos(photo: Path, folder: Path, count: int, side: int) -> list[P
 def loop(photos: list[Path], out: Path, threads: int) -> tuple[float, float]:
     """Wall and processor seconds of a plain loop over ``Restorer.restore``, after a first photo that is not counted."""
     import cv2
-    import torch
 
     from unmask import Restorer
 
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     cv2.setNumThreads(threads)
     restorer = Restorer.from_pretrained(device="cpu")
     restorer.restore(photos[0], out=out / "warm.jpg")
@@ -55,25 +54,21 @@ def loop(photos: list[Path], out: Path, threads: int) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def pipeline(photos: list[Path], out: Path, threads: int) -> tuple[float, float]:
+def pipeline(photos: list[Path], out: Path, threads: int, engine: str = "auto") -> tuple[float, float]:
     """Seconds that the same photos take through the pipeline, likewise."""
-    import cv2
-    import torch
-
-    from unmask import Restorer
+    from unmask import Restorer, engines
     from unmask.batch import step
     from unmask.batch.jobs import Job, Wanted
     from unmask.batch.manifest import of_shard
 
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    restorer = Restorer.from_pretrained(device="cpu")
-    restorer.restore(photos[0], out=out / "warm.jpg")
-    kept = of_shard(out)
-    work = step.Step(restorer, Wanted(), kept, kept.add)
-    start, used = time.perf_counter(), time.process_time()
-    done = list(step.run([Job(photo, out / photo.name, photo.name) for photo in photos], work, threads))
-    seconds = time.perf_counter() - start, time.process_time() - used
+    with engines.one_thread_each():
+        restorer = Restorer.from_pretrained(device="cpu", engine=engine)
+        restorer.restore(photos[0], out=out / "warm.jpg")
+        kept = of_shard(out)
+        work = step.Step(restorer, Wanted(), kept, kept.add)
+        start, used = time.perf_counter(), time.process_time()
+        done = list(step.run([Job(photo, out / photo.name, photo.name) for photo in photos], work, threads))
+        seconds = time.perf_counter() - start, time.process_time() - used
     assert all(one.error is None for one in done), [one.error for one in done if one.error]
     return seconds
 

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -84,12 +85,12 @@ def costs(run: dict[str, Any], data: str | None) -> dict[str, float]:
     for given, name in zip(dict.fromkeys(run["options"]["recognizers"]), run["results"], strict=True):
         mapped = given.partition(":")[0] == linear_map.NAME
         one = linear_map.load(given, data) if mapped else recognition.load(given)
-        face = torch.rand(1, 3, *one.size) * 2 - 1
+        face = np.random.default_rng(0).uniform(-1, 1, (1, 3, *one.size)).astype(np.float32)
         found[name] = milliseconds(lambda one=one, face=face: one.embed(face))
     if UNMASK in run["restorers"]:
         (restorer,) = baselines.load([UNMASK], data, "cpu")
         segmenter = Segmenter()
-        crop = torch.rand(1, 3, restorer.size, restorer.size) * 2 - 1
+        crop = np.random.default_rng(0).uniform(-1, 1, (1, 3, restorer.size, restorer.size)).astype(np.float32)
         found[UNMASK] = milliseconds(lambda: restorer(crop, segmenter.predict(crop)[0]))
     return found
 

@@ -52,7 +52,7 @@ def main() -> None:
     @torch.no_grad()
     def features(pictures: torch.Tensor) -> np.ndarray:
         parts = [
-            recognizer.embed(align.warp_tensor(p, matrix, recognizer.size)).cpu().numpy() for p in pictures.split(BATCH)
+            recognizer.embed(align.warp_batch(p.cpu().numpy(), matrix, recognizer.size)) for p in pictures.split(BATCH)
         ]
         return np.concatenate(parts)
 

@@ -91,10 +91,9 @@ def main() -> None:
 
 
 def _painted(restorer: Restorer, photo: NDArray[np.uint8], region: NDArray[np.float32]) -> NDArray[np.uint8]:
-    import torch
 
-    hidden = torch.from_numpy(np.asarray(region, np.float32))[None, None]
-    painted = blend.paint(images.to_tensor(photo), hidden, lambda x, wide: restorer.unmask(x, wide))
+    hidden = np.asarray(region, np.float32)[None, None]
+    painted = blend.paint(images.to_float(photo), hidden, lambda x, wide: restorer.unmask(x, wide))
     return painted.onto(photo, 0, np.eye(2, 3))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from unmask.batch import ray_engine, step
@@ -36,10 +35,10 @@ def load() -> Restorer:
             return [SimpleNamespace(bbox=box, kps=points, det_score=0.9)] if image.any() else []
 
     class Segmenter:
-        def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            region = torch.zeros(len(crops), 1, SIZE, SIZE)
+        def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            region = np.zeros((len(crops), 1, SIZE, SIZE), np.float32)
             region[:, :, SIZE // 2 :] = 1
-            return region, torch.ones(len(crops))
+            return region, np.ones(len(crops), np.float32)
 
     return Restorer(lambda x, region: -x, Segmenter(), Detector(), size=SIZE)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from unmask.faces import segment
 
@@ -22,8 +21,8 @@ def nobody_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segmenter that sees no face mask."""
 
     class Segmenter:
-        def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return torch.zeros(len(crops), 1, 8, 8), torch.zeros(len(crops))
+        def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return np.zeros((len(crops), 1, 8, 8), np.float32), np.zeros(len(crops), np.float32)
 
     monkeypatch.setattr(segment, "Segmenter", Segmenter)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -139,27 +138,3 @@ def test_crop_face_brings_points_to_the_template(rng: np.random.Generator) -> No
     crop, matrix = align.crop_face(np.zeros((600, 600, 3), np.uint8), kps, "ffhq", 128)
     assert crop.shape == (128, 128, 3)
     assert np.allclose(align.transform_points(kps, matrix), align.template("ffhq", 128))
-
-
-@pytest.mark.parametrize("size", [128, 256])
-def test_warp_tensor_agrees_with_warp(size: int, rng: np.random.Generator) -> None:
-    image = ndimage.gaussian_filter(rng.normal(0, 1, (size, size, 3)), (4, 4, 0)).astype(np.float32)
-    image /= np.abs(image).max()
-    matrix = align.between("ffhq", size, "arcface", 112)
-    ours = align.warp(image, matrix, 112, border="replicate", filter="linear")
-    x = torch.from_numpy(image).permute(2, 0, 1)[None]
-    theirs = align.warp_tensor(x, matrix, 112)[0].permute(1, 2, 0).numpy()
-    assert np.abs(ours - theirs)[3:-3, 3:-3].max() < 0.03
-
-
-def test_warp_tensor_takes_one_matrix_each_and_gradients() -> None:
-    x = torch.randn(2, 3, 16, 16, dtype=torch.float64, requires_grad=True)
-    matrices = np.stack([np.eye(2, 3), np.array([[1.0, 0, 2], [0, 1, -1]])])
-    y = align.warp_tensor(x, matrices, 16, padding="zeros")
-    assert torch.allclose(y[0], x[0])
-    assert torch.allclose(y[1, :, :15, 2:], x[1, :, 1:, :14])
-    small = torch.randn(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
-    turn = [[0.9, 0.1, 0], [-0.1, 0.9, 0]]
-    assert torch.autograd.gradcheck(lambda t: align.warp_tensor(t, turn, 5), (small,))
-    with pytest.raises(ValueError, match="3 matrices"):
-        align.warp_tensor(x, np.zeros((3, 2, 3)), 16)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unmask import images
 from unmask.faces import align, blend
 
 S = 128
@@ -142,21 +142,21 @@ def test_hair_beside_the_region_is_no_shadow() -> None:
 
 
 def test_paint_grows_the_region_and_keeps_the_photo_elsewhere() -> None:
-    x = torch.from_numpy(_gradient(S, S)).permute(2, 0, 1)[None].float() / 127.5 - 1
-    region = torch.from_numpy(_region())[None, None]
-    given: list[torch.Tensor] = []
+    x = images.to_float(_gradient(S, S))
+    region = _region()[None, None]
+    given: list[np.ndarray] = []
 
-    def fill(crops: torch.Tensor, wide: torch.Tensor) -> torch.Tensor:
+    def fill(crops: np.ndarray, wide: np.ndarray) -> np.ndarray:
         given.append(wide)
         return crops * 0 + 3  # out of range: to be held in it
 
     painted = blend.paint(x, region, fill)
-    assert torch.equal(given[0], blend.grown(region)) and torch.equal(painted.region, given[0])
+    assert np.array_equal(given[0], blend.grown(region)) and np.array_equal(painted.region, given[0])
     assert given[0].sum() > region.sum() and painted.whole.max() <= 1
-    assert torch.equal(painted.seen[:, :, :40], x[:, :, :40])
+    assert np.array_equal(painted.seen[:, :, :40], x[:, :, :40])
     assert (painted.seen[0, :, 95, 64] == 1).all()
     exactly = blend.paint(x, region, fill, exact=True)
-    assert torch.equal(given[1], region) and torch.equal(exactly.region, region)
+    assert np.array_equal(given[1], region) and np.array_equal(exactly.region, region)
     photo = _gradient(S, S)
     out = painted.onto(photo, 0, np.eye(2, 3), exact=True)
     assert (out[95, 64] > photo[95, 64] + 20).all() and np.array_equal(out[:58], photo[:58])
@@ -164,8 +164,8 @@ def test_paint_grows_the_region_and_keeps_the_photo_elsewhere() -> None:
 
 def test_a_fill_that_does_nothing_changes_nothing() -> None:
     photo = _gradient(S, S)
-    x = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
-    painted = blend.paint(x, torch.from_numpy(_region())[None, None], lambda crops, region: crops)
+    x = images.to_float(photo)
+    painted = blend.paint(x, _region()[None, None], lambda crops, region: crops)
     assert painted.whole is x and not painted.region.any()
     assert np.array_equal(painted.onto(photo, 0, np.eye(2, 3)), photo)
 
@@ -196,16 +196,13 @@ def test_a_face_over_the_border_of_the_photo() -> None:
     assert np.abs(out.astype(float) - photo)[changed].mean() < 3
 
 
-def test_composite_takes_each_side_and_gradients() -> None:
-    x, y_hat = torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64, requires_grad=True)
-    region = torch.zeros(1, 1, 64, 64)
+def test_composite_takes_each_side() -> None:
+    x, y_hat = np.zeros((1, 3, 64, 64), np.float32), np.ones((1, 3, 64, 64), np.float32)
+    region = np.zeros((1, 1, 64, 64), np.float32)
     region[:, :, 30:50, 10:40] = 1
     out = blend.composite(x, y_hat, region, feather=2)
-    assert torch.allclose(out[:, :, 30:50, 10:40], torch.ones(()))
+    assert np.allclose(out[:, :, 30:50, 10:40], 1)
     assert (out[:, :, :26] == 0).all() and (out[:, :, :, 44:] == 0).all()
     ramp = out[0, 0, 25:31, 20]
-    assert (ramp.diff() >= 0).all() and 0 < ramp[2] < 1
-    out.sum().backward()
-    assert y_hat.grad is not None and (y_hat.grad[:, :, 35, 20] == 1).all()
-    hard = blend.composite(x, y_hat, region, feather=0)
-    assert torch.equal(hard, region.expand_as(hard))
+    assert (np.diff(ramp) >= 0).all() and 0 < ramp[2] < 1
+    assert np.array_equal(blend.composite(x, y_hat, region, feather=0), np.broadcast_to(region, x.shape))

@@ -75,10 +75,8 @@ def _toy_scrfd(path: Path, size: tuple[int, int] | None = None, points: bool = T
 class Compass:
     """Sees one face, up to 200 px wide, where the picture is red above green."""
 
-    use_kps = True
-
     def forward(self, image: np.ndarray, threshold: float) -> tuple[list, list, list]:
-        green, red = (image[..., k].astype(int) for k in (1, 2))
+        red, green = (image[..., k].astype(int) for k in (0, 1))
         ys, xs = np.nonzero(red > 200)
         below = np.nonzero(green > 200)[0]
         n = int(len(ys) > 0 and ys.mean() < below.mean() - 1 and np.ptp(xs) <= 200)
@@ -138,8 +136,6 @@ def test_any_shape_passes(toy: detect.ScrfdDetector, shape: tuple[int, int], rng
 def test_a_face_that_fills_the_frame_is_found_with_a_border() -> None:
     class Shy:
         """Finds nothing until the photo has a border."""
-
-        use_kps = True
 
         def forward(self, image: np.ndarray, threshold: float) -> tuple[list, list, list]:
             n = 1 if image[0].max() == 0 else 0

@@ -16,6 +16,7 @@ from unmask.export import to_onnx
 from unmask.faces import align
 from unmask.g2d import config as shapes
 from unmask.g2d import train
+from unmask.losses import crops
 from unmask.models.iresnet import IResNet
 from unmask.models.unmasker import Unmasker
 from unmask.training import loop
@@ -168,7 +169,7 @@ def test_a_given_recognizer_may_be_the_reformer(data_root: Path, tmp_path: Path)
         made = painter.eval()(x, region).clamp(-1, 1)
         for kind, whole in (("crop", x * (1 - region)), ("painted", x + (made - x) * region)):
             network = tasks[kind].modules["network"].eval()
-            crop = align.warp_tensor(whole, align.between("ffhq", 64, "arcface", 112), 112)
+            crop = crops.warp(whole, align.between("ffhq", 64, "arcface", 112), 112)
             torch.testing.assert_close(network(x, region), given(crop), atol=1e-4, rtol=1e-4)
     for task in tasks.values():
         assert moved(task, 0)[0] == {"network.reformer"}

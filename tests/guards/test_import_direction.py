@@ -17,9 +17,10 @@ ALLOWED: dict[str, set[str]] = {
     "ops": {"errors", "files"},
     "models": {"errors", "ops"},
     "weights": {"errors", "files", "models", "ops", "pickles"},
-    "faces": {"errors", "images", "models", "weights"},
+    "engines": {"devices", "errors", "files", "models", "weights"},
+    "faces": {"engines", "errors", "images", "weights"},
     "simulation": {"errors", "faces", "images"},
-    "recognition": {"errors", "files", "models", "weights"},
+    "recognition": {"engines", "errors", "files", "models", "weights"},
     "losses": {"errors", "faces", "models", "recognition", "weights"},
     "data": {"config", "errors", "faces", "files", "images", "progress", "simulation"},
     "training": {
@@ -45,11 +46,26 @@ ALLOWED: dict[str, set[str]] = {
     },
     "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
-    "restore": {"devices", "errors", "faces", "files", "formats", "images", "models", "recognition", "weights"},
-    "batch": {"data", "errors", "faces", "files", "formats", "images", "progress", "restore", "simulation", "weights"},
-    "video": {"batch", "errors", "faces", "files", "images", "progress", "restore"},
+    "restore": {"engines", "errors", "faces", "files", "formats", "images", "recognition", "weights"},
+    "batch": {
+        *("data", "engines", "errors", "faces", "files", "formats", "images", "progress", "restore", "simulation"),
+        "weights",
+    },
+    "video": {"batch", "engines", "errors", "faces", "files", "images", "progress", "restore"},
     "evaluation": {
-        *("data", "devices", "errors", "faces", "files", "formats", "images", "models", "pickles", "progress"),
+        *(
+            "data",
+            "devices",
+            "engines",
+            "errors",
+            "faces",
+            "files",
+            "formats",
+            "images",
+            "models",
+            "pickles",
+            "progress",
+        ),
         *("recognition", "restore", "simulation", "weights"),
     },
     "web": {"errors", "faces", "formats", "images", "restore", "video"},
@@ -57,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
-FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks"}
+FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks", "unmask.faces.scrfd"}
 
 
 def room(name: str) -> str:

@@ -24,8 +24,8 @@ class Made:
 
     name, fingerprint, template, size, differentiable = "made", "made", "arcface", (8, 8), False
 
-    def embed(self, faces: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(faces[:, 0, 0, :6].float(), dim=1)
+    def embed(self, faces: np.ndarray) -> np.ndarray:
+        return recognition.unit(faces[:, 0, 0, :6])
 
 
 def test_masked_faces_move_and_clean_ones_stay(rng: np.random.Generator) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tests.restore.test_restorer import ONE, SIZE, Detector, Segmenter, face_at, photo, red
 from unmask.errors import NoFaceError, NoMaskError
@@ -55,7 +54,7 @@ def test_a_face_that_it_is_sure_is_bare_stays_alone() -> None:
     region[95:130, 120:180] = True  # a person is believed
     assert restorer(StandInLandmarker(0.97, garment=0.01)).restore(photo(), region=region).faces[0].status == "restored"
     faces: list[Any] = [SimpleNamespace(mask_score=score) for score in (None, 0.01)]
-    scores = finding.both_scores(torch.tensor([0.8, 0.8]), faces)
+    scores = finding.both_scores(np.float32([0.8, 0.8]), faces)
     assert scores.tolist() == pytest.approx([0.8, 0.0])
 
 

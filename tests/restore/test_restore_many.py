@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from unmask import images
 from unmask.errors import NoFaceError, NoMaskError, UnmaskError, UsageError
@@ -42,10 +40,10 @@ class Detector:
 class Segmenter:
     """The lower half is masked, except in a white crop."""
 
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Region and garment score."""
-        worn = (crops.mean(dim=(1, 2, 3)) < 0.95).float()
-        region = torch.zeros(len(crops), 1, SIZE, SIZE)
+        worn = (crops.mean((1, 2, 3)) < 0.95).astype(np.float32)
+        region = np.zeros((len(crops), 1, SIZE, SIZE), np.float32)
         region[:, :, SIZE // 2 :] = 1
         return region * worn[:, None, None, None], worn
 
@@ -56,9 +54,9 @@ class Fill:
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: NDArray[np.float32], region: NDArray[np.float32]) -> NDArray[np.float32]:
         self.calls.append(len(x))
-        return -x.flip(3)
+        return -x[..., ::-1]
 
 
 def photo(seed: int, faces: int = 1) -> NDArray[np.uint8]:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from unmask import images
 from unmask.errors import NoFaceError, NoMaskError, UnmaskError, UsageError
@@ -21,6 +19,8 @@ from unmask.faces import align
 from unmask.restore import STATEMENT, Restorer
 
 SIZE = 64
+
+Floats = NDArray[np.float32]
 
 
 @dataclass
@@ -55,17 +55,17 @@ class Detector:
 class Segmenter:
     """Takes the lower half for masked where the crop is not white."""
 
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, crops: Floats) -> tuple[Floats, Floats]:
         """Region and garment score."""
-        bare = crops.mean(dim=(1, 2, 3)) > 0.95
-        region = torch.zeros(len(crops), 1, *crops.shape[2:])
+        bare = crops.mean((1, 2, 3)) > 0.95
+        region = np.zeros((len(crops), 1, *crops.shape[2:]), np.float32)
         region[:, :, SIZE // 2 :] = 1.0
-        return region * ~bare[:, None, None, None], (~bare).float()
+        return region * ~bare[:, None, None, None], (~bare).astype(np.float32)
 
 
-def red(x: Tensor, region: Tensor) -> Tensor:
+def red(x: Floats, region: Floats) -> Floats:
     """A fill that knows one color."""
-    return torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand_as(x)
+    return np.broadcast_to(np.float32([1, -1, -1]).reshape(1, 3, 1, 1), x.shape)
 
 
 def photo(height: int = 200, width: int = 300) -> NDArray[np.uint8]:
@@ -76,7 +76,7 @@ def photo(height: int = 200, width: int = 300) -> NDArray[np.uint8]:
     return image
 
 
-def restorer(*faces: Face, fill: Callable[[Tensor, Tensor], Tensor] = red) -> Restorer:
+def restorer(*faces: Face, fill: Callable[[Floats, Floats], Floats] = red) -> Restorer:
     """A restorer of stand-ins that finds ``faces``."""
     return Restorer(fill, Segmenter(), Detector(*faces), size=SIZE)
 
@@ -115,7 +115,7 @@ def test_several_faces_at_once() -> None:
     image[:, 330:] = 255  # the bare one
     calls: list[int] = []
 
-    def fill(x: Tensor, region: Tensor) -> Tensor:
+    def fill(x: Floats, region: Floats) -> Floats:
         calls.append(len(x))
         return red(x, region)
 
@@ -201,22 +201,36 @@ def test_files_are_not_replaced_by_accident(tmp_path: Path) -> None:
     assert not (tmp_path / "photo.unmasked.png").exists()
 
 
+class Noisy:
+    """An inverter whose picture is its noise."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def seeded(self, seed: int) -> Noisy:
+        """Another one."""
+        return Noisy(seed)
+
+    def codes(self, x: Floats, region: Floats) -> tuple[Floats, dict[int, Floats]]:
+        """None."""
+        return np.zeros((len(x), 1, 1), np.float32), {}
+
+    def synthesis(self, ws: Floats, skips: dict[int, Floats]) -> Floats:
+        """The noise."""
+        drawn = np.random.default_rng(self.seed).normal(0, 1 / 3, (SIZE, SIZE)).astype(np.float32)
+        return np.broadcast_to(drawn, (len(ws), 3, SIZE, SIZE))
+
+    def __call__(self, x: Floats, region: Floats) -> Floats:
+        """Both."""
+        return self.synthesis(*self.codes(x, region))
+
+
 def test_seeds_draw_the_generators_noise_anew() -> None:
-    class Noisy(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.strength = nn.Parameter(torch.ones(()))
-            self.register_buffer("noise_const", torch.randn(SIZE, SIZE))
-
-        def forward(self, x: Tensor, region: Tensor) -> Tensor:
-            return (self.noise_const * self.strength / 3).expand_as(x)
-
-    module = Noisy()
-    one, kept = restorer(ONE, fill=module), module.noise_const.clone()
+    one = restorer(ONE, fill=Noisy())
     pictures = [one.restore(photo(), seed=seed).image for seed in (0, 1, 1, 2, 0)]
     assert np.array_equal(pictures[1], pictures[2]) and np.array_equal(pictures[0], pictures[4])
     assert not np.array_equal(pictures[0], pictures[1]) and not np.array_equal(pictures[1], pictures[3])
-    assert torch.equal(module.noise_const, kept)
+    assert one.model.seed == 0
 
 
 def test_threads_share_a_restorer() -> None:
@@ -234,9 +248,10 @@ def test_identity_drift_is_measured_on_the_recognizers_own_crop() -> None:
     class Recognizer:
         name, template, size, differentiable, fingerprint = "mean", "arcface", (112, 112), False, "0"
 
-        def embed(self, faces: Tensor) -> Tensor:
+        def embed(self, faces: Floats) -> Floats:
             assert faces.shape[1:] == (3, 112, 112)
-            return nn.functional.normalize(faces.mean(dim=(2, 3)) + 0.5, dim=1)
+            found = faces.mean((2, 3)) + 0.5
+            return found / np.linalg.norm(found, axis=1, keepdims=True)
 
     one = restorer(ONE)
     one.recognizer = Recognizer()

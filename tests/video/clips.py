@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from unmask.faces import align
 from unmask.restore.restorer import Restorer
 
 SIZE, HEIGHT, WIDTH = 32, 64, 96
+Floats = NDArray[np.float32]
 
 
 def still(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -72,11 +72,11 @@ class Segmenter:
     def __init__(self, worn: float = 1.0) -> None:
         self.worn, self.rng = worn, np.random.default_rng(1)
 
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, crops: Floats) -> tuple[Floats, Floats]:
         """Region and garment score."""
-        region = torch.zeros(len(crops), 1, SIZE, SIZE)
+        region = np.zeros((len(crops), 1, SIZE, SIZE), np.float32)
         region[:, :, SIZE // 2 + int(self.rng.integers(-1, 2)) :] = 1
-        return region, torch.full((len(crops),), self.worn)
+        return region, np.full(len(crops), self.worn, np.float32)
 
 
 class Codes:
@@ -85,20 +85,24 @@ class Codes:
     def __init__(self, spread: float = 0.3) -> None:
         self.spread, self.rng = spread, np.random.default_rng(2)
 
-    def codes(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def codes(self, x: Floats, region: Floats) -> tuple[Floats, dict[int, Floats]]:
         """A level [N,1,1] and the same as a skip feature."""
-        level = torch.tensor(self.rng.normal(0, self.spread, (len(x), 1, 1)), dtype=torch.float32)
-        return level, {4: level[..., None].expand(-1, -1, 4, 4)}
+        level = self.rng.normal(0, self.spread, (len(x), 1, 1)).astype(np.float32)
+        return level, {4: np.broadcast_to(level[..., None], (len(x), 1, 4, 4))}
 
-    def synthesis(self, ws: Tensor, noise: str = "const", skips: dict[int, Tensor] | None = None) -> Tensor:
+    def synthesis(self, ws: Floats, skips: dict[int, Floats]) -> Floats:
         """The level all over."""
-        assert skips is not None and torch.allclose(skips[4].mean((1, 2, 3)), ws.mean((1, 2)), atol=1e-5)
-        return ws[..., None].expand(-1, 3, SIZE, SIZE)
+        assert np.allclose(skips[4].mean((1, 2, 3)), ws.mean((1, 2)), atol=1e-5)
+        return np.broadcast_to(ws[..., None], (len(ws), 3, SIZE, SIZE))
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def seeded(self, seed: int) -> Any:
+        """It has no noise."""
+        return self
+
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Both."""
         ws, skips = self.codes(x, region)
-        return self.synthesis(ws, "const", skips)
+        return self.synthesis(ws, skips)
 
 
 def restorer(**parts: Any) -> Restorer:

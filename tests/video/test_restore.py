@@ -216,7 +216,7 @@ def test_an_interrupted_run_goes_on_and_ends_alike(tmp_path: Path) -> None:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
-            level = x.mean((1, 2, 3)).view(-1, 1, 1)
+            level = x.mean((1, 2, 3)).reshape(-1, 1, 1)
             return level, {4: level[..., None].expand(-1, -1, 4, 4)}
 
     class Fixed(clips.Segmenter):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.cli.conftest import SIZE, Detector, Segmenter
@@ -34,12 +33,17 @@ class White:
 
     def codes(self, x: Any, region: Any) -> tuple[Any, dict[int, Any]]:
         """The hidden share [N,1,1] and no skip features."""
-        return region.mean((1, 2, 3)).view(-1, 1, 1), {}
+        return region.mean((1, 2, 3)).reshape(-1, 1, 1), {}
 
-    def synthesis(self, ws: Any, noise: str = "const", skips: Any = None) -> Any:
+    def synthesis(self, ws: Any, skips: Any) -> Any:
         """Stripes as strong as the codes."""
-        stripes = torch.arange(SIZE) % 4 < 2
-        return (ws * stripes).clamp(-1, 1)[:, None].expand(-1, 3, SIZE, -1).float()
+        stripes = np.arange(SIZE) % 4 < 2
+        rows = (ws * stripes).clip(-1, 1)[:, None]
+        return np.broadcast_to(rows, (len(rows), 3, SIZE, SIZE)).astype(np.float32)
+
+    def seeded(self, seed: int) -> Any:
+        """It has no noise."""
+        return self
 
     def __call__(self, x: Any, region: Any) -> Any:
         """All white."""

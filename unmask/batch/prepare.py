@@ -135,7 +135,7 @@ def candidates(
             return
         from ..restore.located import wears_mask
 
-        region, scores = segmenter.predict(images.to_tensor([one.crop for one in asked if one.crop is not None]))
+        region, scores = segmenter.predict(images.to_float([one.crop for one in asked if one.crop is not None]))
         for one, score, worn in zip(asked, scores.tolist(), wears_mask(region, scores).tolist(), strict=True):
             if worn:
                 one.reason, one.detail = "face mask", f"score {score:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -27,11 +28,10 @@ class Worker:
     """A process of the cluster: loads the models once and takes batches of jobs, as Ray Data calls it."""
 
     def __init__(self, load: Callable[[], Restorer], wanted: Wanted, manifest: Manifest | None) -> None:
-        import cv2
-        import torch
+        from .. import engines
 
-        torch.set_num_threads(1)  # one process a core
-        cv2.setNumThreads(1)
+        self._alone = contextlib.ExitStack()  # for as long as the process lives: one process a core
+        self._alone.enter_context(engines.one_thread_each())
         self.step = Step(load(), wanted, manifest)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

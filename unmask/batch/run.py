@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from .. import progress
 from ..errors import UsageError, printable
 from . import jobs as many_jobs
-from . import plan, report, threads
+from . import plan, report
 from .jobs import CLIPS, Job, Wanted
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ def _do(todo: list[Job], options: Options, models: Models, manifest: Manifest | 
 
         through = ray_engine.run(todo, models.load, options.wanted, manifest)
         return report.report((outcome(done, options) for done in through), len(todo), told)
-    with threads.side_by_side(len(todo)) as workers:
+    from .. import engines
+
+    workers = engines.threads()  # several pictures get one thread each, which wastes less than sharing them
+    with engines.one_thread_each() if len(todo) > 1 else contextlib.nullcontext():
         work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
         outcomes = (outcome(done, options) for done in step.run(todo, work, workers))
         return report.report(outcomes, len(todo), told)

@@ -204,7 +204,7 @@ def sheet_of_samples(faces: Sequence[RestoredFace]) -> NDArray[np.uint8]:
 
 def run(jobs: Iterable[Job], step: Step, workers: int) -> Iterator[Done]:
     """Do all jobs, ``workers`` at a time (a GPU fills them in batches); each as it is through, in order."""
-    gpu = step.restorer.device.type != "cpu"
+    gpu = step.restorer.device != "cpu"
     batch, fills = (GPU_BATCH, 1) if gpu else (1, workers)
     ahead = (1 + AHEAD) * workers + (batch if gpu else 0)
     through = pipeline.run(

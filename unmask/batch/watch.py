@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .. import progress
 from ..errors import UsageError
 from . import jobs as many_jobs
-from . import plan, report, run, threads
+from . import plan, report, run
 from .jobs import CLIPS, Job
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def watch(
     counts = {"restored": 0, "failed": 0}
 
     def look_after(manifest: Manifest | None) -> int:
+        from .. import engines
         from . import step
 
-        with threads.one_each():
+        with engines.one_thread_each():
             work = step.Step(models.load(), options.wanted, manifest, manifest.add if manifest else None)
             progress.say(f"unmask: watching {', '.join(folders)} (Ctrl-C ends it)")
             arrivals = Arrivals()

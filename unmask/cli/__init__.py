@@ -18,6 +18,7 @@ from .levels import talkative
 __all__ = ["COMMANDS", "cli", "main", "run"]
 
 INTERRUPTED = 130
+PACKAGES = {"yaml": "pyyaml", "cv2": "opencv-python-headless", "PIL": "pillow", "google": "protobuf"}  # by module
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,6 +61,13 @@ def _main(argv: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("unmask: interrupted", err=True)
         return INTERRUPTED
+    except ModuleNotFoundError as error:  # of a package that only some commands need
+        name = (error.name or "").partition(".")[0]
+        if name in ("", "unmask"):
+            raise
+        needed = PACKAGES.get(name, name)
+        click.echo(f"unmask: this needs {needed}, which is not installed; pip install {needed}", err=True)
+        return UnmaskError.exit_code
     except OSError as error:  # of a place that nobody foresaw: still a line, with its name
         where = error.filename if isinstance(error.filename, str) else "input or output"
         click.echo(f"unmask: {printable(f'{where}: {error.strerror or error}')}", err=True)

@@ -15,7 +15,7 @@ import click
 from .. import __version__
 from ..errors import UnmaskError
 
-PACKAGES = ("torch", "numpy", "pillow", "onnxruntime", "insightface", "opencv-python", "safetensors", "click")
+PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python", "click")
 Check = tuple[str, bool, str]  # what, whether it is well, what was found
 
 
@@ -25,7 +25,7 @@ Check = tuple[str, bool, str]  # what, whether it is well, what was found
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(weights: Path | None, ops: bool, as_json: bool) -> int:
     """Check this installation; exits with 1 if something is wrong."""
-    checks = [_try("python", _python), *(_try(name, _version(name)) for name in PACKAGES)]
+    checks = [_try("python", _python), _try("torch", _torch), *(_try(name, _version(name)) for name in PACKAGES)]
     checks += [
         _try("processor", _processor),
         _try("devices", _devices),
@@ -66,18 +66,34 @@ def _version(name: str) -> Callable[[], str]:
 
 
 def _processor() -> str:
-    import torch
+    from .. import engines
 
-    instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} with {instructions}"
+    text = f"{os.cpu_count()} cores, sessions and pictures take {engines.threads()}"
+    if engines.has_torch():
+        import torch
+
+        text += f"; torch uses {torch.get_num_threads()} with {torch.backends.cpu.get_cpu_capability()}"
+    return text
 
 
 def _devices() -> str:
     import onnxruntime
-    import torch
 
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"{', '.join(gpus) or 'no GPU'}; onnxruntime: {', '.join(onnxruntime.get_available_providers())}"
+    from .. import engines
+
+    gpus = ["not asked, torch is not installed"]
+    if engines.has_torch():
+        import torch
+
+        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["no GPU"]
+    return f"torch: {', '.join(gpus)}; onnxruntime: {', '.join(onnxruntime.get_available_providers())}"
+
+
+def _torch() -> str:
+    """The version of torch, which restoring does without."""
+    from .. import engines
+
+    return _version("torch")() if engines.has_torch() else "not installed; restoring does without, training needs it"
 
 
 def _weights(folder: Path | None) -> str:
@@ -97,7 +113,6 @@ def _weights(folder: Path | None) -> str:
 def _restoration(folder: Path | None) -> str:
     """Run every part of the pack on a drawn picture."""
     import numpy as np
-    import torch
 
     from ..restore.restorer import Restorer
 
@@ -105,16 +120,18 @@ def _restoration(folder: Path | None) -> str:
     restorer = Restorer.from_pretrained(folder)
     loaded = time.perf_counter()
     size = restorer.size
-    drawn = np.random.default_rng(0).uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
-    crop, region = torch.from_numpy(drawn), torch.zeros(1, 1, size, size)
+    crop = np.random.default_rng(0).uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
+    region = np.zeros((1, 1, size, size), np.float32)
     region[..., size // 2 :, :] = 1
     restorer.detector.detect(np.full((480, 640, 3), 128, np.uint8))
     restorer.segment(crop)
     restored = restorer.unmask(crop, region)
-    if restored.shape != crop.shape or not bool(torch.isfinite(restored).all()) or float(restored.std()) == 0:
-        raise UnmaskError("the unmasker gives no picture here; run 'unmask models verify' and check torch")
-    done = time.perf_counter() - loaded
-    return f"loaded in {loaded - start:.1f} s, one face of {size} pixels in {done:.2f} s on {restorer.device}"
+    if restored.shape != crop.shape or not np.isfinite(restored).all() or float(restored.std()) == 0:
+        raise UnmaskError("the unmasker gives no picture here; run 'unmask models verify'")
+    done, chosen = time.perf_counter() - loaded, restorer.choice
+    assert chosen is not None
+    took = f"loaded in {loaded - start:.1f} s, one face of {size} pixels in {done:.2f} s"
+    return f"{took} by {chosen.engine} on {chosen.device} ({chosen.why})"
 
 
 def _ops() -> str:

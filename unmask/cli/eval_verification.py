@@ -81,9 +81,11 @@ def eval_verification(**options: Any) -> None:
 
     Fused is the mean of the masked and the restored picture's embeddings.
     """
+    from .. import engines
     from ..evaluation.verification import run
 
-    plan = run.plan(options)
+    with engines.one_thread_each():  # several pictures will be in work at once
+        plan = run.plan(options)
     with progress.bar(total=len(plan.pairs.pictures), what="pictures", unit="picture") as bar:
         embedded = run.embedded(plan, bar.update)
     with progress.bar(total=plan.steps, what="figures", unit="figure") as bar:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..faces import align
 from ..faces.segment import Segmenter
-from ..images import to_tensor
+from ..images import to_float
 from . import photos
 
 SHIFTS = ((0, 0), (3, 1), (-3, 2), (1, -3))
@@ -47,11 +46,11 @@ def steady(segmenter: Segmenter, crop: np.ndarray) -> tuple[np.ndarray, float]:
     """Region float32 [S,S] and garment score, averaged over mirroring and shifts of the crop uint8 [S,S,3]."""
     views = [np.roll(crop, shift, (0, 1)) for shift in SHIFTS]
     views += [np.ascontiguousarray(view[:, ::-1]) for view in views]
-    region, garment = segmenter.predict(to_tensor(np.stack(views)))
-    maps = region[:, 0].numpy()
+    region, garment = segmenter.predict(to_float(np.stack(views)))
+    maps = region[:, 0]
     maps = np.concatenate([maps[: len(SHIFTS)], maps[len(SHIFTS) :, :, ::-1]])
     back = [np.roll(m, (-dy, -dx), (0, 1)) for m, (dy, dx) in zip(maps, [*SHIFTS, *SHIFTS], strict=True)]
-    return np.mean(back, axis=0), float(torch.mean(garment))
+    return np.mean(back, axis=0), float(garment.mean())
 
 
 def from_folders(folders: Sequence[Path], teacher: str, segmenter: str) -> tuple[np.ndarray, np.ndarray]:

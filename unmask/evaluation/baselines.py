@@ -14,17 +14,20 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from numpy.typing import NDArray
 
+from .. import images
+from ..engines import unmaskers
 from ..errors import UnmaskError, UsageError
+from ..faces import align
 from . import linear
 
 __all__ = ["BASELINES", "FaceRestorer", "Inpainting", "LinearRegression", "MaskLeftOn", "MeanFace", "load"]
 
 UNMASK = "unmask"
 _TOUCHED = 0.02  # a pixel hidden more than this is not to be trusted
+
+Floats = NDArray[np.float32]
 
 
 class FaceRestorer(Protocol):
@@ -35,7 +38,7 @@ class FaceRestorer(Protocol):
     template: str
     fingerprint: str
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Masked faces [N,3,S,S] in [-1,1] and region [N,1,S,S] in, restored faces [N,3,S,S] in [-1,1]
         out.
         """
@@ -57,7 +60,7 @@ class MaskLeftOn(_Baseline):
     def __init__(self) -> None:
         super().__init__("mask")
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """The input itself."""
         return x
 
@@ -68,14 +71,12 @@ class Inpainting(_Baseline):
     def __init__(self) -> None:
         super().__init__("opencv")
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Inpaint every pixel that the region touches, and one more all round."""
-        pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        hidden = (F.max_pool2d(region, 3, 1, 1) > _TOUCHED).byte()[:, 0].cpu().numpy()
-        filled = np.empty_like(pixels)
-        for i, (picture, hole) in enumerate(zip(pixels, hidden, strict=True)):
-            filled[i] = cv2.inpaint(np.ascontiguousarray(picture), hole, 3, cv2.INPAINT_TELEA)
-        return torch.from_numpy(filled).permute(0, 3, 1, 2).float().div(127.5).sub(1).to(x.device)
+        each = zip(images.to_uint8(x), _touched(region), strict=True)
+        return images.to_float(
+            np.stack([cv2.inpaint(picture, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA) for picture, hole in each])
+        )
 
 
 class MeanFace(_Baseline):
@@ -83,23 +84,20 @@ class MeanFace(_Baseline):
 
     def __init__(self, model: linear.LinearFaces):
         super().__init__("mean", model.fingerprint)
-        side = model.side
-        face = torch.from_numpy(model.mean).reshape(1, side, side, 3).permute(0, 3, 1, 2)
-        self.face = F.interpolate(face, self.size, mode="bicubic", antialias=False)
-        at = (torch.arange(self.size) + 0.5) / self.size - 0.5
-        self.inner = (((at[None] / 0.30) ** 2 + ((at[:, None] - 0.05) / 0.38) ** 2) <= 1).float()[None, None]
+        self.face = _enlarged(model.mean.reshape(model.side, model.side, 3), self.size)[None]
+        at = (np.arange(self.size) + 0.5) / self.size - 0.5
+        self.inner = (((at[None] / 0.30) ** 2 + ((at[:, None] - 0.05) / 0.38) ** 2) <= 1)[None, None]
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Weighted least squares of ``gain * mean + shift`` per picture and channel, gain held near one."""
-        face, inner = self.face.to(x), self.inner.to(x)
-        weight = inner * (F.max_pool2d(region, 3, 1, 1) <= _TOUCHED)  # [N,1,H,W]
-        total = weight.sum((2, 3), keepdim=True).clamp_min(1)
-        mean_x, mean_f = ((weight * t).sum((2, 3), keepdim=True) / total for t in (x, face))
-        both = (weight * (x - mean_x) * (face - mean_f)).sum((2, 3), keepdim=True) / total
-        spread = (weight * (face - mean_f).square()).sum((2, 3), keepdim=True) / total
+        face, weight = self.face, (self.inner & ~_touched(region)[:, None]).astype(np.float32)  # [N,1,H,W]
+        total = weight.sum((2, 3), keepdims=True).clip(1)
+        mean_x, mean_f = ((weight * t).sum((2, 3), keepdims=True) / total for t in (x, face))
+        both = (weight * (x - mean_x) * (face - mean_f)).sum((2, 3), keepdims=True) / total
+        spread = (weight * np.square(face - mean_f)).sum((2, 3), keepdims=True) / total
         held = 0.01  # as strong as a spread of 0.1 would be
-        gain = ((both + held) / (spread + held)).clamp(0.3, 2)
-        return (gain * (face - mean_f) + mean_x).clamp(-1, 1)
+        gain = ((both + held) / (spread + held)).clip(0.3, 2)
+        return np.asarray((gain * (face - mean_f) + mean_x).clip(-1, 1), np.float32)
 
 
 class LinearRegression(_Baseline):
@@ -109,14 +107,33 @@ class LinearRegression(_Baseline):
         super().__init__("linear", model.fingerprint)
         self.model = model
 
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Predict at the model's resolution and enlarge."""
         side = self.model.side
-        small = F.interpolate(x, side, mode="area").permute(0, 2, 3, 1).cpu().numpy()
-        hidden = F.adaptive_max_pool2d(region, side)[:, 0].cpu().numpy() > _TOUCHED
-        filled = np.stack([self.model.fill(a, b) for a, b in zip(small, hidden, strict=True)])
-        out = torch.from_numpy(filled).permute(0, 3, 1, 2)
-        return F.interpolate(out, x.shape[-1], mode="bicubic").clamp(-1, 1).to(x)
+        small = np.ascontiguousarray(align.resized(x, side).transpose(0, 2, 3, 1))
+        hidden = _coarsest(region[:, 0], side) > _TOUCHED
+        filled = [self.model.fill(a, b) for a, b in zip(small, hidden, strict=True)]
+        return np.stack([_enlarged(one, x.shape[-1]) for one in filled]).clip(-1, 1)
+
+
+def _touched(region: Floats) -> NDArray[np.bool_]:
+    """What a region [N,1,H,W] touches, and one pixel more all round, bool [N,H,W]."""
+    square = np.ones((3, 3), np.uint8)
+    return np.stack([cv2.dilate(np.ascontiguousarray(one[0]), square) > _TOUCHED for one in region])
+
+
+def _enlarged(picture: Floats, size: int) -> Floats:
+    """A picture [s,s,3] at another size, [3,size,size]."""
+    large = cv2.resize(np.asarray(picture, np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large.transpose(2, 0, 1), np.float32)
+
+
+def _coarsest(maps: Floats, side: int) -> Floats:
+    """The greatest value of maps [N,S,S] in each of ``side`` x ``side`` cells."""
+    size = maps.shape[-1]
+    starts, ends = np.arange(side) * size // side, -(-(np.arange(side) + 1) * size // side)
+    rows = np.stack([maps[:, a:b].max(1) for a, b in zip(starts, ends, strict=True)], 1)
+    return np.stack([rows[:, :, a:b].max(2) for a, b in zip(starts, ends, strict=True)], 2)
 
 
 class Unmasking:
@@ -125,27 +142,15 @@ class Unmasking:
     template = "ffhq"
 
     def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu"):
-        from .. import models, weights
-
-        checkpoint = weights.read(name_or_path, "unmasker")
         self.name = name
-        self.fingerprint = checkpoint.sha256
-        self.meta = checkpoint.meta
-        self.device = device
-        model = models.build(checkpoint.kind, **checkpoint.arch)
-        weights.fill(model, checkpoint)
-        self.model = model.eval().requires_grad_(False).to(device)
-        self.size = int(getattr(model, "size", 128))
+        self.model = unmaskers.load(name_or_path, device=device)
+        self.fingerprint, self.size = self.model.sha256, self.model.size
 
-    @torch.inference_mode()
-    def __call__(self, x: Tensor, region: Tensor) -> Tensor:
+    def __call__(self, x: Floats, region: Floats) -> Floats:
         """Run the unmasker on its device."""
-        side, given = (self.size, self.size), x.shape[-2:]
-        if given != side:
-            x = F.interpolate(x, side, mode="bilinear", antialias=True)
-            region = F.interpolate(region, side, mode="bilinear", antialias=True)
-        found: Tensor = self.model(x.to(self.device), region.to(self.device)).cpu()
-        return found if given == side else F.interpolate(found, given, mode="bilinear", antialias=True)
+        given = x.shape[-1]
+        found = self.model(align.resized(x, self.size), align.resized(region, self.size))
+        return align.resized(found, given)
 
 
 BASELINES = ("mask", "opencv", "mean", "linear")

@@ -53,14 +53,14 @@ KINDS: dict[str, Kind] = {
         "segmenter",
         _fixed("ffhq"),
         lambda c: int(c["size"]),
-        lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"])),
+        lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"]), beside=_beside(p)),
     ),
     "landmarker": Kind(
         "model",
         "landmarker",
         _fixed("ffhq"),
         lambda c: landmarker.SIZE,
-        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=landmarker.SIZE),
+        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=landmarker.SIZE, beside=_beside(p)),
         lambda c: {"size": landmarker.SIZE},
     ),
     "recognizer": Kind(

@@ -15,8 +15,11 @@ from torch import Tensor, nn
 
 from .. import files
 from ..models.detector import STRIDES, ScrfdLayout
+from ..models.landmarker import Likely
 from ..models.layers import freeze
+from ..models.segmenter import Probabilities
 from ..models.small import fuse
+from ..models.unmasker import noise_buffers
 
 OPSET = 17
 SMALLEST_SHARED = 1024  # bytes; smaller ones are not worth a reference
@@ -33,13 +36,14 @@ def to_onnx(
     half: bool = True,
     note: Mapping[str, str] | None = None,
     beside: str | Path | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Path:
     """Trace ``module`` on ``example`` and write an ONNX file in one step (never half a file under ``path``).
 
     ``dynamic`` names the free axes of inputs and outputs; ``half`` stores large weights as float16 with a cast before
     their use (runtimes fold it when they load); ``note`` becomes the file's metadata. ``beside`` is the safetensors
     file of the same weights in the same folder: the graph then refers to its tensors instead of holding copies
-    (:func:`share`).
+    (:func:`share`). ``given`` are buffers of the module that may be given as inputs too, and under which names.
     """
     import onnx
 
@@ -62,6 +66,8 @@ def to_onnx(
     del model.graph.value_info[:]
     if half:
         halve(model)
+    for buffer, name in (given or {}).items():
+        offer(model, buffer, name)
     for key, value in (note or {}).items():
         model.metadata_props.add(key=key, value=value)
     model.producer_name = "unmask"
@@ -89,6 +95,17 @@ def halve(model: Any) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*casts, *nodes])
+
+
+def offer(model: Any, buffer: str, name: str) -> None:
+    """Let a stored tensor of an ONNX model, halved or not, be given as an input ``name`` as well, in place."""
+    from onnx import helper
+
+    stored = next(t for t in model.graph.initializer if t.name in (buffer, f"{buffer}.half"))
+    for node in model.graph.node:
+        node.input[:] = [name if one == stored.name else one for one in node.input]
+    stored.name = name
+    model.graph.input.append(helper.make_tensor_value_info(name, stored.data_type, list(stored.dims)))
 
 
 def share(model: Any, weights: str | Path) -> None:
@@ -120,41 +137,35 @@ def detector_onnx(
     return to_onnx(ScrfdLayout(fuse(detector)), torch.zeros(1, 3, 320, 320), path, ["input"], names, free, half, note)
 
 
-def segmenter_onnx(segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True) -> Path:
+def segmenter_onnx(
+    segmenter: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The segmenter: ``faces`` [N,3,size,size] in [-1,1] -> ``region`` [N,1,size,size], ``garment`` [N], in [0,1]."""
     outputs = ("region", "garment")
     free = {name: {0: "n"} for name in ("faces", *outputs)}
-    layout = _Probabilities(fuse(segmenter))
-    return to_onnx(layout, torch.zeros(1, 3, size, size), path, ["faces"], outputs, free, half)
+    layout, example = Probabilities(_fused(segmenter, beside)), torch.zeros(1, 3, size, size)
+    return to_onnx(layout, example, path, ["faces"], outputs, free, half, beside=beside)
 
 
-def landmarker_onnx(landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True) -> Path:
+def landmarker_onnx(
+    landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True, beside: str | Path | None = None
+) -> Path:
     """The landmarker: ``crops`` [N,3,size,size] in [-1,1] -> ``face`` [N] and ``garment`` [N] in [0,1], ``roll`` [N,2],
     ``points`` [N,5,2] (0 the middle of the crop, -1 and 1 its edges).
     """
     outputs = ("face", "roll", "points", "garment")
     free = {name: {0: "n"} for name in ("crops", *outputs)}
-    return to_onnx(_Likely(fuse(landmarker)), torch.zeros(1, 3, size, size), path, ["crops"], outputs, free, half)
+    layout, example = Likely(_fused(landmarker, beside)), torch.zeros(1, 3, size, size)
+    return to_onnx(layout, example, path, ["crops"], outputs, free, half, beside=beside)
 
 
-class _Likely(nn.Module):
-    def __init__(self, landmarker: nn.Module) -> None:
-        super().__init__()
-        self.landmarker = landmarker
+def _fused(network: nn.Module, beside: str | Path | None) -> nn.Module:
+    """The network with its normalizations folded, unless its file is to hold the very tensors of the checkpoint.
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        face, roll, points, garment = self.landmarker(x)
-        return face.sigmoid(), roll, points, garment.sigmoid()
-
-
-class _Probabilities(nn.Module):
-    def __init__(self, segmenter: nn.Module) -> None:
-        super().__init__()
-        self.segmenter = segmenter
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        region, garment = self.segmenter(x)
-        return region.sigmoid(), garment.sigmoid()
+    Folded weights are rounded to half precision once more, and no longer give the numbers that torch gives; runtimes
+    fold the others by themselves, in full precision.
+    """
+    return fuse(network) if beside is None else network
 
 
 def recognizer_onnx(
@@ -188,10 +199,34 @@ def generator_onnx(
 def unmasker_onnx(
     unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
 ) -> Path:
-    """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S]."""
-    free = {name: {0: "n"} for name in ("faces", "region", "restored")}
+    """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S].
+
+    Further outputs are what the synthesis network goes by, ``ws`` [N,num_ws,w_dim] and ``skip_R`` [N,C,R,R]. The noise
+    of its layers, ``noise_0`` [4,4] and so on, may be given as further inputs; what is stored is used else.
+    """
+    outputs = ("restored", "ws", *(f"skip_{r}" for r in sorted(_resolutions(unmasker))))
+    free = {name: {0: "n"} for name in ("faces", "region", *outputs)}
     example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
-    return to_onnx(freeze(unmasker), example, path, ["faces", "region"], ["restored"], free, half, beside=beside)
+    noise = [name for name, _ in noise_buffers(unmasker)]
+    return to_onnx(
+        *(_WithCodes(freeze(unmasker)), example, path, ["faces", "region"], outputs, free, half),
+        beside=beside,
+        given={f"unmasker.{name}": f"noise_{i}" for i, name in enumerate(noise)},
+    )
+
+
+def _resolutions(unmasker: Any) -> list[int]:
+    return [int(r) for r in unmasker.encoder.skips]
+
+
+class _WithCodes(nn.Module):
+    def __init__(self, unmasker: Any) -> None:
+        super().__init__()
+        self.unmasker = unmasker
+
+    def forward(self, x: Tensor, region: Tensor) -> tuple[Tensor, ...]:
+        ws, skips = self.unmasker.codes(x, region)
+        return self.unmasker.synthesis(ws, "const", skips), ws, *(skips[r] for r in sorted(skips))
 
 
 class _ConstantNoise(nn.Module):

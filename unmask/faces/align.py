@@ -12,10 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as functional
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 FloatArray = NDArray[np.float64]
 
@@ -227,48 +224,36 @@ def crop_face(
     return warp(image, matrix, size, border=border), matrix
 
 
-def warp_tensor(
-    x: Tensor,
-    matrix: ArrayLike | Tensor,
-    size: int | tuple[int, int],
-    padding: str = "border",
-    antialias: bool = True,
-) -> Tensor:
-    """Differentiable :func:`warp` for batches, bilinear.
+def warp_batch(
+    x: NDArray[np.float32], matrix: ArrayLike, size: int | tuple[int, int], border: str = "replicate"
+) -> NDArray[np.float32]:
+    """:func:`warp` for batches, bilinear.
 
     Args:
         x: ``[N, C, H, W]``.
-        matrix: forward, input to output, ``[2, 3]`` for all or ``[N, 2, 3]`` one each; it gets no gradient.
+        matrix: forward, input to output, ``[2, 3]`` for all or ``[N, 2, 3]`` one each.
         size: (height, width) of the result, or one number.
-        padding: ``border`` (replicated), ``reflection`` or ``zeros``.
-        antialias: shrink with an averaging filter first where the matrix makes things much smaller.
+        border: as there.
 
     Returns:
-        ``[N, C, h, w]``, of x's type and device.
+        ``[N, C, h, w]``.
     """
-    height, width = _size(size)
-    plain = matrix.detach().cpu() if isinstance(matrix, Tensor) else np.asarray(matrix)
-    m = torch.as_tensor(plain, dtype=torch.float64).reshape(-1, 2, 3)
+    m = np.asarray(matrix, dtype=np.float64).reshape(-1, 2, 3)
     if len(m) not in (1, len(x)):
         raise ValueError(f"{len(m)} matrices for a batch of {len(x)}")
-    inverse_linear = torch.linalg.inv(m[:, :, :2])
-    inverse = torch.cat([inverse_linear, -inverse_linear @ m[:, :, 2:]], dim=2)  # output to input
-    scale = float(torch.linalg.det(m[:, :, :2]).abs().sqrt().min())
-    if antialias and scale < _SHRINK_BELOW:
-        old_h, old_w = x.shape[2:]
-        new_h, new_w = max(1, round(old_h * scale)), max(1, round(old_w * scale))
-        x = functional.interpolate(x, (new_h, new_w), mode="bilinear", align_corners=False, antialias=True)
-        fx, fy = new_w / old_w, new_h / old_h
-        shrink = torch.tensor([[fx, 0.0], [0.0, fy]], dtype=torch.float64)
-        inverse = shrink @ inverse
-        inverse[:, :, 2] += torch.tensor([(fx - 1) / 2, (fy - 1) / 2], dtype=torch.float64)
-    in_h, in_w = x.shape[2:]
-    # grid_sample counts from -1 (left edge of the first pixel) to 1 (right edge of the last one)
-    normalize = torch.tensor([[2 / in_w, 0.0], [0.0, 2 / in_h]], dtype=torch.float64)
-    inverse = normalize @ inverse
-    inverse[:, :, 2] += torch.tensor([1 / in_w - 1, 1 / in_h - 1], dtype=torch.float64)
-    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    points = torch.stack([xs, ys, torch.ones_like(xs)], dim=-1).to(torch.float64)  # [h, w, 3]
-    grid = torch.einsum("hwk,njk->nhwj", points, inverse).to(device=x.device, dtype=x.dtype)
-    grid = grid.expand(len(x), -1, -1, -1)
-    return functional.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    each = [m[0]] * len(x) if len(m) == 1 else list(m)
+    rows = [
+        warp(np.ascontiguousarray(one.transpose(1, 2, 0)), own, size, border, filter="linear")
+        for one, own in zip(x, each, strict=True)
+    ]
+    return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2))
+
+
+def resized(x: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """A batch ``[N, C, H, W]`` at ``size`` x ``size`` pixels, averaged where it shrinks; itself if it has that size."""
+    if x.shape[2:] == (size, size):
+        return x
+    way = cv2.INTER_AREA if size < x.shape[2] else cv2.INTER_LINEAR
+    pictures = [np.ascontiguousarray(one.transpose(1, 2, 0)) for one in x]
+    rows = [cv2.resize(one, (size, size), interpolation=way).reshape(size, size, -1) for one in pictures]
+    return np.ascontiguousarray(np.stack(rows).transpose(0, 3, 1, 2), np.float32)

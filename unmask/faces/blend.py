@@ -13,14 +13,12 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch.nn.functional as functional
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from . import align, tone, tone_curve
 
 Floats = NDArray[np.float32]
-Fill = Callable[[Tensor, Tensor], Tensor]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
+Fill = Callable[[Floats, Floats], Floats]  # x [N,3,S,S] in [-1,1], region [N,1,S,S] -> y_hat [N,3,S,S]
 
 MARGIN = 1 / 128  # of the crop size: how much wider than what was found the filled region is
 GROW = 0.024  # of the crop size: how far the blend reaches beyond the region; the feather fills this band
@@ -40,9 +38,9 @@ class Painted:
         region: ``[N, 1, S, S]``, what was painted: the region given, a little wider; empty where the fill did nothing.
     """
 
-    whole: Tensor
-    seen: Tensor
-    region: Tensor
+    whole: Floats
+    seen: Floats
+    region: Floats
 
     def onto(
         self, photo: NDArray[np.uint8], row: int, matrix: ArrayLike, seed: int = 0, exact: bool = False
@@ -52,15 +50,15 @@ class Painted:
         ``matrix`` took the photo to its crop. With ``exact``, for a region that somebody drew, nothing further from it
         than the feather changes; else remains of the face mask beside it are covered too.
         """
-        levels = ((self.whole[row].clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
-        return paste(photo, levels, self.region[row, 0].numpy(), matrix, seed=seed, cover=not exact).pixels
+        levels = np.ascontiguousarray(((self.whole[row].clip(-1, 1) + 1) * 127.5).transpose(1, 2, 0))
+        return paste(photo, levels, self.region[row, 0], matrix, seed=seed, cover=not exact).pixels
 
 
-def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted:
+def paint(x: Floats, region: Floats, fill: Fill, exact: bool = False) -> Painted:
     """Fill the region of crops: grow it, fill it, and give it the tone of the photo.
 
     Args:
-        x: ``[N, 3, S, S]`` in [-1, 1], crops with face masks, on the CPU.
+        x: ``[N, 3, S, S]`` in [-1, 1], crops with face masks.
         region: ``[N, 1, S, S]`` in [0, 1].
         fill: takes crops and the grown region and gives whole faces back; one that gives back its very input leaves
             everything as it is.
@@ -72,12 +70,12 @@ def paint(x: Tensor, region: Tensor, fill: Fill, exact: bool = False) -> Painted
     whole = fill(natural, painted)
     if whole is natural:
         return Painted(x, x, painted * 0)
-    whole = tone_curve.toned(whole.clamp(-1, 1).float(), curves)
+    whole = tone_curve.toned(np.asarray(whole.clip(-1, 1), np.float32), curves)
     return Painted(whole, composite(x, whole, painted), painted)
 
 
-def composite(x: Tensor, y_hat: Tensor, region: Tensor, feather: int | None = None) -> Tensor:
-    """``y_hat`` under the region and ``x`` elsewhere, differentiable.
+def composite(x: Floats, y_hat: Floats, region: Floats, feather: int | None = None) -> Floats:
+    """``y_hat`` under the region and ``x`` elsewhere (training has it on tensors: :mod:`unmask.losses.crops`).
 
     ``alpha * y_hat + (1 - alpha) * x`` with alpha = 1 all over the region, falling to 0 within ``2 *
     feather`` pixels outside it: the region is grown by ``feather`` and then averaged over as much.
@@ -87,24 +85,35 @@ def composite(x: Tensor, y_hat: Tensor, region: Tensor, feather: int | None = No
         region: ``[N, 1, H, W]`` in [0, 1].
         feather: pixels; 1/128 of the height if None, 0 takes the region as it is.
     """
-    return x + feathered(region, feather) * (y_hat - x)
+    return np.asarray(x + feathered(region, feather) * (y_hat - x), np.float32)
 
 
-def grown(region: Tensor, margin: float = MARGIN) -> Tensor:
+def grown(region: Floats, margin: float = MARGIN) -> Floats:
     """A region ``[N, 1, H, W]`` wider by ``margin`` of its height, since a face mask left standing at its rim shows."""
-    radius = round(margin * region.shape[2])
-    return functional.max_pool2d(region, 2 * radius + 1, stride=1, padding=radius) if radius else region
+    return _widened(region, round(margin * region.shape[2]))
 
 
-def feathered(region: Tensor, feather: int | None = None) -> Tensor:
+def feathered(region: Floats, feather: int | None = None) -> Floats:
     """The alpha of :func:`composite`, ``[N, 1, H, W]``."""
     radius = round(region.shape[2] / 128) if feather is None else feather
     if radius <= 0:
         return region
-    width = 2 * radius + 1
-    grown = functional.max_pool2d(region, width, stride=1, padding=radius)
-    padded = functional.pad(grown, (radius,) * 4, mode="replicate")
-    return functional.avg_pool2d(padded, width, stride=1)
+    side = (2 * radius + 1,) * 2
+    return _each(_widened(region, radius), lambda one: cv2.blur(one, side, borderType=cv2.BORDER_REPLICATE))
+
+
+def _widened(region: Floats, radius: int) -> Floats:
+    """The greatest value within ``radius`` pixels along both sides."""
+    if not radius:
+        return region
+    square = np.ones((2 * radius + 1,) * 2, np.uint8)
+    return _each(region, lambda one: cv2.dilate(one, square))
+
+
+def _each(region: Floats, change: Callable[[Floats], Any]) -> Floats:
+    """A change of single maps [H,W], made in each of ``[N, 1, H, W]``."""
+    maps = [change(np.ascontiguousarray(one[0], np.float32)) for one in region]
+    return np.stack(maps)[:, None].astype(np.float32) if maps else np.asarray(region, np.float32)
 
 
 def alpha_map(region: NDArray[Any], grow: float, feather: float) -> Floats:

@@ -1,9 +1,7 @@
-"""Faces and their five points in photos of any size, through insightface's SCRFD over an ONNX file."""
+"""Faces and their five points in photos of any size, by a network of SCRFD's kind in an ONNX file."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unmask.errors import UnmaskError
-from unmask.images import bgr
-
+from .. import weights
+from ..errors import UnmaskError
 from . import align
 from .candidates import Pass, combined, suppress, turned_back
+from .scrfd import Scrfd
 
 COARSE = 320  # pixels of the longer side in the first pass: it finds faces from a tenth of the frame up to most of it
 FINE = 2560  # and at most in the last one, which finds the small ones
@@ -86,10 +84,10 @@ class ScrfdDetector:
         fine: int = FINE,
         turned: bool = True,
     ):
-        """Wrap a model of ``insightface.model_zoo``.
+        """Wrap a network.
 
         Args:
-            model: with ``forward(bgr image, threshold)`` and ``use_kps``, as insightface's SCRFD.
+            model: with ``forward(image, threshold)``, as :class:`unmask.faces.scrfd.Scrfd`.
             name: for messages.
             min_score: faces below this confidence are dropped.
             min_size: faces whose shorter side has fewer pixels are dropped.
@@ -171,7 +169,7 @@ class ScrfdDetector:
             canvas_h, canvas_w = (-(-side // _CELL) * _CELL for side in small.shape[:2])
         canvas = np.zeros((canvas_h, canvas_w, 3), np.uint8)
         canvas[: small.shape[0], : small.shape[1]] = small[:canvas_h, :canvas_w]
-        scores, boxes, points = (np.concatenate(part) for part in self.model.forward(bgr(canvas), _DOUBT))
+        scores, boxes, points = (np.concatenate(part) for part in self.model.forward(canvas, _DOUBT))
         found = np.concatenate([boxes / scale, scores.reshape(-1, 1)], axis=1).astype(np.float64)
         keep = suppress(found)
         return found[keep], points[keep].astype(np.float64) / scale
@@ -223,19 +221,15 @@ def load_detector(
         raise UnmaskError(f"{path}: there is no such detector; give the path of an ONNX file, or 'embedded'")
     if path.suffix.lower() != ".onnx":
         raise UnmaskError(f"{path}: a detector is an ONNX file; give one that ends in .onnx")
-    model = _open(path)
-    if getattr(model, "taskname", None) != "detection" or not getattr(model, "use_kps", False):
-        raise UnmaskError(f"{path}: not a face detector with five points; use an SCRFD model that ends in 'kps'")
-    return ScrfdDetector(model, str(path), min_score, min_size, fine, turned)
+    weights.check(path)
+    return ScrfdDetector(Scrfd(path), str(path), min_score, min_size, fine, turned)
 
 
 def _locate(name: str) -> Path:
     if name == "embedded":
-        from unmask import weights
-
         return weights.find("detector", form="onnx")
     if name.startswith("insightface:"):
-        from unmask.weights import packs
+        from ..weights import packs
 
         pack = name.partition(":")[2]
         folder = packs.folder() / pack
@@ -246,29 +240,3 @@ def _locate(name: str) -> Path:
             raise UnmaskError(f"{folder}: no detector in this pack; use one that has it, such as buffalo_l")
         return found[0]
     return Path(name).expanduser()
-
-
-def _open(path: Path) -> Any:
-    """The model as insightface loads it, without its prints, after a look at its sha256 where a table has one."""
-    import onnxruntime
-    import torch
-
-    from unmask import weights
-
-    weights.check(path)
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others meanwhile
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            from insightface.model_zoo import get_model
-
-            # one session for all sizes: one per size would pile up in memory, photo by photo
-            return get_model(
-                str(path), providers=["CPUExecutionProvider"], sess_options=options, static_shape_sessions=False
-            )
-    except Exception as error:  # protobuf, onnxruntime and insightface each raise their own
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise UnmaskError(f"{path}: cannot be loaded as an ONNX detector ({reason}); fetch it again") from error

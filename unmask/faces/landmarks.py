@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .. import images, weights
-from ..models.landmarker import Landmarker as Network
-from ..models.small import fuse
+from .. import images
+from ..engines import networks
 from . import align
 from .detect import Face
 
@@ -88,13 +86,19 @@ def shift(found: FloatArray, true: FloatArray, size: int = 128) -> float:
 class Landmarker:
     """The network of a checkpoint, ready for candidates in photos of any size."""
 
-    def __init__(self, name_or_path: str | Path = "landmarker", device: str | torch.device = "cpu") -> None:
-        """Read a checkpoint by its name in the table of weights or by path; raises UnmaskError where it is none."""
-        found = weights.read(name_or_path, kind="landmarker")
-        network = Network(**found.arch)
-        weights.fill(network, found)
-        self.device, self.size, self.sha256 = torch.device(device), network.size, found.sha256
-        self.network = fuse(network).to(self.device)
+    def __init__(
+        self,
+        name_or_path: str | Path = "landmarker",
+        device: str = "cpu",
+        engine: str = "auto",
+        folder: str | Path | None = None,
+    ) -> None:
+        """Load one by its name in the table of weights or by path; raises UnmaskError where it is none.
+
+        ``device`` and ``engine`` are those of :func:`unmask.engines.choose`.
+        """
+        self.network = networks.load(name_or_path, "landmarker", engine, device, folder)
+        self.size, self.sha256 = self.network.size, self.network.sha256
 
     def verify(
         self, pixels: NDArray[np.uint8], faces: Sequence[Face], min_score: float = MIN_FACE_SCORE
@@ -141,19 +145,24 @@ class Landmarker:
                     points[i] = results[i].kps  # type: ignore[union-attr]
         return [result for result in results if result is not None]
 
-    @torch.inference_mode()
     def _seen(self, pixels: NDArray[np.uint8], aim: FloatArray, views: Sequence[FloatArray]) -> Landmarks:
         """One candidate, which ``aim`` [2,3] takes to its place in the crop: the mean over some views."""
         matrices = [align.compose(view, aim) for view in views]
         crops = [align.warp(pixels, m, self.size, border="replicate", filter="linear") for m in matrices]
         flat = [crop[:, ::-1] if k % 2 else crop for k, crop in enumerate(crops)]
-        results = self.network(images.to_tensor(np.ascontiguousarray(np.stack(flat))).to(self.device))
-        places = to_pixels(results.points.cpu().numpy(), self.size)
+        faces, _, points, garments = self.network(images.to_float(np.stack(flat)))
+        places = to_pixels(points, self.size)
         places[1::2] = places[1::2, [1, 0, 2, 4, 3]] * [-1, 1] + [self.size - 1, 0]
         found = [align.transform_points(p, align.invert(m)) for p, m in zip(places, matrices, strict=True)]
         kps = np.mean(found, axis=0)
-        face, garment = (float(logits.mean().sigmoid()) for logits in (results.face, results.garment))
+        face, garment = (_mean(scores) for scores in (faces, garments))
         return Landmarks(face, kps, degrees(_similarity(kps, frame(self.size))), garment)
+
+
+def _mean(scores: NDArray[np.float32]) -> float:
+    """The mean of scores in [0,1] by what they stand for: of their log odds."""
+    sure = scores.astype(np.float64).clip(1e-9, 1 - 1e-9)
+    return float(1 / (1 + np.exp(-np.log(sure / (1 - sure)).mean())))
 
 
 def _views(size: int) -> list[FloatArray]:

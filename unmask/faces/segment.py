@@ -6,13 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from numpy.typing import NDArray
 
-from .. import weights
-from ..models.segmenter import Segmenter as Network
-from ..models.small import fuse
+from ..engines import networks
+from . import align
+
+Floats = NDArray[np.float32]
 
 MOUTH = (0.5, 0.68)  # where a face mask is centerd in the template, in shares of the crop
 REACH = 0.22  # and how far from there its parts lie
@@ -27,18 +26,21 @@ class Segmenter:
         template: the alignment it expects.
     """
 
-    def __init__(self, name_or_path: str | Path = "segmenter", device: str | torch.device = "cpu") -> None:
-        """Read a checkpoint by its name in the table of weights or by path; raises UnmaskError where it is none."""
-        found = weights.read(name_or_path, kind="segmenter")
-        network = Network(**found.arch)
-        weights.fill(network, found)
-        self.device = torch.device(device)
-        self.network = fuse(network).to(self.device)
-        self.size = int(found.meta.get("size", 128))
-        self.template = str(found.meta.get("template", "ffhq"))
+    def __init__(
+        self,
+        name_or_path: str | Path = "segmenter",
+        device: str = "cpu",
+        engine: str = "auto",
+        folder: str | Path | None = None,
+    ) -> None:
+        """Load one by its name in the table of weights or by path; raises UnmaskError where it is none.
 
-    @torch.inference_mode()
-    def predict(self, crops: Tensor, tidied: bool = True) -> tuple[Tensor, Tensor]:
+        ``device`` and ``engine`` are those of :func:`unmask.engines.choose`.
+        """
+        self.network = networks.load(name_or_path, "segmenter", engine, device, folder)
+        self.size, self.template, self.sha256 = self.network.size, self.network.template, self.network.sha256
+
+    def predict(self, crops: Floats, tidied: bool = True) -> tuple[Floats, Floats]:
         """Regions and garment scores of aligned crops.
 
         Args:
@@ -47,24 +49,20 @@ class Segmenter:
 
         Returns:
             region [N,1,S,S] in [0,1], 1 where the face mask hides the face; garment score [N] in [0,1], how likely the
-            face wears one. Both float32 on the device of ``crops``.
+            face wears one. Both float32.
         """
         if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3]:
             raise ValueError(f"crops are [N,3,S,S], not {tuple(crops.shape)}")
+        if not len(crops):
+            return np.zeros((0, 1, *crops.shape[2:]), np.float32), np.zeros(0, np.float32)
         side = crops.shape[-1]
-        x = crops.to(self.device, torch.float32)
-        if side != self.size:
-            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=side > self.size)
-        logits, score = self.network(x)
-        region = logits.sigmoid()
+        region, score = self.network(align.resized(crops, self.size))
         if tidied:
-            region = torch.from_numpy(np.stack([tidy(m) for m in region[:, 0].cpu().numpy()]))[:, None]
-        if side != self.size:
-            region = F.interpolate(region, side, mode="bilinear", align_corners=False)
-        return region.to(crops.device), score.sigmoid().to(crops.device)
+            region = np.stack([tidy(one[0]) for one in region])[:, None]
+        return align.resized(region, side), score
 
 
-def tidy(region: np.ndarray) -> np.ndarray:
+def tidy(region: Floats) -> Floats:
     """A region float32 [S,S] without holes inside (prints, valves) and without pieces that belong to somebody else.
 
     Of the connected pieces above one half, the heaviest around the mouth stays, and others of a share of its weight.

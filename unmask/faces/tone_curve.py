@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Floats = NDArray[np.float32]
 
@@ -130,31 +128,30 @@ def _gains(seen: Floats, inside: NDArray[np.bool_] | None) -> Floats:
     return np.asarray(gains / gains.min(), np.float32) if share else np.ones(3, np.float32)
 
 
-def curves_of(x: Tensor) -> list[ToneCurve]:
+def curves_of(x: Floats) -> list[ToneCurve]:
     """The tone of each crop [N,3,S,S] in [-1,1]."""
     return [measure(levels) for levels in _levels(x)]
 
 
-def neutral(x: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+def neutral(x: Floats, curves: Sequence[ToneCurve]) -> Floats:
     """Crops [N,3,S,S] in [-1,1] in daylight or gray; ordinary ones, and all of ``x`` if all are, as they are."""
     if all(one.plain for one in curves):
         return x
     rows = zip(curves, x, _levels(x), strict=True)
-    return torch.stack([row if one.plain else _row(one.neutral(levels), x) for one, row, levels in rows])
+    return np.stack([row if one.plain else _row(one.neutral(levels)) for one, row, levels in rows])
 
 
-def toned(y: Tensor, curves: Sequence[ToneCurve]) -> Tensor:
+def toned(y: Floats, curves: Sequence[ToneCurve]) -> Floats:
     """:func:`neutral` undone: crops [N,3,S,S] in [-1,1] in the tone of their photos."""
     if all(one.plain for one in curves):
         return y
     rows = zip(curves, y, _levels(y), strict=True)
-    return torch.stack([row if one.plain else _row(one.toned(levels), y) for one, row, levels in rows])
+    return np.stack([row if one.plain else _row(one.toned(levels)) for one, row, levels in rows])
 
 
-def _levels(x: Tensor) -> list[Floats]:
-    return list(((x.detach().float().cpu() + 1) * 127.5).permute(0, 2, 3, 1).contiguous().numpy())
+def _levels(x: Floats) -> list[Floats]:
+    return list(np.ascontiguousarray(((x + 1) * np.float32(127.5)).transpose(0, 2, 3, 1)))
 
 
-def _row(levels: Floats, like: Tensor) -> Tensor:
-    row = torch.from_numpy(np.ascontiguousarray(levels)).permute(2, 0, 1) / 127.5 - 1
-    return row.clamp(-1, 1).to(like.device, like.dtype)
+def _row(levels: Floats) -> Floats:
+    return np.asarray((levels.transpose(2, 0, 1) / 127.5 - 1).clip(-1, 1), np.float32)

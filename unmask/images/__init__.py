@@ -7,7 +7,7 @@ Everywhere else a photo is uint8 ``[H, W, 3]`` RGB, upright, and a batch is floa
 import logging
 
 from unmask.images.photo import MAX_PIXELS, Photo, read
-from unmask.images.tensors import bgr, sheet, to_tensor, to_uint8
+from unmask.images.tensors import bgr, sheet, to_float, to_tensor, to_uint8
 from unmask.images.write import encode, in_colors_of, like_source, write
 from unmask.images.xmp import read_note
 
@@ -24,6 +24,7 @@ __all__ = [
     "read",
     "read_note",
     "sheet",
+    "to_float",
     "to_tensor",
     "to_uint8",
     "write",

@@ -1,35 +1,44 @@
-"""Arrays to tensors and back, channel order for OpenCV users, and contact sheets."""
+"""Pictures to batches and back, channel order for OpenCV users, and contact sheets."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def to_tensor(arrays: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Tensor:
+def to_float(arrays: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """uint8 ``[H, W, 3]``, a list of them, or ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [-1, 1]."""
     batch = np.stack([np.asarray(a) for a in arrays]) if not isinstance(arrays, np.ndarray) else arrays
     if batch.ndim == 3:
         batch = batch[None]
     if batch.ndim != 4 or batch.shape[3] != 3 or batch.dtype != np.uint8:
         raise ValueError(f"expected uint8 [N, H, W, 3], got {batch.dtype} {list(batch.shape)}")
-    channels_first = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
-    return torch.from_numpy(channels_first).float().div_(127.5).sub_(1.0)
+    levels = np.ascontiguousarray(batch.transpose(0, 3, 1, 2)).astype(np.float32)
+    return np.asarray(levels / np.float32(127.5) - np.float32(1))
 
 
-def to_uint8(tensor: Tensor) -> NDArray[np.uint8]:
-    """Float ``[N, 3, H, W]`` in [-1, 1] (clipped) to uint8 ``[N, H, W, 3]``: :func:`to_tensor` undone."""
-    if tensor.ndim != 4:
-        raise ValueError(f"expected [N, 3, H, W], got {list(tensor.shape)}")
-    levels = tensor.detach().float().add(1.0).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+def to_tensor(arrays: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Tensor:
+    """:func:`to_float` as a tensor of torch, for training and evaluation."""
+    import torch
+
+    return torch.from_numpy(to_float(arrays))
+
+
+def to_uint8(batch: NDArray[np.floating] | Tensor) -> NDArray[np.uint8]:
+    """Float ``[N, 3, H, W]`` in [-1, 1] (clipped) to uint8 ``[N, H, W, 3]``: :func:`to_float` undone."""
+    if batch.ndim != 4:
+        raise ValueError(f"expected [N, 3, H, W], got {list(batch.shape)}")
+    levels = batch if isinstance(batch, np.ndarray) else batch.detach().float().cpu().numpy()
+    levels = np.rint((levels.astype(np.float32) + np.float32(1)) * np.float32(127.5)).clip(0, 255)
+    return np.ascontiguousarray(levels.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def bgr(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from .. import weights
 from ..errors import UnmaskError
 from ..faces import align
 from ..models.iresnet import IResNet
+from . import crops
 
 # net of the lpips package -> torchvision's name for the ImageNet weights of its trunk
 TRUNKS = {"alex": "AlexNet_Weights.IMAGENET1K_V1", "vgg": "VGG16_Weights.IMAGENET1K_V1"}
@@ -39,7 +40,7 @@ class FaceFeatures(nn.Module):
 
         ``matrices`` [N,2,3] take the crops to the recognizer's input instead of :attr:`matrix`, each its own way.
         """
-        crop = align.warp_tensor(x, self.matrix if matrices is None else matrices, self.network.size)
+        crop = crops.warp(x, self.matrix if matrices is None else matrices, self.network.size)
         maps = self.network.maps(crop.contiguous(memory_format=torch.channels_last))
         return maps, functional.normalize(self.network.head(maps[-1]).float(), dim=1)
 

@@ -72,3 +72,16 @@ class Landmarker(nn.Module):
         h = torch.relu(self.hidden(self.squeeze(self.trunk(x)).flatten(1)))
         out = self.answers(h).float()
         return LandmarkerOutput(out[:, 0], out[:, 1:3], out[:, 3:-1].unflatten(1, (POINTS, 2)), out[:, -1])
+
+
+class Likely(nn.Module):
+    """A landmarker that gives scores in [0,1] instead of logits, as its ONNX file does."""
+
+    def __init__(self, landmarker: nn.Module) -> None:
+        super().__init__()
+        self.landmarker = landmarker
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Crops [N,3,size,size] in [-1,1] -> face [N], roll [N,2], points [N,5,2], garment [N]."""
+        face, roll, points, garment = self.landmarker(x)
+        return face.sigmoid(), roll, points, garment.sigmoid()

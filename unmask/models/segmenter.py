@@ -57,3 +57,16 @@ class Segmenter(nn.Module):
         for merge, skip in zip(self.merges, reversed(skips[:-1]), strict=True):
             h = merge(torch.cat([F.interpolate(h, scale_factor=2.0, mode="nearest"), skip], 1))
         return F.pixel_shuffle(self.region(h).float(), 2), self.garment(pooled)[:, 0].float()
+
+
+class Probabilities(nn.Module):
+    """A segmenter that gives region and garment score in [0,1] instead of logits, as its ONNX file does."""
+
+    def __init__(self, segmenter: nn.Module) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Faces [N,3,S,S] in [-1,1] -> region [N,1,S,S], garment score [N]."""
+        region, garment = self.segmenter(x)
+        return region.sigmoid(), garment.sigmoid()

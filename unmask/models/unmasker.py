@@ -103,3 +103,8 @@ class Unmasker(nn.Module):
         if f"synthesis.rgb.{len(self.synthesis.rgb) - 1}.bias" not in smaller:
             self.synthesis.rgb[-1].conv.weight.zero_()  # type: ignore[operator, union-attr]
             self.synthesis.rgb[-1].bias.zero_()  # type: ignore[operator]
+
+
+def noise_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
+    """The stored noise of a generator's layers, by name and in the order in which it is drawn."""
+    return [(name, one) for name, one in network.named_buffers() if name.rpartition(".")[2] == "noise_const"]

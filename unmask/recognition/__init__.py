@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UnmaskError, UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .arcface import TorchRecognizer
 
 __all__ = ["Recognizer", "load", "load_torch"]
@@ -21,6 +24,8 @@ NAMED = {EMBEDDED: "recognizer", "from": "from", "g2d": "g2d"}
 # kind of a checkpoint -> the module whose `load` reads it
 KINDS = {"iresnet": "recognition.arcface", "from_net": "from_net.recognizer", "g2d": "g2d.recognizer"}
 INSIGHTFACE = "insightface:"
+
+Faces = TypeVar("Faces", NDArray[np.float32], "Tensor")
 
 
 @runtime_checkable
@@ -37,13 +42,18 @@ class Recognizer(Protocol):
     template: str
     size: tuple[int, int]
     differentiable: bool
-    fingerprint: str
 
-    def embed(self, faces: Tensor) -> Tensor:
+    @property
+    def fingerprint(self) -> str:
+        """See the class."""
+        ...
+
+    def embed(self, faces: Faces) -> Faces:
         """Embed ``faces`` [N,3,H,W] (RGB in [-1,1], aligned to ``template`` at ``size``) as [N,D] of unit
         length.
 
-        The similarity of two faces is ``(a * b).sum(1)`` everywhere.
+        Arrays give an array, and a tensor of torch gives a tensor. The similarity of two faces is ``(a * b).sum(1)``
+        everywhere.
         """
         ...
 
@@ -79,11 +89,11 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
 
 
 def _named(name: str) -> Recognizer:
-    """A recognizer of the pack, as ONNX where the pack has one that insightface reads (faster), else through torch."""
+    """A recognizer of the pack, as ONNX where the pack has one (faster), else through torch."""
     from .. import weights
 
     row = next((row for row in weights.rows() if row.name == NAMED[name]), None)
-    if row is not None and row.onnx is not None and row.template != "from":  # insightface refuses narrow faces
+    if row is not None and row.onnx is not None:
         from . import insight
 
         return insight.load(weights.find(row.name, form="onnx"), name=name)
@@ -121,3 +131,22 @@ def of_pack(folder: str | Path | None = None) -> Recognizer | None:
     if row is None:
         return None
     return load(weights.find("recognizer", "onnx" if row.onnx else "safetensors", folder))
+
+
+def array_of(faces: Any) -> NDArray[np.float32]:
+    """Faces given as an array or as a tensor, as an array."""
+    return np.asarray(faces if isinstance(faces, np.ndarray) else faces.detach().float().cpu().numpy(), np.float32)
+
+
+def like(faces: Any, found: NDArray[np.float32]) -> Any:
+    """An array as what was given was: an array, or a tensor."""
+    if isinstance(faces, np.ndarray):
+        return found
+    import torch
+
+    return torch.from_numpy(found)
+
+
+def unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows [N,D] scaled to unit length."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12), np.float32)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,9 +33,13 @@ class TorchRecognizer:
         self.network, self.name, self.fingerprint, self.template = network, name, fingerprint, template
         self.size = network.size
 
-    def embed(self, faces: Tensor) -> Tensor:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length."""
-        return self.network.embed(faces)
+    def embed(self, faces: Any) -> Any:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are."""
+        if not isinstance(faces, np.ndarray):
+            return self.network.embed(faces)
+        device = next(cast(nn.Module, self.network).parameters()).device
+        with torch.no_grad():
+            return self.network.embed(torch.from_numpy(faces).to(device)).cpu().numpy()
 
 
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> TorchRecognizer:

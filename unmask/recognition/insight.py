@@ -1,22 +1,24 @@
-"""Recognizers kept as ONNX files, loaded through insightface and run over batches."""
+"""Recognizers kept as ONNX files: our own exports, and others as insightface understands them."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from .. import files, weights
+from .. import weights
+from ..engines import networks, open_session, options
 from ..errors import UnmaskError
 from ..weights import onnx_files, packs
+from . import array_of, like, unit
 
-__all__ = ["InsightRecognizer", "load", "load_pack"]
+__all__ = ["InsightRecognizer", "load", "load_pack", "options"]
 
 BATCH = 32
 MOST_BATCH, MOST_VALUES = 1024, 65536  # faces at once, and numbers of an embedding
+HEAD, OURS = 64, b"\x12\x06unmask"  # in its first bytes an ONNX file says who wrote it
 _CHECK_TOLERANCE = 1e-3
 
 
@@ -44,7 +46,6 @@ class InsightRecognizer:
         self.name = name
         self.size = size
         self.batched = batched
-        self.fingerprint = onnx_files.sha256(path)
         given = session.get_inputs()[0].shape[:1]
         self._fixed = int(given[0]) if not batched and given and isinstance(given[0], int) else 1
         self.template = session.get_modelmeta().custom_metadata_map.get("template", "arcface")
@@ -53,32 +54,36 @@ class InsightRecognizer:
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
 
-    def embed(self, faces: Tensor) -> Tensor:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length; raises ``ValueError`` on
-        another shape.
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the file, or of all its parts."""
+        return onnx_files.sha256(self.path)
+
+    def embed(self, faces: Any) -> Any:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are.
+
+        Raises ``ValueError`` on another shape.
         """
         if faces.ndim != 4 or tuple(faces.shape[1:]) != (3, *self.size):
             raise ValueError(f"{self.name} takes faces [N,3,{self.size[0]},{self.size[1]}], not {list(faces.shape)}")
         blob = self.blob(faces)
         step = BATCH if self.batched else self._fixed
         parts = [self._run(blob[i : i + step]) for i in range(0, len(blob), step)]
-        found = torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 1)
-        return torch.nn.functional.normalize(found, dim=1)
+        return like(faces, unit(np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)))
 
-    def blob(self, faces: Tensor) -> np.ndarray:
+    def blob(self, faces: Any) -> np.ndarray:
         """The graph's own input for ``faces`` [N,3,H,W] RGB in [-1,1]."""
         factor, offset = self.scale
-        found: np.ndarray = (faces.detach().cpu().float() * factor + offset).numpy()
+        found = array_of(faces)
+        if (factor, offset) != (1, 0):
+            found = found * np.float32(factor) + np.float32(offset)
         return np.ascontiguousarray(found)
 
     def _run(self, blob: np.ndarray) -> np.ndarray:
         n = len(blob)
         if not self.batched and n < self._fixed:
             blob = np.concatenate([blob, np.repeat(blob[-1:], self._fixed - n, 0)])
-        try:
-            out = np.asarray(self._session.run([self._output], {self._input: np.ascontiguousarray(blob)})[0])
-        except Exception as error:  # onnxruntime raises kinds of its own
-            raise UnmaskError(f"{self.path}: this model cannot be run ({files.reason(error)}); use another") from error
+        out = np.asarray(networks.run(self._session, self.path, [self._output], {self._input: blob})[0])
         if out.dtype.kind != "f" or not out.size or out.size % len(blob) or out.size // len(blob) > MOST_VALUES:
             shape = f"{out.dtype} {list(out.shape)}"
             raise UnmaskError(f"{self.path}: gives {shape}, no embedding for each face; use another")
@@ -92,13 +97,33 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
     recognizer, or a part of it has another sha256 than the table beside it.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UnmaskError(f"{path}: no such file; give the path of a recognition model")
     weights.check(path)
+    return _own(path, name) or _foreign(path, name)
+
+
+def _own(path: Path, name: str | None) -> InsightRecognizer | None:
+    """A file that ``unmask.export.to_onnx.recognizer_onnx`` wrote, which takes any batch; None for those of others."""
+    with path.open("rb") as stream:
+        if OURS not in stream.read(HEAD):
+            return None
+    session = networks.opened(path, "cpu")
+    inputs, outputs = ([one.name for one in ones] for ones in (session.get_inputs(), session.get_outputs()))
+    if (inputs, outputs) != (["input"], ["embedding"]):
+        return None
+    height, width = session.get_inputs()[0].shape[2:]
+    return InsightRecognizer(path, name or path.stem, session, (1.0, 0.0), True, (height, width))
+
+
+def _foreign(path: Path, name: str | None) -> InsightRecognizer:
+    """A file of others, as insightface takes it, tried on one picture."""
     try:
         from insightface import model_zoo
 
         model = model_zoo.get_model(str(path), providers=["CPUExecutionProvider"], sess_options=options())
     except ImportError as error:
-        raise UnmaskError(f"{path}: reading it needs insightface and onnxruntime ({error}); install them") from error
+        raise UnmaskError(f"{path}: reading it needs insightface ({error}); pip install insightface") from error
     except Exception as error:  # onnxruntime raises many kinds, all meaning the same here
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnmaskError(f"{path}: not a readable ONNX model ({first}); give a recognition model") from error
@@ -116,7 +141,7 @@ def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
     if fixed == 1 and (wider := _any_batch(path, (height, width), session)) is not None:
         session, batched = wider, True
     found = InsightRecognizer(path, name or path.stem, session, (factor, offset), batched, (height, width))
-    found.embed(torch.linspace(-1, 1, 3 * height * width).reshape(1, 3, height, width))
+    found.embed(np.linspace(-1, 1, 3 * height * width, dtype=np.float32).reshape(1, 3, height, width))
     return found
 
 
@@ -149,28 +174,14 @@ def _looks_like_recognition(path: Path) -> bool:
     return len(graph.output) == 1 and len(sides) == 2 and sides[0] == sides[1] >= 112 and sides[0] not in (128, 192)
 
 
-def options() -> Any:
-    """Session options that use as many threads as torch was told to."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others meanwhile
-    return options
-
-
 def _any_batch(path: Path, size: tuple[int, int], single: Any) -> Any | None:
     """A session of the same graph for any batch, or None where the graph does not allow it.
 
     The graph is :func:`widened`; the result is trusted only if three drawn inputs give the numbers of the graph as it
     was.
     """
-    import onnxruntime
-
     try:
-        model = widened(path)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options(), providers=["CPUExecutionProvider"])
+        session = open_session(widened(path).SerializeToString())
         drawn = np.random.default_rng(0).uniform(-1, 1, (3, 3, *size)).astype(np.float32)
         name = session.get_inputs()[0].name
         together = session.run(None, {name: drawn})[0].reshape(3, -1)

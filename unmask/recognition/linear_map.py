@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from . import Recognizer
+from . import Recognizer, array_of, like, unit
 
 __all__ = ["LinearMap", "MappedRecognizer", "fit"]
 
@@ -61,10 +60,9 @@ class MappedRecognizer:
             digest.update(np.ascontiguousarray(part).tobytes())
         self.fingerprint = digest.hexdigest()
 
-    def embed(self, faces: Tensor) -> Tensor:
-        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length."""
-        found = self.base.embed(faces).detach().cpu().double()
-        ones = torch.cat([found, torch.ones(len(found), 1, dtype=torch.float64)], 1)
-        moved = ones @ torch.from_numpy(self.mapping.weight)
-        masked = (ones @ torch.from_numpy(self.mapping.gate)).reshape(-1, 1) > 0
-        return torch.nn.functional.normalize(torch.where(masked, moved, found).float(), dim=1)
+    def embed(self, faces: Any) -> Any:
+        """Embed ``faces`` [N,3,H,W] RGB in [-1,1] as [N,D] of unit length, an array or a tensor as ``faces`` are."""
+        found = self.base.embed(array_of(faces)).astype(np.float64)
+        ones = np.concatenate([found, np.ones((len(found), 1))], 1)
+        masked = (ones @ self.mapping.gate).reshape(-1, 1) > 0
+        return like(faces, unit(np.where(masked, ones @ self.mapping.weight, found)))

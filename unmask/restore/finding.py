@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..errors import NoFaceError, UsageError
 from .results import RestoredFace
@@ -79,7 +77,7 @@ def choose(
     raise UsageError(f"{face!r}: no choice of faces; use all, largest, center or a number")
 
 
-def both_scores(garment: Tensor, faces: Sequence[RestoredFace]) -> Tensor:
+def both_scores(garment: NDArray[np.float32], faces: Sequence[RestoredFace]) -> NDArray[np.float32]:
     """Garment scores [N] of the segmenter, 0 where the second look is sure that no face mask is worn."""
-    bare = torch.tensor([face.mask_score is not None and face.mask_score < DOUBT for face in faces], dtype=torch.bool)
-    return torch.where(bare, torch.zeros_like(garment), garment)
+    bare = np.array([face.mask_score is not None and face.mask_score < DOUBT for face in faces], bool)
+    return np.where(bare, np.float32(0), garment)

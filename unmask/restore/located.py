@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .. import images
 from ..errors import NoMaskError, UnmaskError, UsageError
 from ..faces import align
 from ..faces.blend import Painted
 from .results import RestoredFace
+
+Floats = NDArray[np.float32]
 
 MIN_COVERAGE = 0.01  # of the crop; less than this is no face mask
 MIN_GARMENT = 0.5
@@ -25,12 +25,12 @@ MIN_GARMENT = 0.5
 class SegmenterLike(Protocol):
     """What finds the region of the face mask in aligned crops."""
 
-    def predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, crops: Floats) -> tuple[Floats, Floats]:
         """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1], garment score [N] in [0,1]."""
         ...
 
 
-def wears_mask(region: Tensor, garment_score: Tensor | None = None) -> Tensor:
+def wears_mask(region: Floats, garment_score: Floats | None = None) -> NDArray[np.bool_]:
     """Which faces wear a face mask: the only place where that is decided.
 
     Args:
@@ -40,8 +40,8 @@ def wears_mask(region: Tensor, garment_score: Tensor | None = None) -> Tensor:
     Returns:
         bool [N].
     """
-    worn = (region > 0.5).float().mean(dim=(1, 2, 3)) >= MIN_COVERAGE
-    return worn if garment_score is None else worn & (garment_score >= MIN_GARMENT)
+    worn = (region > 0.5).mean(axis=(1, 2, 3)) >= MIN_COVERAGE
+    return np.asarray(worn if garment_score is None else worn & (garment_score >= MIN_GARMENT))
 
 
 @dataclass
@@ -68,10 +68,10 @@ class Located:
     photo: images.Photo
     faces: list[RestoredFace]
     chosen: list[RestoredFace]
-    x: Tensor
+    x: Floats
     matrices: list[NDArray[np.float64]]
-    region: Tensor
-    scores: Tensor
+    region: Floats
+    scores: Floats
     given: bool = False
     masked: Sequence[int] = ()
     error: UnmaskError | None = None
@@ -88,7 +88,7 @@ class Located:
         for i, one in enumerate(self.chosen):
             one.status, one.region_given = "masked" if worn[i] else "no mask", self.given
             one.garment_score = None if self.given else float(self.scores[i])
-            one.matrix, one.aligned, one.region = self.matrices[i], crops[i], self.region[i, 0].numpy()
+            one.matrix, one.aligned, one.region = self.matrices[i], crops[i], self.region[i, 0]
         self.masked, self.error = [i for i, yes in enumerate(worn) if yes], None
         if not self.masked:
             self.error = NoMaskError(
@@ -100,7 +100,7 @@ class Located:
 
 def given_region(
     region: NDArray[Any], photo: images.Photo, matrices: Sequence[NDArray[np.float64]], size: int
-) -> Tensor:
+) -> Floats:
     """A region of the whole photo (bool, uint8 or float in [0,1], [H,W]) as regions [N,1,S,S] of the crops."""
     shape = photo.pixels.shape[:2]
     if region.shape != shape:
@@ -108,4 +108,4 @@ def given_region(
         raise UsageError(f"{photo.name}: the region is {have}, the upright photo {want} pixels; give one of its size")
     levels = region.astype(np.float32) / (255.0 if region.dtype == np.uint8 else 1.0)
     parts = [align.warp(levels, matrix, size, border="constant", filter="linear") for matrix in matrices]
-    return torch.from_numpy(np.stack(parts)[:, None]).clamp(0, 1)
+    return np.asarray(np.stack(parts)[:, None].clip(0, 1), np.float32)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from .. import weights
+from .. import engines, recognition, weights
+from ..engines import unmaskers
 from ..errors import UnmaskError
+from ..faces.detect import load_detector
+from ..faces.landmarks import Landmarker
+from ..faces.segment import Segmenter
 from ..weights import runs
 
 UNMASKER = "unmasker"
@@ -33,13 +39,46 @@ class Parts:
         """The weights folder that holds a part, None for the pack."""
         return self.folder if name in self.own else None
 
-    def unmasker(self) -> weights.Checkpoint:
-        """The checkpoint of the unmasker, read."""
+    def unmasker(self, engine: str, device: str) -> Any:
+        """The unmasker, loaded; see :func:`unmask.engines.unmaskers.load`."""
         if self.run is not None:
-            return runs.unmasker(self.run)
-        if self.folder is not None or self.given is None:
-            return weights.read(UNMASKER, kind=UNMASKER, folder=self.folder_of(UNMASKER))
-        return weights.read(self.given, kind=UNMASKER)
+            chosen = engines.choose(engine, device, has_onnx=False, called=str(self.run))
+            from ..engines.torch_side import TorchUnmasker
+
+            return TorchUnmasker.of(runs.unmasker(self.run), chosen)
+        given = self.given if self.folder is None and self.given is not None else UNMASKER
+        return unmaskers.load(given, engine, device, self.folder_of(UNMASKER))
+
+    def segmenter(self, given: Any, engine: str, device: str) -> Any:
+        """The segmenter, or the one that was given as an object, a name or a path."""
+        if given is not None and not isinstance(given, str | Path):
+            return given
+        return Segmenter(given or "segmenter", device, engine, self.folder_of("segmenter"))
+
+    def detector(self, given: Any) -> Any:
+        """The detector, or the one that was given as an object, a name or a path; it runs on the CPU."""
+        if given is not None and not isinstance(given, str | Path):
+            return given
+        return load_detector(given or weights.find("detector", "onnx", self.folder_of("detector")))
+
+    def landmarker(self, engine: str, device: str) -> Landmarker | None:
+        """The landmarker; None where there is none, and faces are taken as the detector gives them."""
+        folder = self.folder_of("landmarker")
+        if all(row.name != "landmarker" for row in weights.rows(folder)):
+            return None
+        return Landmarker("landmarker", device, engine, folder)
+
+    def loaded(self, engine: str, device: str, detector: Any, segmenter: Any) -> tuple[Any, ...]:
+        """Unmasker, segmenter, detector, landmarker and recognizer, loaded side by side."""
+        with ThreadPoolExecutor(engines.threads()) as pool:
+            found = [
+                pool.submit(self.unmasker, engine, device),
+                pool.submit(self.segmenter, segmenter, engine, device),
+                pool.submit(self.detector, detector),
+                pool.submit(self.landmarker, engine, device),
+                pool.submit(recognition.of_pack, self.folder_of("recognizer")),
+            ]
+            return tuple(one.result() for one in found)
 
     @property
     def told(self) -> str:

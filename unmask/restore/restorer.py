@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .. import images, weights
-from ..devices import pick_device
-from ..errors import UnmaskError, UsageError
+from ..engines import Choice
+from ..errors import UnmaskError
 from ..faces import align, blend
-from ..faces.blend import Fill
+from ..faces.blend import Fill, Floats
 from . import finding, sampling
 from .finding import MIN_SCORE
 from .located import Located, SegmenterLike, given_region
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from ..recognition import Recognizer
 
 BATCH = 16  # crops at once
-_NAMES = ("name_or_path", "device", "detector", "segmenter", "min_score")
+_NAMES = ("name_or_path", "device", "detector", "segmenter", "min_score", "engine")
 
 
 class Restorer:
@@ -48,27 +46,30 @@ class Restorer:
         recognizer: Recognizer | None = None,
         landmarker: Landmarker | None = None,
         min_score: float = MIN_SCORE,
-        device: torch.device | str = "cpu",
+        device: str = "cpu",
         made_by: Mapping[str, Any] | None = None,
         parts: Mapping[str, str] | None = None,
     ):
         """Put given parts together.
 
         Args:
-            model: what fills the region of aligned crops; any callable, so that a baseline can stand in.
+            model: what fills the region of aligned crops; any callable on arrays, so that a baseline can stand in, or
+                an :class:`unmask.engines.Inverter`.
             size, template: of the crops that ``model`` takes.
             recognizer: measures identity drift; None leaves it out.
             landmarker: takes a second look at what the detector found; None believes it.
             min_score: what its face score has to be at least; less restores drawings too.
             made_by: what the note says of the weights.
+            device: where ``model`` runs.
             parts: the sha256 of each model's file, by which a later run knows whether a result is still good.
         """
         self.model, self.segmenter, self.detector, self.recognizer = model, segmenter, detector, recognizer
         self.landmarker, self.min_score, self.size, self.template = landmarker, min_score, size, template
         self.made_by = dict(made_by or {"unmasker": {"name": getattr(model, "__name__", type(model).__name__)}})
         self.parts = dict(parts or {"unmasker": str(self.made_by)})
-        self.device, self._detecting = torch.device(device), threading.Lock()
+        self.device, self._detecting = str(device), threading.Lock()
         self._process = os.getpid()
+        self.choice: Choice | None = getattr(model, "choice", None)
         self._loaded: dict[str, Any] | None = None  # what :meth:`from_pretrained` was given, if that can be pickled
 
     @classmethod
@@ -79,52 +80,38 @@ class Restorer:
         detector: str | Path | Detector | None = None,
         segmenter: str | Path | SegmenterLike | None = None,
         min_score: float = MIN_SCORE,
+        engine: str = "auto",
     ) -> Restorer:
         """Load the embedded pack, or what a person has instead of some of it; the pack stands in for the rest.
 
         Args:
             name_or_path: None, a weights folder with its table, a run's folder or its ``last.pt``, the path of an
                 unmasker, or a name in the pack's table (see :mod:`.parts`).
-            device: "auto", "cpu", "cuda", "cuda:1", "mps".
+            device: "auto", "cpu", "cuda", "cuda:1", "mps" (torch), "coreml" or "dml" (ONNX Runtime).
             detector, segmenter: a name, a path or an object, instead of the pack's own.
+            engine: "onnx" (no torch is needed), "torch", or "auto": ONNX Runtime on CPUs, torch where it sees a GPU or
+                weights have no ONNX file. Both give the same pictures within a level.
             min_score: as :class:`Restorer` takes it; a pack without a landmarker has no second look.
         """
-        from .. import models, recognition
-        from ..faces.detect import load_detector
-        from ..faces.landmarks import Landmarker
-        from ..faces.segment import Segmenter
-
-        where = pick_device(device)
-        given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score), strict=True))
-        source = of(name_or_path)
-        checkpoint = source.unmasker()
-        try:
-            unmasker: Any = models.build(checkpoint.kind, **checkpoint.arch)
-        except (UnmaskError, TypeError, ValueError) as error:
-            told = UnmaskError(f"{checkpoint.path}: {error}; use weights made for this version")
-            raise error if isinstance(error, UsageError) else told from None
-        weights.fill(unmasker, checkpoint)
-        unmasker.eval().requires_grad_(False).to(where)
-        if segmenter is None or isinstance(segmenter, str | Path):
-            segmenter = weights.find(segmenter or "segmenter", folder=source.folder_of("segmenter"))
-        if detector is None or isinstance(detector, str | Path):
-            detector = load_detector(detector or weights.find("detector", "onnx", source.folder_of("detector")))
-        parts = {"segmenter": weights.fingerprint(segmenter), "detector": weights.fingerprint(detector)}
-        landmarker, looks = None, source.folder_of("landmarker")
-        if any(row.name == "landmarker" for row in weights.rows(looks)):
-            landmarker = Landmarker(weights.find("landmarker", folder=looks), where)
-            parts |= {"landmarker": landmarker.sha256, "min_score": f"{min_score:g}"}
-        seen = Segmenter(segmenter, where) if isinstance(segmenter, Path) else segmenter
+        given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score, engine), strict=True))
+        unmasker, seen, finds, looker, recognizer = of(name_or_path).loaded(engine, device, detector, segmenter)
+        parts = {
+            "unmasker": unmasker.sha256,
+            "segmenter": getattr(seen, "sha256", type(seen).__name__),
+            "detector": weights.fingerprint(finds),
+        }
+        if looker is not None:
+            parts |= {"landmarker": looker.sha256, "min_score": f"{min_score:g}"}
         made = cls(
-            *(unmasker, seen, detector),
+            *(unmasker, seen, finds),
             size=unmasker.size,
             template=unmasker.template,
-            recognizer=recognition.of_pack(source.folder_of("recognizer")),
-            landmarker=landmarker,
+            recognizer=recognizer,
+            landmarker=looker,
             min_score=min_score,
-            device=where,
-            made_by={"unmasker": {"file": checkpoint.path.name, "sha256": checkpoint.sha256}},
-            parts={"unmasker": checkpoint.sha256, **parts},
+            device=unmasker.choice.device,
+            made_by={"unmasker": {"file": unmasker.path.name, "sha256": unmasker.sha256}},
+            parts=parts,
         )
         if all(one is None or isinstance(one, str | Path | float) for one in given.values()):
             made._loaded = given
@@ -238,9 +225,9 @@ class Restorer:
         known = self.find(photo.pixels, face, photo.name) if faces is None else list(faces)
         chosen = [f for f in known if f.status == "found"]
         pairs = [align.crop_face(photo.pixels, f.kps, self.template, self.size) for f in chosen]
-        x, matrices = images.to_tensor([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
+        x, matrices = images.to_float([crop for crop, _ in pairs]), [matrix for _, matrix in pairs]
         if region is not None:
-            hidden, scores = given_region(region, photo, matrices, self.size), torch.ones(len(chosen))
+            hidden, scores = given_region(region, photo, matrices, self.size), np.ones(len(chosen), np.float32)
         else:
             hidden, scores = self.segment(x)
             scores = finding.both_scores(scores, chosen)
@@ -263,17 +250,18 @@ class Restorer:
         masked = [(one, i) for one in located for i in one.masked]
         if not masked:
             return
-        x = torch.stack([one.x[i] for one, i in masked])
-        region = torch.stack([one.region[i] for one, i in masked])
+        x = np.stack([one.x[i] for one, i in masked])
+        region = np.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
         drifts = drift(x, painted.seen, self.template, self.recognizer if with_drift else None)
         for (one, i), crop, moved in zip(masked, images.to_uint8(painted.seen), drifts, strict=True):
             face = one.chosen[i]
             face.status, face.restored, face.drift = "restored", crop, moved
         if samples > 1:
-            drawn = sampling.toned(sampling.seeded(self.model, seed), x, painted, samples, seed, self.device)
+            drawn = sampling.toned(sampling.seeded(self.model, seed), x, painted, samples, seed)
             share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)
-        parts = zip(*(t.split([len(one.masked) for one in located]) for t in vars(painted).values()), strict=True)
+        ends = np.cumsum([len(one.masked) for one in located])[:-1]
+        parts = zip(*(np.split(array, ends) for array in vars(painted).values()), strict=True)
         for one, part in zip(located, parts, strict=True):
             one.painted, one.seed = blend.Painted(*part), seed
 
@@ -298,19 +286,16 @@ class Restorer:
         seen = finding.verify(pixels, found, self.landmarker, self.min_score)
         return finding.marked(seen, face, pixels.shape[:2], called)
 
-    def segment(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N], on the CPU."""
+    def segment(self, crops: Floats) -> tuple[Floats, Floats]:
+        """Crops [N,3,S,S] in [-1,1] -> region [N,1,S,S] in [0,1] and garment score [N]."""
         self._same_process()
-        parts = [self.segmenter.predict(part.to(self.device)) for part in crops.split(BATCH)]
+        parts = [self.segmenter.predict(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)]
         regions, scores = zip(*parts, strict=True)
-        return torch.cat(regions).cpu(), torch.cat(scores).cpu()
+        return np.concatenate(regions), np.concatenate(scores)
 
-    @torch.no_grad()
-    def unmask(self, crops: Tensor, region: Tensor, seed: int = 0, model: Fill | None = None) -> Tensor:
-        """Crops [N,3,S,S] in [-1,1] and region [N,1,S,S] -> whole faces as the model sees them, on CPU."""
+    def unmask(self, crops: Floats, region: Floats, seed: int = 0, model: Fill | None = None) -> Floats:
+        """Crops [N,3,S,S] in [-1,1] and region [N,1,S,S] -> whole faces as the model sees them."""
         self._same_process()
-        model, parts = model or sampling.seeded(self.model, seed), []
-        for x, hidden in zip(crops.split(BATCH), region.split(BATCH), strict=True):
-            x, hidden = x.to(self.device), hidden.to(self.device)
-            parts.append(model(x, hidden).clamp(-1, 1).float().cpu())
-        return torch.cat(parts)
+        model = model or sampling.seeded(self.model, seed)
+        rows = [slice(i, i + BATCH) for i in range(0, len(crops), BATCH)]
+        return np.concatenate([np.asarray(model(crops[i], region[i]), np.float32).clip(-1, 1) for i in rows])

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
@@ -19,6 +17,8 @@ from ..faces import align, blend
 
 if TYPE_CHECKING:
     from ..recognition import Recognizer
+
+Floats = NDArray[np.float32]
 
 STATEMENT = (
     "The region under the face mask was synthesized by a generative model: it is a guess, "
@@ -154,7 +154,7 @@ class Restored:
             if face.status == "restored" and face.region is not None and face.matrix is not None:
                 if face.whole is None or not 0 <= k < len(face.whole):
                     raise UsageError(f"there is no sample {k}; ask restore for more samples")
-                painted = blend.grown(torch.from_numpy(face.region)[None, None])[0, 0].numpy()
+                painted = blend.grown(face.region[None, None])[0, 0]
                 cover = not face.region_given  # a region that somebody drew is kept to
                 pixels = blend.paste(pixels, face.whole[k], painted, face.matrix, seed=self.seed, cover=cover).pixels
         return pixels
@@ -211,7 +211,7 @@ def give_back(
     return str(target) if isinstance(image, str) else target
 
 
-def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: Sequence[Tensor]) -> None:
+def share_out(faces: Sequence[RestoredFace], x: Floats, painted: Floats, drawn: Sequence[Floats]) -> None:
     """Give each face its samples, K times ``drawn`` [N,3,S,S], and their spread; x [N,3,S,S], painted [N,1,S,S]."""
     shown = np.stack([images.to_uint8(blend.composite(x, one, painted)) for one in drawn])
     whole = np.stack([images.to_uint8(one) for one in drawn])
@@ -220,13 +220,12 @@ def share_out(faces: Sequence[RestoredFace], x: Tensor, painted: Tensor, drawn: 
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)
 
 
-def drift(before: Tensor, after: Tensor, template: str, recognizer: Recognizer | None) -> list[float | None]:
+def drift(before: Floats, after: Floats, template: str, recognizer: Recognizer | None) -> list[float | None]:
     """One minus the cosine of a recognizer's embeddings, for each pair of crops [N,3,S,S]; None without one."""
     if recognizer is None:
         return [None] * len(before)
     to = align.between(template, before.shape[-1], recognizer.template, recognizer.size)
-    both = align.warp_tensor(torch.cat([before, after]), to, recognizer.size)
-    a, b = recognizer.embed(both).cpu().chunk(2)
+    a, b = np.split(recognizer.embed(align.warp_batch(np.concatenate([before, after]), to, recognizer.size)), 2)
     return list((1 - (a * b).sum(1)).tolist())
 
 

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from .. import images
 from ..data.masked import Batch
-from ..faces import blend
-from ..losses import perceptual, pixel
+from ..losses import crops, perceptual, pixel
 from ..models.unmasker import Unmasker
 from . import loop
 
@@ -40,7 +39,7 @@ def restored(
         with loop.autocast(precision, device):
             parts.append(network(x, region, identity=person(network, features, x)).float().cpu())
     y_hat = torch.cat(parts).clamp(-1, 1)
-    return y_hat, blend.composite(batch.x, y_hat, batch.region)
+    return y_hat, crops.composite(batch.x, y_hat, batch.region)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from .. import progress
 from ..batch import jobs as many_jobs
-from ..batch import report, threads
+from ..batch import report
 from ..batch.jobs import Job
 from ..batch.run import Models, Options
 from ..restore.restorer import Restorer
@@ -20,7 +20,9 @@ def run(jobs: list[Job], options: Options, models: Models) -> int:
     todo = report.pending(jobs, options.wanted.overwrite, options.skip_existing)
     if not todo:
         return 0
-    with threads.one_each():  # before the models are loaded, which take as many as they find
+    from .. import engines
+
+    with engines.one_thread_each():  # before the models are loaded, which take as many as they find
         restorer = models.load()
         return report.report(report.each(todo, lambda job: _one(restorer, job, options)), len(todo))
 

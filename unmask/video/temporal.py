@@ -9,16 +9,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from ..engines.unmaskers import Inverter, Skips
 from ..errors import NoFaceError
-from ..faces.blend import Fill
+from ..faces.blend import Fill, Floats
 from ..restore.located import Located
 from ..restore.restorer import Restorer
 from ..restore.results import RestoredFace
-from ..restore.sampling import Inverter, Skips
 from . import motion
 
 KEEP = 0.8  # share of the past in codes and features
@@ -51,8 +49,8 @@ class Track:
     box: NDArray[np.float64]
     missed: int = 0
     score: float | None = None
-    hidden: Tensor | None = None
-    ws: Tensor | None = None
+    hidden: Floats | None = None
+    ws: Floats | None = None
     skips: Skips | None = None
     mask: float | None = None
 
@@ -61,7 +59,7 @@ class Steady:
     """Restores frames in order; what it keeps of them (see :class:`Track`) can be saved and loaded.
 
     Args:
-        restorer: restores single photos; its model should be an :class:`unmask.restore.sampling.Inverter`,
+        restorer: restores single photos; its model should be an :class:`unmask.engines.Inverter`,
             whose codes are kept steady. With another model only points and regions are.
         face, seed: as :meth:`unmask.restore.Restorer.restore` takes them.
         keep: scales the shares of the past; 0 restores each frame for itself.
@@ -157,7 +155,7 @@ class Steady:
         track.kps = keep * track.kps + (1 - keep) * one.kps
         track.box, track.missed, track.mask = one.bbox[:4].copy(), 0, one.mask_score
 
-    def _steady_regions(self, tracks: Sequence[Track], located: Located) -> tuple[Tensor, Tensor]:
+    def _steady_regions(self, tracks: Sequence[Track], located: Located) -> tuple[Floats, Floats]:
         """Steady regions [N,1,S,S], which hide all that is hidden now, and garment scores [N]."""
         keep = self.keep * KEEP_REGION
         for track, region, score in zip(tracks, located.region, located.scores.tolist(), strict=True):
@@ -165,10 +163,10 @@ class Steady:
                 track.hidden, track.score = region, score
             else:
                 past = keep * track.hidden + (1 - keep) * region
-                track.hidden = torch.where(region > 0.5, torch.maximum(past, region), past)
+                track.hidden = np.where(region > 0.5, np.maximum(past, region), past)
                 track.score = keep * track.score + (1 - keep) * score
         seen = [track.hidden for track in tracks if track.hidden is not None]
-        return torch.stack(seen), torch.tensor([track.score or 0.0 for track in tracks])
+        return np.stack(seen), np.array([track.score or 0.0 for track in tracks], np.float32)
 
     def _model(self, tracks: Sequence[Track], located: Located) -> Fill | None:
         """A model whose rows are the masked faces of ``located``, in order, and whose codes remember."""
@@ -181,7 +179,7 @@ class Steady:
 
         left = rows()
 
-        def fill(x: Tensor, region: Tensor) -> Tensor:
+        def fill(x: Floats, region: Floats) -> Floats:
             return steadied(inverter, x, region, [next(left) for _ in x], self.keep * KEEP)
 
         return fill
@@ -194,10 +192,10 @@ class Steady:
             if track.mask is not None:
                 arrays[f"{i}.mask"] = np.array(track.mask)
             if track.hidden is not None:
-                arrays |= {f"{i}.hidden": track.hidden.numpy(), f"{i}.score": np.array(track.score)}
+                arrays |= {f"{i}.hidden": track.hidden, f"{i}.score": np.array(track.score)}
             if track.ws is not None and track.skips is not None:
-                arrays |= {f"{i}.ws": track.ws.cpu().numpy()}
-                arrays |= {f"{i}.skip{r}": skip.cpu().numpy() for r, skip in track.skips.items()}
+                arrays |= {f"{i}.ws": track.ws}
+                arrays |= {f"{i}.skip{r}": skip for r, skip in track.skips.items()}
         with path.open("wb") as stream:
             np.savez(stream, **arrays)
 
@@ -205,23 +203,23 @@ class Steady:
         """Read the tracks that :meth:`save` wrote."""
         with np.load(path) as stored:
             arrays = dict(stored)
-        self.tracks, device = [], self.restorer.device
+        self.tracks = []
         for i in range(int(arrays["count"])):
             track = Track(arrays[f"{i}.kps"], arrays[f"{i}.box"], int(arrays[f"{i}.missed"]))
             track.mask = float(arrays[f"{i}.mask"]) if f"{i}.mask" in arrays else None
             if f"{i}.hidden" in arrays:
-                track.hidden, track.score = torch.from_numpy(arrays[f"{i}.hidden"]), float(arrays[f"{i}.score"])
+                track.hidden, track.score = arrays[f"{i}.hidden"], float(arrays[f"{i}.score"])
             if f"{i}.ws" in arrays:
                 skip = f"{i}.skip"
-                track.ws = torch.from_numpy(arrays[f"{i}.ws"]).to(device)
+                track.ws = arrays[f"{i}.ws"]
                 track.skips = {
-                    int(key.removeprefix(skip)): torch.from_numpy(value).to(device)
+                    int(key.removeprefix(skip)): value
                     for key, value in arrays.items() if key.startswith(skip)
                 }  # fmt: skip
             self.tracks.append(track)
 
 
-def steadied(fill: Inverter, x: Tensor, region: Tensor, tracks: Sequence[Track], keep: float) -> Tensor:
+def steadied(fill: Inverter, x: Floats, region: Floats, tracks: Sequence[Track], keep: float) -> Floats:
     """What ``fill`` makes of crops [N,3,S,S] by codes that are ``keep`` parts past and the rest now; [N,3,S,S].
 
     The codes are written back into ``tracks``, one for each crop; a new one starts with its own.
@@ -231,8 +229,8 @@ def steadied(fill: Inverter, x: Tensor, region: Tensor, tracks: Sequence[Track],
         old_ws, old = track.ws, track.skips
         track.ws = ws[i] if old_ws is None else keep * old_ws + (1 - keep) * ws[i]
         track.skips = {r: s[i] if old is None else keep * old[r] + (1 - keep) * s[i] for r, s in skips.items()}
-    kept = {r: torch.stack([track.skips[r] for track in tracks if track.skips is not None]) for r in skips}
-    return fill.synthesis(torch.stack([track.ws for track in tracks if track.ws is not None]), "const", kept)
+    kept = {r: np.stack([track.skips[r] for track in tracks if track.skips is not None]) for r in skips}
+    return fill.synthesis(np.stack([track.ws for track in tracks if track.ws is not None]), kept)
 
 
 def restored(faces: Sequence[RestoredFace]) -> int:

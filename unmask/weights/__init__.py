@@ -1,5 +1,6 @@
 """Weights: the table of known checkpoints, packs of others, and other layouts brought over."""
 
+from .onnx_files import fingerprint
 from .table import (
     FORMAT,
     INDEX,
@@ -10,9 +11,10 @@ from .table import (
     default_folder,
     fill,
     find,
-    fingerprint,
+    locate,
     read,
     register,
+    row_of,
     rows,
     save,
     verify,
@@ -29,8 +31,10 @@ __all__ = [
     "fill",
     "find",
     "fingerprint",
+    "locate",
     "read",
     "register",
+    "row_of",
     "rows",
     "save",
     "verify",

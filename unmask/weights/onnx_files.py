@@ -10,6 +10,7 @@ from typing import Any
 from .. import files
 from ..errors import UnmaskError
 
+MAX_BYTES = 1 << 32
 MAX_DEPTH = 8  # of graphs within graphs
 
 
@@ -44,8 +45,17 @@ def parts(path: str | Path) -> list[Path]:
 
 def sha256(path: str | Path) -> str:
     """The sha256 of an ONNX file, or of those of all its parts where it has several."""
-    each = [files.sha256(part) for part in parts(path)]
+    whole = b"location" not in files.read(path, MAX_BYTES)  # the word that stands before every part's name
+    each = [files.sha256(part) for part in ([Path(path)] if whole else parts(path))]
     return each[0] if len(each) == 1 else hashlib.sha256("".join(each).encode()).hexdigest()
+
+
+def fingerprint(part: Any) -> str:
+    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
+    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
+    if not path.is_file():
+        return type(part).__name__
+    return sha256(path) if path.suffix == ".onnx" else files.sha256(path)
 
 
 def _place(tensor: Any) -> str:

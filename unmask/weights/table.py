@@ -97,16 +97,23 @@ def find(name_or_path: str | Path, form: str = "safetensors", folder: str | Path
     A file of the table is hashed once per process and refused if its sha256 differs, and so is every file beside an
     ONNX file that holds tensors of it.
     """
-    path = _locate(name_or_path, form, _folder(folder))
+    path = locate(name_or_path, form, folder)
     check(path)
     return path
+
+
+def row_of(path: Path) -> Row | None:
+    """The line of the table beside a file that names it, as weights or as their ONNX file."""
+    return next((row for row in rows(path.parent) if path.name in (row.file, row.onnx)), None)
 
 
 def check(path: Path) -> None:
     """Refuse a file, or a part of an ONNX file, whose sha256 is not the one in the table beside it."""
     _compare(path)
-    for part in onnx_files.parts(path)[1:] if path.suffix == ".onnx" else ():
-        _compare(part)
+    row = row_of(path)
+    if path.suffix == ".onnx" and path.is_file():
+        for part in onnx_files.parts(path)[1:] if row is None else [path.with_name(row.file)]:  # see :func:`register`
+            _compare(part)
 
 
 def _compare(path: Path) -> None:
@@ -123,7 +130,7 @@ def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path |
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = _locate(name_or_path, "safetensors", _folder(folder))
+    path = locate(name_or_path, folder=folder)
     data = files.read(path, MAX_BYTES)
     sha256 = hashlib.sha256(data).hexdigest()
     if _expected(path) not in (None, sha256):
@@ -209,6 +216,8 @@ def register(
     row = replace(row, license=license, source=source, template=template, size=size)
     if onnx is not None:
         exported = Path(onnx)
+        if strange := {part.name for part in onnx_files.parts(exported)[1:]} - {row.file}:
+            raise UnmaskError(f"{exported}: reads tensors from {', '.join(sorted(strange))}, not from {row.file}")
         size_now = exported.stat().st_size
         row = replace(row, onnx=_inside(exported, home), onnx_sha256=files.sha256(exported), onnx_bytes=size_now)
     table = rows(home)
@@ -239,8 +248,9 @@ def _folder(folder: str | Path | None) -> Path:
     return Path(folder) if folder is not None else default_folder()
 
 
-def _locate(name_or_path: str | Path, form: str, home: Path) -> Path:
-    """The path without hashing it: ``read`` hashes the very bytes that it loads."""
+def locate(name_or_path: str | Path, form: str = "safetensors", folder: str | Path | None = None) -> Path:
+    """:func:`find` without hashing: ``read`` hashes the very bytes that it loads."""
+    home = _folder(folder)
     if form not in ("safetensors", "onnx"):
         raise ValueError(f"form is 'safetensors' or 'onnx', not {form!r}")
     row = next((row for row in rows(home) if row.name == str(name_or_path)), None)
@@ -267,12 +277,8 @@ def _inside(path: str | Path, home: Path) -> str:
 
 def _expected(path: Path) -> str | None:
     """The sha256 that the table beside a file names for it, or None where it has no row."""
-    for row in rows(path.parent):
-        if row.file == path.name:
-            return row.sha256
-        if row.onnx == path.name:
-            return row.onnx_sha256
-    return None
+    row = row_of(path)
+    return None if row is None else row.sha256 if row.file == path.name else row.onnx_sha256
 
 
 def _not_found(name_or_path: str | Path, path: Path, row: Row | None, home: Path) -> str:
@@ -306,14 +312,6 @@ def _description(data: bytes) -> dict[str, Any] | None:
     if not all(isinstance(described[key], kind) for key, kind in kinds.items()):
         raise ValueError("its description is no table of kind, arch and meta")
     return {key: described[key] for key in ("kind", "arch", "meta")}
-
-
-def fingerprint(part: Any) -> str:
-    """The sha256 of a model's file, by path or as an object that is named after it; else the object's type."""
-    path = part if isinstance(part, Path) else Path(str(getattr(part, "name", "")))
-    if not path.is_file():
-        return type(part).__name__
-    return onnx_files.sha256(path) if path.suffix == ".onnx" else files.sha256(path)
 
 
 def _first_line(error: Exception) -> str:

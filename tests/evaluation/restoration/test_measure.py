@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.evaluation import standins
-from unmask import recognition
+from unmask import images, recognition
 from unmask.cli import main
 from unmask.errors import UsageError
 from unmask.evaluation import baselines
@@ -28,9 +28,8 @@ class Oracle:
     def __init__(self, faces: measure.Faces):
         self.left = list(faces.images)
 
-    def __call__(self, x: torch.Tensor, region: torch.Tensor) -> torch.Tensor:
-        true = [self.left.pop(0) for _ in range(len(x))]
-        return torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    def __call__(self, x: np.ndarray, region: np.ndarray) -> np.ndarray:
+        return images.to_float([self.left.pop(0) for _ in range(len(x))])
 
 
 def test_restorers_side_by_side(drawn_data: Path, cache: Path) -> None:

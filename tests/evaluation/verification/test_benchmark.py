@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.evaluation import standins
@@ -200,10 +199,10 @@ def test_masked_pictures_of_others(people: Path, cache: Path, tmp_path: Path) ->
         Image.fromarray(pixels).save(target)
 
     class Lower:
-        def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            region = torch.zeros(len(crops), 1, 128, 128)
+        def predict(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            region = np.zeros((len(crops), 1, 128, 128), np.float32)
             region[:, :, 78:] = 1
-            return region, torch.ones(len(crops))
+            return region, np.ones(len(crops), np.float32)
 
     lower = Lower()
 

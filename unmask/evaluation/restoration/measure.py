@@ -138,7 +138,7 @@ def evaluate(
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
-            painted = blend.paint(x, given, restorer, exact=exact)
+            painted = blend.paint(x.numpy(), given.numpy(), restorer, exact=exact)
             seconds[restorer.name] += time.perf_counter() - began
             pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])
@@ -177,7 +177,7 @@ def _places(points: NDArray[np.float32], region: Tensor) -> dict[str, Tensor]:
     hidden = (region > 0.5).float()
     return {
         "cheeks": people.cheeks(points, size) * hidden,
-        "skin": people.skin(points, size) * (1 - blend.grown(hidden, 4 / 128)),
+        "skin": people.skin(points, size) * (1 - torch.from_numpy(blend.grown(hidden.numpy(), 4 / 128))),
     }
 
 
@@ -214,7 +214,7 @@ def _embedder(recognizer: Recognizer, points: NDArray[np.float32]) -> Callable[[
     matrices = np.stack([align.similarity(own, target) for own in points])
 
     def embed(crops: Tensor) -> Tensor:
-        return recognizer.embed(align.warp_tensor(crops, matrices, recognizer.size)).cpu()
+        return torch.from_numpy(recognizer.embed(align.warp_batch(crops.numpy(), matrices, recognizer.size)))
 
     return embed
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ... import files, images, progress, recognition
 from ...devices import pick_device
 from ...errors import UsageError
@@ -68,7 +70,7 @@ def evaluated(options: Options, lpips: Lpips) -> Outcome:
 
 def _segmenter(device: str) -> Segment:
     segmenter = Segmenter(device=device)
-    return lambda crops: segmenter.predict(crops)[0]
+    return lambda crops: torch.from_numpy(segmenter.predict(crops.numpy())[0])
 
 
 def text(outcome: Outcome) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from ... import engines
 from ...recognition import Recognizer
 from ..pairs.pairlist import PairList
 from .assess import RESAMPLES, Assessment, Assessor, Condition, conditions, contrast, fused
@@ -57,7 +57,7 @@ def evaluate(
             return assessor.assess(condition, vectors[condition.probe], vectors[condition.reference])
 
         every = {}
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(engines.threads()) as pool:
             for one in pool.map(assess, conditions(restorers)):
                 every[one.condition.name] = one
                 if progress is not None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ... import images
+from ... import engines, images
 from ...faces import align
 from ...recognition import Recognizer
 from ..store import Store, content, source_hash
@@ -93,24 +92,20 @@ def _side_by_side(
 ) -> Iterator[tuple[Sequence[str], list[_Found]]]:
     """Batches and what was made of them, in order, a few at once.
 
-    As many threads work as torch would use, each on a batch of its own and alone in it: small operations hardly
-    gain from several threads, and lose much where these wait for each other.
+    A thread a core works, each on a batch of its own and alone in it: small operations hardly gain from several
+    threads, and lose much where these wait for each other.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            ahead: deque[tuple[Sequence[str], Future[list[_Found]]]] = deque()
-            for batch in batches:
-                ahead.append((batch, pool.submit(work, batch)))
-                if len(ahead) > 2 * threads:
-                    yield ahead[0][0], ahead[0][1].result()
-                    ahead.popleft()
-            while ahead:
+    threads = engines.threads()
+    with engines.one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        ahead: deque[tuple[Sequence[str], Future[list[_Found]]]] = deque()
+        for batch in batches:
+            ahead.append((batch, pool.submit(work, batch)))
+            if len(ahead) > 2 * threads:
                 yield ahead[0][0], ahead[0][1].result()
                 ahead.popleft()
-    finally:
-        torch.set_num_threads(threads)
+        while ahead:
+            yield ahead[0][0], ahead[0][1].result()
+            ahead.popleft()
 
 
 def _way(renderer: ViewRenderer, view: str, recognizer: Recognizer, fingerprints: dict[str, str]) -> str:
@@ -133,7 +128,7 @@ def _way(renderer: ViewRenderer, view: str, recognizer: Recognizer, fingerprints
         restorer = next(r for r in renderer.restorers if r.name == view)
         parts += [restorer.fingerprint, renderer.segmenter is None]
         parts += [fingerprints.get("segmenter"), fingerprints.get("landmarker")]
-        files += [file for room in ("models", "ops", "restore") for file in (package / room).glob("*.py")]
+        files += [file for room in ("engines", "models", "ops", "restore") for file in (package / room).glob("*.py")]
         files += [package / "evaluation" / name for name in ("baselines.py", "linear.py")]
     elif view == MASKED:
         unused = {"blend.py", "tone.py", "segment.py", "landmarks.py"}
@@ -156,7 +151,7 @@ def _embed_views(recognizer: Recognizer, view: str, rendered: Sequence[RenderedV
     vectors: list[NDArray[np.float32] | None] = [None] * len(rendered)
     if there:
         crops = [align.crop_face(p, kps, recognizer.template, recognizer.size)[0] for _, p, kps in there]
-        found = recognizer.embed(images.to_tensor(np.stack(crops))).detach().cpu().numpy()
+        found = recognizer.embed(images.to_float(np.stack(crops)))
         for (i, _, _), vector in zip(there, found, strict=True):
             vectors[i] = vector
     return recognizer.name, view, vectors, [image.note for image in rendered]

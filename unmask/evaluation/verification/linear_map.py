@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ... import files, images, recognition
@@ -86,7 +85,6 @@ def _pairs(packs: list[dict[str, NDArray]], base: recognition.Recognizer, most: 
                 for face, i in zip(bare, chosen, strict=True)
             ]
             for faces, into in ((worn, masked), (bare, clean)):
-                x = align.warp_tensor(images.to_tensor(np.stack(faces)), matrix, base.size)
-                with torch.no_grad():
-                    into.append(base.embed(x).cpu().numpy())
+                crops = [align.warp(face, matrix, base.size, "replicate", filter="linear") for face in faces]
+                into.append(base.embed(images.to_float(crops)))
     return np.concatenate(masked), np.concatenate(clean)

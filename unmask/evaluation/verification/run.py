@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ... import files, recognition, weights
-from ...devices import pick_device
 from ...errors import UsageError
 from ...faces.detect import load_detector
 from ...faces.landmarks import Landmarker
@@ -63,7 +62,7 @@ class Outcome:
 
 def plan(options: Options) -> Plan:
     """Open the pictures and load all networks that the options name; UsageError where they do not go together."""
-    device = str(pick_device(options["device"]))
+    device = options["device"]
     source: pictures.Pictures | None = None
     if options["image_path"]:
         source = pictures.open_pictures(options["image_path"])

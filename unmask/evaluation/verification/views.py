@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ... import images
@@ -187,9 +186,9 @@ class ViewRenderer:
 class NoSegmenter:
     """Where the true region is given, nothing is segmented."""
 
-    def predict(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Nothing hidden."""
-        return torch.zeros(len(crops), 1, *crops.shape[2:]), torch.zeros(len(crops))
+        return np.zeros((len(crops), 1, *crops.shape[2:]), np.float32), np.zeros(len(crops), np.float32)
 
 
 class Nobody:

@@ -20,8 +20,7 @@ from ... import recognition, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
-from ...faces import blend
-from ...losses import adversarial, identity, perceptual, pixel, relation
+from ...losses import adversarial, crops, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
 from .. import distributed, ema, loop, restoring, schedule, teacher
@@ -242,7 +241,7 @@ def _losses(
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
     ws, skips = network.codes(batch.x, batch.region, restoring.person(network, features, batch.x))
     y_hat = network.synthesis(ws, "random", skips).float()
-    alpha = blend.feathered(batch.region)
+    alpha = crops.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
     losses = {
         "pixel": pixel.region_error(y_hat, batch.y, alpha),
