@@ -57,11 +57,11 @@ def timed(step: Callable[[], Any], frames: int) -> dict[str, float]:
 def measure(photo: Path, side: int, frames: int) -> dict[str, dict[str, float]]:
     """Both, in this process."""
     from unmask import Restorer
-    from unmask.cli import threads
+    from unmask.engines import sessions
     from unmask.video import clip
     from unmask.video.restore import restore_clip
 
-    with threads.one_each(), tempfile.TemporaryDirectory() as folder:
+    with sessions.one_thread_each(), tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "clip.nut"
         make(photo, source, side, frames)
         restorer = Restorer.from_pretrained(device="cpu")

@@ -62,11 +62,8 @@ def _main(argv: list[str] | None) -> int:
         click.echo("unmask: interrupted", err=True)
         return INTERRUPTED
     except ModuleNotFoundError as error:  # of a package that only some commands need
-        name = (error.name or "").partition(".")[0]
-        if name in ("", "unmask"):
-            raise
-        needed = PACKAGES.get(name, name)
-        click.echo(f"unmask: this needs {needed}, which is not installed; pip install {needed}", err=True)
+        name = PACKAGES.get(module := (error.name or "").partition(".")[0], module)
+        click.echo(f"unmask: this needs {name}, which is not installed; pip install {name}", err=True)
         return UnmaskError.exit_code
     except OSError as error:  # of a place that nobody foresaw: still a line, with its name
         where = error.filename if isinstance(error.filename, str) else "input or output"

@@ -1,7 +1,7 @@
 """Restorers by name: the unmasker beside what it has to beat.
 
-A restorer takes aligned crops and the region and gives whole faces back; pasting them under the region is the
-business of whoever calls it, and the same for all. The baselines are the mask left on, OpenCV inpainting, a
+A restorer takes aligned crops and the region and gives whole faces back; :func:`through` pastes them, as photos are
+restored and the same for all. The baselines are the mask left on, OpenCV inpainting, a
 mean face fitted to the visible colors, and linear regression of the hidden pixels from the visible ones.
 """
 
@@ -20,9 +20,13 @@ from .. import images
 from ..engines import unmaskers
 from ..errors import UnmaskError, UsageError
 from ..faces import align
+from ..faces.detect import Detector, Face
+from ..faces.landmarks import Landmarker
+from ..restore import Restorer
+from ..restore.located import SegmenterLike
 from . import linear
 
-__all__ = ["BASELINES", "FaceRestorer", "Inpainting", "LinearRegression", "MaskLeftOn", "MeanFace", "load"]
+__all__ = ["BASELINES", "FaceRestorer", "Inpainting", "LinearRegression", "MaskLeftOn", "MeanFace", "load", "through"]
 
 UNMASK = "unmask"
 _TOUCHED = 0.02  # a pixel hidden more than this is not to be trusted
@@ -151,6 +155,39 @@ class Unmasking:
         given = x.shape[-1]
         found = self.model(align.resized(x, self.size), align.resized(region, self.size))
         return align.resized(found, given)
+
+
+class NoSegmenter:
+    """Where the true region is given, nothing is segmented."""
+
+    def predict(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Nothing hidden."""
+        return np.zeros((len(crops), 1, *crops.shape[2:]), np.float32), np.zeros(len(crops), np.float32)
+
+
+class Nobody:
+    """Where pictures are aligned already, nobody is looked for."""
+
+    def detect(self, image: NDArray[np.uint8], max_faces: int | None = None) -> list[Face]:
+        """No face."""
+        return []
+
+
+def through(
+    restorer: FaceRestorer,
+    segmenter: SegmenterLike | None = None,
+    detector: Detector | None = None,
+    landmarker: Landmarker | None = None,
+) -> Restorer:
+    """A restorer by the way that photos take; without a segmenter regions are given, without a detector faces are."""
+    return Restorer(
+        restorer,
+        NoSegmenter() if segmenter is None else segmenter,
+        Nobody() if detector is None else detector,
+        size=restorer.size,
+        template=restorer.template,
+        landmarker=landmarker,
+    )
 
 
 BASELINES = ("mask", "opencv", "mean", "linear")

@@ -16,7 +16,7 @@ from unmask.cli import main
 from unmask.errors import UsageError
 from unmask.evaluation import baselines
 from unmask.evaluation.restoration import measure, summary
-from unmask.faces import align
+from unmask.faces import align, blend
 from unmask.losses import perceptual
 
 
@@ -165,3 +165,17 @@ def test_bad_requests(drawn_data: Path, cache: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError, match="--data"):
         baselines.load(["mean"])
     assert [r.name for r in baselines.load(["mask", "opencv", "mask"])] == ["mask", "opencv"]
+
+
+def test_faces_are_restored_as_photos_are_and_as_they_were_before(drawn_data: Path, cache: Path) -> None:
+    faces = measure.held_out(drawn_data, ["faces128/drawn"])
+    x = images.to_tensor(faces.images[:2]).numpy()
+    region = np.zeros((2, 1, 128, 128), np.float32)
+    region[0, :, 70:110, 40:90] = 1
+    region[1, :, 70:73, 40:43] = 1  # less than a face mask
+    fill = baselines.Inpainting()
+    made = measure._restored(baselines.through(fill), x, faces.images[:2], region, faces.points[:2], exact=True)
+    by_hand = blend.paint(x, region, fill, exact=True).onto(faces.images[0], 0, np.eye(2, 3), exact=True)
+    np.testing.assert_array_equal(made[0], by_hand)
+    assert np.abs(made[0].astype(int) - faces.images[0])[80:100, 50:80].max() > 0
+    np.testing.assert_array_equal(made[1], faces.images[1])

@@ -18,8 +18,10 @@ from ...data import face_sets
 from ...errors import UsageError
 from ...faces import align, blend
 from ...recognition import Recognizer
+from ...restore import RestoredFace, Restorer
+from ...restore.located import Located
 from ...simulation.simulate import simulate
-from ..baselines import FaceRestorer
+from ..baselines import FaceRestorer, through
 from ..linear import SOURCES
 from . import people, quality
 from .picking import Picker
@@ -138,9 +140,8 @@ def evaluate(
         pictures = [worn, images.to_uint8(region.expand(-1, 3, -1, -1) * 2 - 1)]
         for restorer in restorers:
             began = time.perf_counter()
-            painted = blend.paint(x.numpy(), given.numpy(), restorer, exact=exact)
+            pictures.append(_restored(through(restorer), x.numpy(), worn, given.numpy(), faces.points[part], exact))
             seconds[restorer.name] += time.perf_counter() - began
-            pictures.append(np.stack([painted.onto(photo, i, WHOLE, exact=exact) for i, photo in enumerate(worn)]))
             pasted = images.to_tensor(pictures[-1])
             features[restorer.name].append(embed(pasted))
             found = _measure(pasted, y, region, features[restorer.name][-1], features["true"][-1])
@@ -162,6 +163,27 @@ def evaluate(
         None if segment is None else np.concatenate(overlap),
         picker.rows(),
     )
+
+
+def _restored(
+    restorer: Restorer,
+    x: NDArray[np.float32],
+    photos: NDArray[np.uint8],
+    region: NDArray[np.float32],
+    points: NDArray[np.float32],
+    exact: bool,
+) -> NDArray[np.uint8]:
+    """The photos uint8 [N,S,S,3], each a crop of its own, restored; as they are where the region is too small."""
+    located = []
+    for i, photo in enumerate(photos):
+        kps = np.asarray(points[i], np.float64)
+        face = RestoredFace(np.concatenate([kps.min(0), kps.max(0)]), kps, 1.0, "found")
+        part, read = slice(i, i + 1), images.read(photo)
+        located.append(
+            Located(photo, None, read, [face], [face], x[part], [WHOLE], region[part], np.ones(1, np.float32), exact)
+        )
+    restorer.fill(located, exact=exact, with_drift=False)
+    return np.stack([one.photo.pixels if one.error else restorer.paste(one).pixels for one in located])
 
 
 def _labels(faces: Faces) -> dict[str, list[str]]:

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from ... import images
 from ...errors import NoFaceError, UnmaskError
 from ...faces import align
-from ...faces.detect import Detector, Face
+from ...faces.detect import Detector
 from ...faces.landmarks import Landmarker
 from ...restore import RestoredFace, Restorer
 from ...restore.located import SegmenterLike
 from ...simulation import patches
 from ...simulation.shape3d import fit_pose
 from ...simulation.simulate import Garment, simulate
-from ..baselines import FaceRestorer
+from ..baselines import FaceRestorer, through
 from ..pairs.pictures import Pictures
 
 __all__ = ["CLEAN", "MASKED", "RenderedView", "ViewRenderer", "color_name"]
@@ -153,11 +153,7 @@ class ViewRenderer:
         exact = self.segmenter is None
         if exact and any(true is None for image, true in covered if image.kps is not None):
             raise UnmaskError("the true region of given masked pictures is not known; use the region 'auto'")
-        segmenter = NoSegmenter() if self.segmenter is None else self.segmenter
-        detector = Nobody() if self.detector is None else self.detector
-        one = Restorer(
-            restorer, segmenter, detector, size=restorer.size, template=restorer.template, landmarker=self.landmarker
-        )
+        one = through(restorer, self.segmenter, self.detector, self.landmarker)
         located = {}
         for i, (image, true) in enumerate(covered):
             if image.kps is not None and (faces := self._faces(one, image)):
@@ -181,22 +177,6 @@ class ViewRenderer:
             return []
         nearest = min(faces, key=lambda face: float(np.abs(face.kps - given.kps).mean()))
         return [nearest] if nearest.status == "found" else []
-
-
-class NoSegmenter:
-    """Where the true region is given, nothing is segmented."""
-
-    def predict(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Nothing hidden."""
-        return np.zeros((len(crops), 1, *crops.shape[2:]), np.float32), np.zeros(len(crops), np.float32)
-
-
-class Nobody:
-    """Where pictures are aligned already, nobody is looked for."""
-
-    def detect(self, image: Image, max_faces: int | None = None) -> list[Face]:
-        """No face."""
-        return []
 
 
 def _opened(pictures: Pictures, key: str) -> Image:
