@@ -23,7 +23,7 @@ from .temporal import Shot, Steady
 from .temporal import restored as restored_faces
 
 PART_FRAMES = 120
-EVERY = 6  # frames for each in which faces are looked for; PART_FRAMES holds whole numbers of them
+EVERY = 8  # frames for each in which faces are looked for; PART_FRAMES holds whole numbers of them
 AHEAD = 3  # frames that are in work at once, each in another step
 
 

@@ -203,6 +203,8 @@ def test_dropped_and_pasted_pictures(visit: Visit) -> None:
     for kind in ("drop", "paste"):
         page.evaluate(give, [kind, list(encoded())])
         page.locator(f"#photos .name:text-is('{kind}.png')").wait_for()
+    # a photo that opens later would take the message away
+    page.locator("#photos .words .quiet:text-is('1 face, 1 with a face mask')").nth(1).wait_for()
     page.evaluate(give, ["drop", None])
     assert "Links are not followed" in page.locator("#error").inner_text()
     page.get_by_label("Close the message").click()
