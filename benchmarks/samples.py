@@ -17,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from restore import machine
 
-SOURCES = ("faces128/celebw", "faces128/meb", "faces128/aaf")
+SOURCES = ("faces128/celebw", "faces256/meb", "faces256/aaf")
 BATCH = 32
 
 

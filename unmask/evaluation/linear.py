@@ -23,7 +23,7 @@ from ..errors import UnmaskError
 
 __all__ = ["SOURCES", "LinearFaces", "fit", "principal"]
 
-SOURCES = ("faces128/celebw", "faces128/meb", "faces128/aaf", "faces128/utk")
+SOURCES = ("faces128/celebw", "faces256/meb", "faces256/aaf", "faces128/utk")
 SIDE = 64
 COMPONENTS = 300
 FACES = 8000  # at most so many are used
