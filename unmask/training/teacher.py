@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -71,8 +70,8 @@ def hints(
 @torch.no_grad()
 def _pass(faces: face_sets.FaceSet, network: OnnxTrunk, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """What :func:`hints` keeps."""
-    network = cast(OnnxTrunk, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     device = torch.device("cpu")
+    network = loop.place(network, device)
 
     def last(x: Tensor) -> Tensor:
         with loop.autocast("auto", device):
