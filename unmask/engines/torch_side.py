@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import models, weights
-from ..errors import UnmaskError, UsageError
+from .. import weights
 from ..models.landmarker import Likely
 from ..models.layers import freeze
 from ..models.segmenter import Probabilities
@@ -37,7 +36,7 @@ class TorchNetwork:
     def __init__(self, path: Path, kind: str, chosen: Choice) -> None:
         """Read a checkpoint; UnmaskError where it does not fit."""
         found = weights.read(path, kind=kind)
-        network = built(found)
+        network = weights.build(found)
         self.choice, self.sha256 = chosen, found.sha256
         self.size = int(getattr(network, "size", None) or found.meta.get("size") or 128)
         self.template = str(found.meta.get("template") or "ffhq")
@@ -61,7 +60,7 @@ class TorchUnmasker:
     @classmethod
     def of(cls, found: weights.Checkpoint, chosen: Choice) -> TorchUnmasker:
         """That of a checkpoint; UnmaskError where it does not fit."""
-        return cls(built(found), chosen, found.sha256, found.path)
+        return cls(weights.build(found), chosen, found.sha256, found.path)
 
     @torch.inference_mode()
     def __call__(self, x: Floats, region: Floats) -> Floats:
@@ -97,17 +96,6 @@ class TorchUnmasker:
 
     def _tensors(self, *arrays: Floats) -> list[Tensor]:
         return [_tensor(one, self.choice.device) for one in arrays]
-
-
-def built(found: weights.Checkpoint) -> Any:
-    """The network of a checkpoint; UnmaskError where its description does not fit this version."""
-    try:
-        network = models.build(found.kind, **found.arch)
-    except (UnmaskError, TypeError, ValueError) as error:
-        told = UnmaskError(f"{found.path}: {error}; use weights made for this version")
-        raise error if isinstance(error, UsageError) else told from None
-    weights.fill(network, found)
-    return network
 
 
 def _tensor(array: Floats, device: str) -> Tensor:

@@ -35,6 +35,4 @@ class FromRecognizer(TorchRecognizer):
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> FromRecognizer:
     """Load a checkpoint of kind ``from_net`` by name or path; raises UnmaskError where it does not fit."""
     checkpoint = weights.read(name_or_path, kind="from_net")
-    network = FromNet(**checkpoint.arch)
-    weights.fill(network, checkpoint)
-    return FromRecognizer(network.to(device), Path(checkpoint.path).stem, checkpoint.sha256)
+    return FromRecognizer(weights.build(checkpoint).to(device), Path(checkpoint.path).stem, checkpoint.sha256)

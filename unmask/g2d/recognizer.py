@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from .. import weights
-from ..models.segmenter import Segmenter
 from ..models.small import fuse
 from ..recognition.arcface import TorchRecognizer
 from .network import G2D, Segmented
@@ -21,9 +20,7 @@ SEGMENTER = "segmenter"
 def segmented(network: G2D, segmenter: str | Path = SEGMENTER) -> Segmented:
     """``network`` behind a segmenter of the table or of a path; UnmaskError where there is none."""
     found = weights.read(segmenter, kind="segmenter")
-    part = Segmenter(**found.arch)
-    weights.fill(part, found)
-    return Segmented(network, fuse(part), int(found.meta.get("size", 128))).eval()
+    return Segmented(network, fuse(weights.build(found)), int(found.meta.get("size", 128))).eval()
 
 
 def load(
@@ -31,9 +28,7 @@ def load(
 ) -> TorchRecognizer:
     """Load a checkpoint of kind ``g2d`` by name or path (template ``ffhq``); UnmaskError where it does not fit."""
     checkpoint = weights.read(name_or_path, kind="g2d")
-    network = G2D(**checkpoint.arch)
-    weights.fill(network, checkpoint)
-    both = segmented(network, segmenter).to(device)
+    both = segmented(weights.build(checkpoint), segmenter).to(device)
     seen = weights.read(segmenter, kind="segmenter").sha256
     fingerprint = hashlib.sha256(f"{checkpoint.sha256}/{seen}".encode()).hexdigest()
     return TorchRecognizer(both, Path(checkpoint.path).stem, fingerprint, "ffhq")

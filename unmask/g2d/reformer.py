@@ -98,9 +98,7 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 def start(reformer: Reformer, name_or_path: str) -> None:
     """:meth:`Reformer.start_from` a recognizer's weights; raises UsageError where they do not fit."""
-    known = weights.read(name_or_path, kind="iresnet")
-    trunk = IResNet(**known.arch)
-    weights.fill(trunk, known)
+    trunk = weights.build(weights.read(name_or_path, kind="iresnet"))
     try:
         reformer.start_from(trunk)
     except ValueError as error:

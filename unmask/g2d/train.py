@@ -119,8 +119,7 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
             painter.load_state_dict(ict.read(config.start))
     elif config.start:
         found = weights.read(config.start, kind="unmasker")
-        painter = Unmasker(**found.arch)
-        weights.fill(painter, found)
+        painter = weights.build(found)
         if found.arch["img_resolution"] != config.model.size:
             raise UsageError(f"model.size: {config.start} works at {found.arch['img_resolution']} px; set it to that")
     else:

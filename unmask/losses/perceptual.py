@@ -77,9 +77,7 @@ def disturbed(x: Tensor, share: float) -> Tensor:
 
 def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
     """The features of a recognizer (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
-    checkpoint = weights.read(name_or_path, kind="iresnet")
-    network = IResNet(**checkpoint.arch)
-    weights.fill(network, checkpoint)
+    network = weights.build(weights.read(name_or_path, kind="iresnet"))
     return FaceFeatures(network.to(device), "ffhq", size)
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from .. import weights
-from ..models.iresnet import IResNet
 
 
 class Embedder(Protocol):
@@ -45,6 +44,4 @@ class TorchRecognizer:
 def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> TorchRecognizer:
     """Load a checkpoint of kind ``iresnet`` by name or path; raises UnmaskError where it does not fit."""
     checkpoint = weights.read(name_or_path, kind="iresnet")
-    network = IResNet(**checkpoint.arch)
-    weights.fill(network, checkpoint)
-    return TorchRecognizer(network.to(device), Path(checkpoint.path).stem, checkpoint.sha256)
+    return TorchRecognizer(weights.build(checkpoint).to(device), Path(checkpoint.path).stem, checkpoint.sha256)

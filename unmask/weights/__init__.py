@@ -1,5 +1,6 @@
 """Weights: the table of known checkpoints, packs of others, and other layouts brought over."""
 
+from .building import build
 from .onnx_files import fingerprint
 from .table import (
     FORMAT,
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_HEADER",
     "Checkpoint",
     "Row",
+    "build",
     "check",
     "default_folder",
     "fill",
