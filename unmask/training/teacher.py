@@ -48,7 +48,7 @@ def hints(
 
     Returns:
         Unit-length embeddings float32 [N,D] and, of each of these maps, float16 [N,channels,h,w] mapped from disk: its
-        components, strongest first, over all of which the variance of the map is 1.
+        components, strongest first, scaled together so that their mean variance is 1.
 
     Raises UsageError where the teacher is not an ONNX file, has no maps of so many channels or cannot be run in torch
     (:func:`unmask.recognition.trunk.read`).
@@ -98,11 +98,11 @@ def _pass(faces: face_sets.FaceSet, network: OnnxTrunk, channels: Sequence[int])
 
 def _components(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     """Mean [C] and the strongest principal components [channels,C] of maps [N,C,h,w] over all places, scaled together
-    so that the whole variance is 1."""
+    so that their mean variance is 1."""
     values = maps.movedim(1, 3).flatten(0, 2).double()
     mean = values.mean(0)
     variance, axes = torch.linalg.eigh((values - mean).t() @ (values - mean) / len(values))
-    axes = axes.flip(1)[:, :channels] / variance.sum().clamp(min=1e-12).sqrt()
+    axes = axes.flip(1)[:, :channels] / variance[-channels:].mean().clamp(min=1e-12).sqrt()
     return mean.float(), axes.t().float()
 
 

@@ -193,7 +193,7 @@ def _material(config: Config, size: int) -> Material:
 
 
 def _hints(network: IResNet, maps: Sequence[np.ndarray]) -> nn.ModuleList:
-    """One 1x1 convolution from each of the student's last maps to the teacher's map of the same place."""
+    """One 1x1 convolution, which starts at zero, from each of the student's last maps to the teacher's of that size."""
     grids = [tuple(side * 2**i for side in network.grid) for i in reversed(range(len(network.stages)))]
     there = list(zip(network.widths[1:], grids, strict=True))[len(grids) - len(maps) :]
     if [grid for _, grid in there] != [level.shape[2:] for level in maps]:
@@ -202,7 +202,10 @@ def _hints(network: IResNet, maps: Sequence[np.ndarray]) -> nn.ModuleList:
             f"hint_channels: the teacher's maps have {theirs} places and the network's "
             f"{', '.join(f'{h} x {w}' for _, (h, w) in there)}; change depths or stem_stride of the model"
         )
-    return nn.ModuleList(nn.Conv2d(width, level.shape[1], 1) for (width, _), level in zip(there, maps, strict=True))
+    hints = nn.ModuleList(nn.Conv2d(width, level.shape[1], 1) for (width, _), level in zip(there, maps, strict=True))
+    for parameter in hints.parameters():
+        nn.init.zeros_(parameter)
+    return hints
 
 
 def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
