@@ -21,6 +21,7 @@ from ..training import checkpoint
 from . import to_onnx
 
 LICENSE = "as the photos and the weights that it was trained with allow"
+RECOGNIZER = "recognizer_sha256"  # what an unmasker's run keeps of the recognizer whose embedding its styles take
 BESIDE = "weights"  # the folder in a run's that holds what was made of it
 
 
@@ -82,7 +83,9 @@ KINDS: dict[str, Kind] = {
         "unmasker",
         _fixed("ffhq"),
         lambda c: int(c["model"]["img_resolution"]),
-        lambda m, p, c: to_onnx.unmasker_onnx(m, p, int(c["model"]["img_resolution"]), beside=_beside(p)),
+        lambda m, p, c: to_onnx.unmasker_onnx(
+            m, p, int(c["model"]["img_resolution"]), beside=_beside(p), recognizer=c.get(RECOGNIZER, "")
+        ),
     ),
     "from": Kind(
         "network",
@@ -146,7 +149,8 @@ def release(
     if not overwrite:
         _refuse(home, stem)
     arch, size, template = how.arch(config), how.size(config), how.template(config)
-    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
+    known = {key: content["extra"][key] for key in (RECOGNIZER,) if content.get("extra", {}).get(key)}
+    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template, **known}
     model = models.build(how.kind, **arch)
     model.load_state_dict(_state(content, how.module, mix, share))
     path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
@@ -158,7 +162,7 @@ def release(
     )
     row()  # the table must know the new file before it is read
     weights.fill(model, weights.read(path))  # the ONNX version holds the same rounded numbers
-    return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
+    return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", {**config, **known}))
 
 
 def beside(run: str | Path) -> Path:
