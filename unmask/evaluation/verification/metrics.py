@@ -135,11 +135,12 @@ def threshold_at_far(impostor: Floats, far: float) -> float:
 
 
 def tar_at_far(scores: Floats, issame: Bools, far: float) -> float:
-    """True accept rate at a false accept rate set on the list's own impostor pairs (NaN where they are too
-    few).
+    """True accept rate at a false accept rate set on the list's own impostor pairs.
+
+    NaN where they are too few (``far * N < 1``) or no pair is of one person.
     """
     threshold = threshold_at_far(scores[~issame], far)
-    if np.isnan(threshold):
+    if np.isnan(threshold) or not issame.any():
         return float("nan")
     return float((np.nan_to_num(scores[issame], nan=MISSING) >= threshold).mean())
 
