@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
         ),
         *("recognition", "restore", "simulation", "weights"),
     },
+    "installation": {"engines", "errors", "ops", "restore", "weights"},
     "web": {"errors", "faces", "formats", "images", "restore", "video"},
     "unmask": {"errors", "restore"},
     "__main__": {"cli"},
