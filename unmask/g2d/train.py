@@ -49,8 +49,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The modules of a run; the encoder of ``network`` is made of the painter's own layers. ``known`` are the teacher's
-    vectors [M,D] of all faces, if there is one.
+    """The modules of a run; the encoder of ``network`` is made of the painter's own layers.
+
+    ``known`` are the teacher's vectors [M,D] of all faces, if there is one.
     """
 
     network: G2D
