@@ -150,8 +150,10 @@ def segmenter_onnx(
 def landmarker_onnx(
     landmarker: nn.Module, path: str | Path, size: int = 96, half: bool = True, beside: str | Path | None = None
 ) -> Path:
-    """The landmarker: ``crops`` [N,3,size,size] in [-1,1] -> ``face`` [N] and ``garment`` [N] in [0,1], ``roll`` [N,2],
-    ``points`` [N,5,2] (0 the middle of the crop, -1 and 1 its edges).
+    """The landmarker: ``crops`` [N,3,size,size] in [-1,1] -> ``face``, ``roll``, ``points``, ``garment``.
+
+    ``face`` and ``garment`` [N] are in [0,1], ``roll`` is [N,2], ``points`` [N,5,2] (0 the middle of the crop, -1 and 1
+    its edges).
     """
     outputs = ("face", "roll", "points", "garment")
     free = {name: {0: "n"} for name in ("crops", *outputs)}

@@ -81,10 +81,12 @@ class Recipe:
 
     @property
     def folder(self) -> Path:
+        """Where in the cache it is built."""
         return cache_folder() / self.key
 
     @property
     def library(self) -> Path:
+        """The file that is loaded."""
         return self.folder / f"{NAME}.so"
 
 

@@ -56,8 +56,10 @@ class Identified:
 
 
 def joined(found: Floats, known: Floats) -> Floats:
-    """Embeddings [N,D] of masked crops with those [K,D] of the same person's other photos: the mean direction of the
-    masked one and of the others' mean."""
+    """Embeddings [N,D] of masked crops joined by those [K,D] of the same person's other photos.
+
+    It is the mean direction of the masked one and of the others' mean.
+    """
     return unit(found + unit(known.mean(0, keepdims=True)))
 
 
