@@ -61,6 +61,7 @@ class Once:
         self.inner, self.last = load_detector(name), (np.zeros(0), [])
 
     def detect(self, image: np.ndarray, max_faces: int | None = None) -> list[Face]:
+        """The faces of a photo, found once."""
         if self.last[0] is not image:
             self.last = (image, self.inner.detect(image))
         return self.last[1]
@@ -234,6 +235,7 @@ def rows(sets: Pictures) -> dict[str, list[tuple[str, Callable[[], Iterator[Case
 
 
 def main() -> None:
+    """Print the tables that were asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--teacher", required=True)

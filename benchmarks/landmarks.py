@@ -65,6 +65,7 @@ def lfw(data: Path, count: int) -> list[np.ndarray]:
 
 
 def summary(values: list[float]) -> str:
+    """Median and ninth decile, as two cells."""
     return f"{np.median(values):.2f} | {np.quantile(values, 0.9):.2f}"
 
 
@@ -123,6 +124,7 @@ def negatives(options: argparse.Namespace, landmarker: landmarks.Landmarker) -> 
 
 
 def main() -> None:
+    """Print the tables of the second look."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--teacher", required=True)

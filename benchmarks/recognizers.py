@@ -1,11 +1,11 @@
-"""The recognizers side by side, from two runs of ``unmask eval-verification`` and a clock.
+r"""The recognizers side by side, from two runs of ``unmask eval-verification`` and a clock.
 
-    unmask eval-verification ... --recognizer mobilefacenet_128d.onnx --recognizer from-baseline.safetensors \\
-        --recognizer from --recognizer g2d-baseline.safetensors --recognizer g2d \\
+    unmask eval-verification ... --recognizer mobilefacenet_128d.onnx --recognizer from-baseline.safetensors \
+        --recognizer from --recognizer g2d-baseline.safetensors --recognizer g2d \
         --recognizer linear-map:mobilefacenet_128d.onnx --restorer unmask --json masked.json
     the same with --masks occlude --json occluded.json
     the same with --masks left_eye --json left_eye.json, and so on
-    python benchmarks/recognizers.py masked.json occluded.json --box left_eye.json --data DATA \\
+    python benchmarks/recognizers.py masked.json occluded.json --box left_eye.json --data DATA \
         --out docs/results/recognizers.md
 
 Writes one table of accuracy and TAR at FAR 1e-3 with 95 % intervals for each recognizer, alone and after unmasking, on
@@ -186,6 +186,7 @@ def page(
 
 
 def main() -> None:
+    """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("masked", type=Path)
     parser.add_argument("occluded", type=Path)

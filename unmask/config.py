@@ -26,8 +26,10 @@ MAX_INT = 10**12
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Which numbers a field takes: from ``least`` (itself excluded if ``above``) to ``most``, multiples of ``step`` or
-    powers of two. No field takes infinity or what is no number.
+    """Which numbers a field takes.
+
+    From ``least`` (itself excluded if ``above``) to ``most``, multiples of ``step`` or powers of two. No field takes
+    infinity or what is no number.
     """
 
     least: float = -math.inf
@@ -92,8 +94,9 @@ Shares = Annotated[tuple[Share, ...], Length(0, 16)]
 
 
 class _Loader(yaml.BaseLoader):
-    """YAML with every scalar kept as text (the dataclass decides the type), and little else: no key twice, no alias
-    (a few of them multiply without end), no group as a key, no more than a few levels.
+    """YAML with every scalar kept as text, for the dataclass decides the type, and little else.
+
+    No key twice, no alias (a few of them multiply without end), no group as a key, no more than a few levels.
     """
 
     depth = 0

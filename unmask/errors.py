@@ -30,9 +30,9 @@ class NoMaskError(UnmaskError):
 
 
 def printable(text: str) -> str:
-    """``text`` with all that would move a cursor, turn a line round or break it written as an escape.
+    r"""``text`` with all that would move a cursor, turn a line round or break it written as an escape.
 
-    Names of files may hold nearly any byte; those that are no text come as ``\\xe9``.
+    Names of files may hold nearly any byte; those that are no text come as ``\xe9``.
     """
     return text if text.isprintable() else "".join(map(_shown, text))
 

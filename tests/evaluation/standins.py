@@ -1,6 +1,4 @@
-"""Small stand-ins: a recognizer that is a fixed projection, a detector that knows where the face is, drawn
-faces.
-"""
+"""Small stand-ins: a recognizer that is a fixed projection, a detector that knows where the face is, drawn faces."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import torch
 
 from unmask import models, weights
 from unmask.cli import main
-from unmask.errors import UsageError
+from unmask.errors import UnmaskError, UsageError
 from unmask.export.release import release
 from unmask.models.detector import Detector
 from unmask.models.segmenter import Segmenter
@@ -29,7 +29,7 @@ def _run(folder: Path, task: str, model: torch.nn.Module, arch: dict) -> Path:
     return path
 
 
-def test_both_networks_become_rows_with_onnx_twins(tmp_path: Path) -> None:
+def test_both_networks_become_rows_with_onnx_versions(tmp_path: Path) -> None:
     home = tmp_path / "weights"
     home.mkdir()
     release(_run(tmp_path, "segmenter", Segmenter(**SEGMENTER), SEGMENTER), home)
@@ -46,6 +46,13 @@ def test_both_networks_become_rows_with_onnx_twins(tmp_path: Path) -> None:
 def test_other_tasks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="juggler"):
         release(_run(tmp_path, "juggler", torch.nn.Linear(1, 1), {}), tmp_path)
+
+
+def test_a_checkpoint_that_does_not_fit_its_config_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    wider = {**SEGMENTER, "widths": [16, 24]}
+    with pytest.raises(UnmaskError, match="do not fit the segmenter"):
+        release(_run(tmp_path, "segmenter", Segmenter(**SEGMENTER), wider), tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_a_mean_of_two_checkpoints(tmp_path: Path) -> None:

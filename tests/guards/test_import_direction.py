@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
             "data",
             "devices",
             "errors",
+            "evaluation",
             "faces",
             "files",
             "images",
@@ -44,7 +45,10 @@ ALLOWED: dict[str, set[str]] = {
         *("config", "data", "errors", "faces", "images", "losses", "models", "recognition", "simulation", "training"),
         "weights",
     },
-    "g2d": {"config", "data", "errors", "faces", "images", "losses", "models", "recognition", "training", "weights"},
+    "g2d": {
+        *("config", "data", "errors", "evaluation", "faces", "images", "losses", "models", "recognition", "training"),
+        "weights",
+    },
     "export": {"errors", "files", "from_net", "g2d", "models", "training", "weights"},
     "restore": {"engines", "errors", "faces", "files", "formats", "images", "recognition", "weights"},
     "batch": {
@@ -68,12 +72,16 @@ ALLOWED: dict[str, set[str]] = {
         ),
         *("recognition", "restore", "simulation", "weights"),
     },
+    "installation": {"engines", "errors", "ops", "restore", "weights"},
     "web": {"errors", "faces", "formats", "images", "restore", "video"},
     "unmask": {"errors", "restore"},
     "__main__": {"cli"},
 }
 # Within `faces` only these may lean on more than `images` and `errors`.
 FACES_WITH_WEIGHTS = {"unmask.faces.segment", "unmask.faces.detect", "unmask.faces.landmarks", "unmask.faces.scrfd"}
+
+# Of `evaluation` training takes the formulas alone, which import nothing of ours.
+FORMULAS = {"unmask.evaluation.restoration.quality", "unmask.evaluation.verification.metrics"}
 
 
 def room(name: str) -> str:
@@ -123,6 +131,19 @@ def test_faces_lean_on_images_only(modules):
         if room(name) not in {"errors", "faces", "images"}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_training_takes_formulas_alone_from_evaluation(modules):
+    users = [module for module in modules if room(module.name) in ("training", "from_net", "g2d")]
+    taken = {
+        f"{base}.{name.name}"
+        for module in users
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and (base := f"unmask.{node.module or ''}").startswith("unmask.evaluation")
+        for name in node.names
+    }
+    assert taken == FORMULAS
+    assert not [name for module in modules if module.name in FORMULAS for name in imported(module)]
 
 
 def test_nothing_imports_the_command_line(modules):

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from unmask.faces import align, blend
 from unmask.losses import crops
+from unmask.models import encoder
 
 LEVEL = 2 / 255  # of pictures in [-1,1]
 
@@ -31,6 +32,13 @@ def test_compositing_is_the_same_on_arrays(size: int, rng: np.random.Generator) 
         np.testing.assert_allclose(
             blend.feathered(region, feather), crops.feathered(torch.from_numpy(region), feather).numpy(), atol=1e-5
         )
+
+
+def test_growing_is_the_same_on_arrays(rng: np.random.Generator) -> None:
+    region = rng.random((2, 1, 64, 64), np.float32)
+    for pixels in (0, 1, 3):
+        theirs = encoder.grown(torch.from_numpy(region), pixels).numpy()
+        assert np.array_equal(blend.grown(region, pixels / 64), theirs) and (theirs >= region).all()
 
 
 def test_composite_has_gradients_under_the_region_only() -> None:

@@ -20,15 +20,6 @@ def test_region_error_weighs_inside_and_outside() -> None:
     assert float(pixel.region_error(y_hat, y, region, 2.0, 1.0)) == pytest.approx(2 * 0.5 + 0.3 / 3)
 
 
-def test_psnr_and_gradient_energy() -> None:
-    y = torch.zeros(1, 3, 8, 8)
-    assert float(pixel.psnr(y + 0.2, y)) == pytest.approx(10 * math.log10(4 / 0.04), abs=1e-4)
-    stripes = torch.zeros(1, 3, 8, 8)
-    stripes[..., ::2] = 1  # every horizontal difference is 1, every vertical one 0
-    energy = float(pixel.gradient_energy(stripes, torch.ones(1, 1, 8, 8)))
-    assert energy == pytest.approx(0.5)
-
-
 def test_adversarial_losses_at_zero_logits() -> None:
     zero = torch.zeros(3)
     assert float(adversarial.generator_logistic(zero)) == pytest.approx(math.log(2))

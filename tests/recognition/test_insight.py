@@ -16,9 +16,7 @@ from unmask.recognition import insight
 
 
 def tiny(path: Path, fixed_reshape: str = "constant") -> np.ndarray:
-    """Write a recognizer that averages 16-pixel squares and multiplies by a matrix, for a batch of one;
-    return it.
-    """
+    """Write a recognizer that averages 16-pixel squares and multiplies by a matrix, for a batch of one."""
     weight = np.random.default_rng(1).normal(size=(3 * 49, 8)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["input"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]),

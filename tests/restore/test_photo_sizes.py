@@ -1,5 +1,4 @@
-"""The embedded pack on photos of the size that people have: one face where there is one, nothing where there
-is none."""
+"""The embedded pack on photos of the size that people have: one face where there is one, none where there is none."""
 
 from __future__ import annotations
 

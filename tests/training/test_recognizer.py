@@ -157,8 +157,11 @@ def test_refusals(folder: Path, given: Path) -> None:
         teacher.hints(faces, TorchRecognizer(IResNet(**SHAPE), "mine", ""), (4,))  # type: ignore[arg-type]
 
 
-def test_same_different_counts_pairs_by_hand() -> None:
-    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, -0.8]], np.float32)
-    found = paired.same_different(vectors, np.array([0, 0, 1, -1]))
-    assert found["same"] == pytest.approx(0.8)
-    assert found["different"] == pytest.approx((0 + 0.6) / 2)
+def test_pairs_by_hand() -> None:
+    vectors, people = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.6, -0.8]], np.float32), np.array([0, 0, 1, -1])
+    scores, same = paired.pairs(vectors, people)
+    np.testing.assert_allclose(scores, [0.8, 0, 0.6], atol=1e-6)
+    assert same.tolist() == [True, False, False]
+    scores, same = paired.pairs(vectors, people, vectors[:, ::-1])  # each probe against the other two pictures
+    np.testing.assert_allclose(scores, [0.6, 1, 0.6, 0.8, 1, 0.8], atol=1e-6)
+    assert same.tolist() == [True, False, True, False, False, False]

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from .. import __version__
-from ..errors import UnmaskError
-
-PACKAGES = ("numpy", "pillow", "onnxruntime", "opencv-python", "click")
-Check = tuple[str, bool, str]  # what, whether it is well, what was found
+from .. import installation
 
 
 @click.command()
@@ -25,118 +16,10 @@ Check = tuple[str, bool, str]  # what, whether it is well, what was found
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(weights: Path | None, ops: bool, as_json: bool) -> int:
     """Check this installation; exits with 1 if something is wrong."""
-    checks = [_try("python", _python), _try("torch", _torch), *(_try(name, _version(name)) for name in PACKAGES)]
-    checks += [
-        _try("processor", _processor),
-        _try("devices", _devices),
-        _try("weights", lambda: _weights(weights)),
-    ]
-    checks.append(_try("restoration", lambda: _restoration(weights)))
-    if ops:
-        checks.append(_try("native ops", _ops))
+    checks = installation.checks(weights, ops)
     if as_json:
-        click.echo(json.dumps([dict(zip(("what", "ok", "found"), check, strict=True)) for check in checks], indent=1))
+        click.echo(json.dumps([check._asdict() for check in checks], indent=1))
     else:
         for what, well, found in checks:
             click.echo(f"{'ok ' if well else 'BAD'} {what:14} {found}")
-    return 0 if all(well for _, well, _ in checks) else 1
-
-
-def _try(what: str, look: Callable[[], str]) -> Check:
-    try:
-        return what, True, look()
-    except Exception as error:  # whatever is wrong is a finding, not an end
-        return what, False, str(error) or type(error).__name__
-
-
-def _python() -> str:
-    return f"unmask {__version__}, Python {platform.python_version()}, {platform.platform()}"
-
-
-def _version(name: str) -> Callable[[], str]:
-    def look() -> str:
-        for one in (name, f"{name}-headless"):
-            try:
-                return importlib.metadata.version(one)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        raise UnmaskError(f"not installed; pip install {name}")
-
-    return look
-
-
-def _processor() -> str:
-    from .. import engines
-
-    text = f"{os.cpu_count()} cores, sessions and pictures take {engines.threads()}"
-    if engines.has_torch():
-        import torch
-
-        text += f"; torch uses {torch.get_num_threads()} with {torch.backends.cpu.get_cpu_capability()}"
-    return text
-
-
-def _devices() -> str:
-    import onnxruntime
-
-    from .. import engines
-
-    gpus = ["not asked, torch is not installed"]
-    if engines.has_torch():
-        import torch
-
-        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["no GPU"]
-    return f"torch: {', '.join(gpus)}; onnxruntime: {', '.join(onnxruntime.get_available_providers())}"
-
-
-def _torch() -> str:
-    """The version of torch, which restoring does without."""
-    from .. import engines
-
-    return _version("torch")() if engines.has_torch() else "not installed; restoring does without, training needs it"
-
-
-def _weights(folder: Path | None) -> str:
-    from .. import weights
-
-    where = folder or weights.default_folder()
-    found = weights.verify(folder)
-    bad = [f"{name} {state}" for name, state in found if state != "ok"]
-    missing = {"detector", "segmenter", "recognizer", "unmasker"} - {row.name for row in weights.rows(folder)}
-    if bad or missing:
-        raise UnmaskError(
-            f"{where}: {', '.join(bad + [f'no {name}' for name in sorted(missing)])}; restore the release"
-        )
-    return f"{len(found)} files in {where} are whole"
-
-
-def _restoration(folder: Path | None) -> str:
-    """Run every part of the pack on a drawn picture."""
-    import numpy as np
-
-    from ..restore.restorer import Restorer
-
-    start = time.perf_counter()
-    restorer = Restorer.from_pretrained(folder)
-    loaded = time.perf_counter()
-    size = restorer.size
-    crop = np.random.default_rng(0).uniform(-1, 1, (1, 3, size, size)).astype(np.float32)
-    region = np.zeros((1, 1, size, size), np.float32)
-    region[..., size // 2 :, :] = 1
-    restorer.detector.detect(np.full((480, 640, 3), 128, np.uint8))
-    restorer.segment(crop)
-    restored = restorer.unmask(crop, region)
-    if restored.shape != crop.shape or not np.isfinite(restored).all() or float(restored.std()) == 0:
-        raise UnmaskError("the unmasker gives no picture here; run 'unmask models verify'")
-    done, chosen = time.perf_counter() - loaded, restorer.choice
-    assert chosen is not None
-    took = f"loaded in {loaded - start:.1f} s, one face of {size} pixels in {done:.2f} s"
-    return f"{took} by {chosen.engine} on {chosen.device} ({chosen.why})"
-
-
-def _ops() -> str:
-    """Build or load the native operators, also after an earlier failure, and hold them against their reference."""
-    from ..ops import build, state
-
-    said = state()
-    return f"{build.recipe().library}: {said}"
+    return 0 if all(check.ok for check in checks) else 1

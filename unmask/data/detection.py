@@ -1,7 +1,7 @@
-"""Scenes for the detector, composed anew at every step: whole photos at many scales, aligned faces on backgrounds,
-faces too large for the scene, and nothing at all.
+"""Scenes for the detector, composed anew at every step.
 
-The points of a masked face are those of its unmasked version, since the mask is put on after they are known.
+Whole photos at many scales, aligned faces on backgrounds, faces too large for the scene, and nothing at all. The points
+of a masked face are those of its unmasked version, since the mask is put on after they are known.
 """
 
 from __future__ import annotations

@@ -45,8 +45,10 @@ class Shares:
 
 @dataclass(frozen=True)
 class Scene:
-    """One photo: its faces' ``points`` [K,5,2] (``sure`` [K]), who wears a face mask (``garment`` [K], UNKNOWN if not
-    known), whether the points can be trusted, and what a detector took for faces, points [M,5,2].
+    """One photo with what is known of it.
+
+    Its faces' ``points`` [K,5,2] (``sure`` [K]), who wears a face mask (``garment`` [K], UNKNOWN if not known), whether
+    the points can be trusted, and what a detector took for faces, points [M,5,2].
     """
 
     pixels: np.ndarray
@@ -59,8 +61,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Material:
-    """All that crops are made of: the pool with its points [N,5,2], whole photos, those of people in real face masks,
-    photos to take backgrounds from, things uint8 [M,S,S,3], and the share of faces ``close`` to their place.
+    """All that crops are made of.
+
+    The pool with its points [N,5,2], whole photos, those of people in real face masks, photos to take backgrounds from,
+    things uint8 [M,S,S,3], and the share of faces ``close`` to their place.
     """
 
     pool: segmentation.Pool

@@ -20,8 +20,10 @@ from .landmark_material import Material, Shares
 
 
 class Crops(NamedTuple):
-    """Many crops, rendered: ``images`` uint8 [N,S,S,3], ``points`` float32 [N,5,2] in their pixels, ``face`` and
-    ``garment`` int8 [N], ``turned`` and ``placed`` bool [N] (as in :class:`Batch`).
+    """Many crops, rendered.
+
+    ``images`` uint8 [N,S,S,3], ``points`` float32 [N,5,2] in their pixels, ``face`` and ``garment`` int8 [N],
+    ``turned`` and ``placed`` bool [N] (as in :class:`Batch`).
     """
 
     images: np.ndarray
@@ -33,8 +35,10 @@ class Crops(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """x [N,3,S,S] in [-1,1]; ``face`` and ``garment`` [N] (-1: do not ask); ``roll`` cosine and sine [N,2] and
-    ``points`` [N,5,2] as the network gives them; ``turned`` and ``placed`` [N], 1 where these are known.
+    """Crops x [N,3,S,S] in [-1,1] with what is asked of them.
+
+    ``face`` and ``garment`` [N] (-1: do not ask); ``roll`` cosine and sine [N,2] and ``points`` [N,5,2] as the network
+    gives them; ``turned`` and ``placed`` [N], 1 where these are known.
     """
 
     x: Tensor

@@ -163,13 +163,13 @@ class Sampler:
         light: float = 0.0,
         accessories: float = 0.0,
     ) -> Batch:
-        """``n`` faces (those of ``indices``, if given), mirrored at random; a share ``grow`` of the
-        regions wider by one pixel, and as many by two.
+        """``n`` faces (those of ``indices``, if given), mirrored at random.
 
-        A share ``jitter`` of the faces is shifted, turned and zoomed, by more than a detector's points
-        differ from masked to bare faces (0.01 of the width, 3 degrees, 5 % on LFW). A share ``light`` is made darker,
-        brighter or of another cast, with and without face mask alike. A share ``accessories`` of the face masks gets
-        straps, valves or cloth down the neck (:func:`.garment_variation.add_accessories`).
+        A share ``grow`` of the regions is wider by one pixel, and as many by two. A share ``jitter`` of the faces is
+        shifted, turned and zoomed, by more than a detector's points differ from masked to bare faces (0.01 of the
+        width, 3 degrees, 5 % on LFW). A share ``light`` is made darker, brighter or of another cast, with and without
+        face mask alike. A share ``accessories`` of the face masks gets straps, valves or cloth down the neck
+        (:func:`.garment_variation.add_accessories`).
         """
         indices = self.indices(rng, n) if indices is None else indices
         variants = rng.integers(0, self.masked_faces.variants, n)

@@ -69,8 +69,10 @@ class Source:
             raise UnmaskError(f"{where}{text.removeprefix('the image: ')}") from None
 
     def key(self, names: Iterable[str]) -> str:
-        """A hash that changes with the content of the pictures named: by the checksums of a zip's members, or by name,
-        size, number and times of a folder's files (a file cannot be written without a new time of change).
+        """A hash that changes with the content of the pictures named.
+
+        It is of the checksums of a zip's members, or of name, size, number and times of a folder's files (a file cannot
+        be written without a new time of change).
         """
         digest = hashlib.sha256()
         for name in names:

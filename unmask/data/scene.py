@@ -18,8 +18,10 @@ TELLING = 24.0  # pixels: on smaller faces nobody sees whether they are upside d
 
 @dataclass(frozen=True)
 class Scenes:
-    """``images`` uint8 [N,S,S,3]; ``boxes`` float32 [N,M,4]; ``points`` [N,M,5,2]; ``state`` uint8 [N,M]:
-    0 nothing, 1 face, 2 face whose points are not trusted, 3 to be ignored.
+    """Pictures with their faces.
+
+    ``images`` uint8 [N,S,S,3]; ``boxes`` float32 [N,M,4]; ``points`` [N,M,5,2]; ``state`` uint8 [N,M]: 0 nothing, 1
+    face, 2 face whose points are not trusted, 3 to be ignored.
     """
 
     images: np.ndarray

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images
-from ..engines import unmaskers
 from ..errors import UnmaskError, UsageError
 from ..faces import align
 from ..faces.detect import Detector, Face
 from ..faces.landmarks import Landmarker
-from ..restore import Restorer
+from ..restore import Restorer, parts
 from ..restore.located import SegmenterLike
 from . import linear
 
@@ -43,9 +42,7 @@ class FaceRestorer(Protocol):
     fingerprint: str
 
     def __call__(self, x: Floats, region: Floats) -> Floats:
-        """Masked faces [N,3,S,S] in [-1,1] and region [N,1,S,S] in, restored faces [N,3,S,S] in [-1,1]
-        out.
-        """
+        """Restored faces [N,3,S,S] of masked ones [N,3,S,S], all in [-1,1], under the region [N,1,S,S]."""
         ...
 
 
@@ -147,7 +144,7 @@ class Unmasking:
 
     def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu"):
         self.name = name
-        self.model = unmaskers.load(name_or_path, device=device)
+        self.model = parts.of(name_or_path).ready("auto", device)
         self.fingerprint, self.size = self.model.sha256, self.model.size
 
     def __call__(self, x: Floats, region: Floats) -> Floats:
@@ -194,11 +191,10 @@ BASELINES = ("mask", "opencv", "mean", "linear")
 
 
 def load(names: Sequence[str], data: str | Path | None = None, device: str = "cpu") -> list[FaceRestorer]:
-    """Restorers by name, in the given order: a baseline, ``unmask`` (the embedded unmasker), or weights
-    by name or path.
+    """Restorers by name, in the given order.
 
-    ``data`` is the folder of training faces that ``mean`` and ``linear`` are fitted on (once; the fit is kept
-    in the cache folder).
+    A name is that of a baseline, ``unmask`` (the embedded unmasker), or the name or path of weights. ``data`` is the
+    folder of training faces that ``mean`` and ``linear`` are fitted on (once; the fit is kept in the cache folder).
     """
     found: list[FaceRestorer] = []
     for name in dict.fromkeys(names):

@@ -1,5 +1,4 @@
-"""A Gaussian model of aligned faces: principal components, and the hidden pixels that follow from the visible
-ones.
+"""A Gaussian model of aligned faces: principal components, and hidden pixels that follow from the visible ones.
 
 Faces are ``x = mean + U z + e`` with ``z ~ N(0, diag(variances))`` and white ``e`` (Tipping and Bishop,
 1999). Given the visible pixels v, the expected face is the linear regression of all pixels on them, ``z =
@@ -46,9 +45,7 @@ class LinearFaces:
     fingerprint: str
 
     def fill(self, face: Floats, hidden: NDArray[np.bool_]) -> Floats:
-        """The expected face [side,side,3] given the pixels of ``face`` that are not ``hidden``
-        [side,side].
-        """
+        """The expected face [side,side,3] given the pixels of ``face`` that are not ``hidden`` [side,side]."""
         shape = (self.side, self.side, 3)
         gone = np.repeat(hidden.reshape(-1), 3)
         offset = np.where(gone, 0, face.reshape(-1) - self.mean)
@@ -81,9 +78,7 @@ def fit(
     components: int = COMPONENTS,
     cache: str | Path | None = None,
 ) -> LinearFaces:
-    """Fit on the training split of ``sources`` below ``root`` (those that exist), or read the fit of the
-    same data.
-    """
+    """Fit on the training split of ``sources`` below ``root`` (those that exist), or read the fit of the same data."""
     names = there(Path(root), sources)
     packs = [face_sets.pack(Path(root), name, 128, "ffhq", cache)["images"] for name in names]
     digest = hashlib.sha256(f"{_VERSION}|{SIDE}|{components}|{FACES}|{NOISE_FACTOR}".encode())

@@ -2,114 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor, nn
 
-from .. import models, weights
+from .. import weights
 from ..errors import UsageError
-from ..from_net import train
+from ..from_net import train as from_task
 from ..g2d import recognizer
 from ..g2d import train as g2d_task
 from ..g2d.network import G2D
-from ..models import landmarker
+from ..models.landmarker import SIZE
 from ..training import checkpoint
 from . import to_onnx
 
 LICENSE = "as the photos and the weights that it was trained with allow"
+RECOGNIZER = "recognizer_sha256"  # what an unmasker's run keeps of the recognizer whose embedding its styles take
 BESIDE = "weights"  # the folder in a run's that holds what was made of it
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one task's checkpoint becomes weights: the module to take, the kind of network, its alignment, its twin."""
+    """How one task's checkpoint becomes weights."""
 
     module: str
+    """Of the checkpoint's modules, the network to take."""
     kind: str
-    template: Callable[[dict[str, Any]], str | None]
-    size: Callable[[dict[str, Any]], int | None]
-    twin: Callable[[nn.Module, Path, dict[str, Any]], Path]
-    arch: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: dict(config["model"])
+    """What :func:`unmask.models.build` calls it."""
+    size: Callable[[Mapping[str, Any]], Any]
+    """Height of its faces, or their height and width, from the run's config; None for any."""
+    onnx: Callable[..., Path]
+    """Writes the ONNX version: ``onnx(network, path, size=..., beside=...)``, all after :mod:`.to_onnx`."""
+    template: Callable[[Any], str | None] = lambda size: "ffhq"
+    """What its faces are aligned to, from their size."""
+    arch: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda config: dict(config["model"])
+    """The network's arguments, from the run's config."""
 
 
-def _fixed(name: str | None) -> Callable[[dict[str, Any]], str | None]:
-    return lambda config: name
+def _resolution(config: Mapping[str, Any]) -> Any:
+    return config["model"]["img_resolution"]
 
 
-def _from_template(config: dict[str, Any]) -> str:
-    """FROM's crop: the arcface one, or its middle columns where the network is narrower than high."""
-    height, width = config["model"]["trunk"]["size"]
+def _arcface(size: Sequence[int]) -> str:
+    """The arcface template, or its middle columns (FROM's crop) where faces are narrower than high."""
+    height, width = size
     return "arcface" if height == width else "from"
 
 
+def _detector(network: nn.Module, path: Path, size: None, beside: Path) -> Path:
+    """Without ``beside``: its normalizations are folded, as insightface's own files have it."""
+    return to_onnx.detector_onnx(network, path)
+
+
+def _generator(network: Any, path: Path, size: int, beside: Path) -> Path:
+    return to_onnx.generator_onnx(network, path, network.z_dim, beside=beside)
+
+
+def _unmasker(network: nn.Module, path: Path, size: int, beside: Path) -> Path:
+    known = weights.read(beside).meta.get(RECOGNIZER, "")
+    return to_onnx.unmasker_onnx(network, path, size, beside=beside, recognizer=known)
+
+
+def _recognizer(network: nn.Module, path: Path, size: Sequence[int], beside: Path) -> Path:
+    return to_onnx.recognizer_onnx(network, path, (size[0], size[1]), template=_arcface(size), beside=beside)
+
+
+def _g2d(network: G2D, path: Path, size: int, beside: Path) -> Path:
+    whole = recognizer.segmented(network)
+    return to_onnx.recognizer_onnx(whole, path, (size, size), template="ffhq", beside=beside)
+
+
 KINDS: dict[str, Kind] = {
-    "detector": Kind("model", "detector", _fixed(None), lambda c: None, lambda m, p, c: to_onnx.detector_onnx(m, p)),
-    "segmenter": Kind(
-        "model",
-        "segmenter",
-        _fixed("ffhq"),
-        lambda c: int(c["size"]),
-        lambda m, p, c: to_onnx.segmenter_onnx(m, p, size=int(c["size"]), beside=_beside(p)),
-    ),
+    "detector": Kind("model", "detector", lambda c: None, _detector, lambda size: None),
+    "segmenter": Kind("model", "segmenter", lambda c: c["size"], to_onnx.segmenter_onnx),
     "landmarker": Kind(
-        "model",
-        "landmarker",
-        _fixed("ffhq"),
-        lambda c: landmarker.SIZE,
-        lambda m, p, c: to_onnx.landmarker_onnx(m, p, size=landmarker.SIZE, beside=_beside(p)),
-        lambda c: {"size": landmarker.SIZE},
+        "model", "landmarker", lambda c: SIZE, to_onnx.landmarker_onnx, arch=lambda config: {"size": SIZE}
     ),
-    "recognizer": Kind(
-        "average",
-        "iresnet",
-        _fixed("arcface"),
-        lambda c: int(c["model"]["size"][0]),
-        lambda m, p, c: to_onnx.recognizer_onnx(m, p, tuple(c["model"]["size"]), beside=_beside(p)),
-    ),
-    "generator": Kind(
-        "average",
-        "generator",
-        _fixed("ffhq"),
-        lambda c: int(c["model"]["img_resolution"]),
-        lambda m, p, c: to_onnx.generator_onnx(m, p, int(c["model"]["z_dim"]), beside=_beside(p)),
-    ),
-    "unmasker": Kind(
-        "average",
-        "unmasker",
-        _fixed("ffhq"),
-        lambda c: int(c["model"]["img_resolution"]),
-        lambda m, p, c: to_onnx.unmasker_onnx(m, p, int(c["model"]["img_resolution"]), beside=_beside(p)),
-    ),
+    "recognizer": Kind("average", "iresnet", lambda c: c["model"]["size"], _recognizer, _arcface),
+    "generator": Kind("average", "generator", _resolution, _generator),
+    "unmasker": Kind("average", "unmasker", _resolution, _unmasker),
     "from": Kind(
-        "network",
-        "from_net",
-        _from_template,
-        lambda c: int(c["model"]["trunk"]["size"][0]),
-        lambda m, p, c: to_onnx.recognizer_onnx(
-            m, p, tuple(c["model"]["trunk"]["size"]), template=_from_template(c), beside=_beside(p)
-        ),
-        train.architecture,
+        "network", "from_net", lambda c: c["model"]["trunk"]["size"], _recognizer, _arcface, from_task.architecture
     ),
-    "g2d": Kind(
-        "network",
-        "g2d",
-        _fixed("ffhq"),
-        lambda c: int(c["model"]["size"]),
-        lambda m, p, c: to_onnx.recognizer_onnx(
-            recognizer.segmented(cast(G2D, m)), p, (int(c["model"]["size"]),) * 2, template="ffhq", beside=_beside(p)
-        ),
-        g2d_task.architecture,
-    ),
+    "g2d": Kind("network", "g2d", lambda c: c["model"]["size"], _g2d, arch=g2d_task.architecture),
 }
-
-
-def _beside(twin: Path) -> Path:
-    """The safetensors file of an ONNX version, which is written first."""
-    return twin.with_suffix(".safetensors")
 
 
 def release(
@@ -145,20 +125,23 @@ def release(
     home, stem = Path(folder) if folder else beside(run), name or task
     if not overwrite:
         _refuse(home, stem)
-    arch, size, template = how.arch(config), how.size(config), how.template(config)
-    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": size, "template": template}
-    model = models.build(how.kind, **arch)
-    model.load_state_dict(_state(content, how.module, mix, share))
-    path = weights.save(home / f"{stem}.safetensors", how.kind, arch, model.state_dict(), meta)
+    size = how.size(config)
+    height, template = size[0] if isinstance(size, Sequence) else size, how.template(size)
+    meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": height, "template": template}
+    if known := content.get("extra", {}).get(RECOGNIZER):
+        meta[RECOGNIZER] = known
+    made = weights.Checkpoint(how.kind, how.arch(config), _state(content, how.module, mix, share), meta, Path(run), "")
+    weights.build(made)  # refuses what does not fit before anything is written
+    path = weights.save(home / f"{stem}.safetensors", made.kind, made.arch, made.tensors, meta)
     source = f"unmask train, task {task}, {content['step']} steps"
     if mix is not None:
         source += f", {share:g} of the weights from step {_read(mix)['step']}"
     row = partial(
-        weights.register, stem, path, license=license, source=source, template=template, size=size, folder=home
+        weights.register, stem, path, license=license, source=source, template=template, size=height, folder=home
     )
     row()  # the table must know the new file before it is read
-    weights.fill(model, weights.read(path))  # the ONNX version holds the same rounded numbers
-    return row(onnx=how.twin(model.eval(), home / f"{stem}.onnx", config))
+    network = weights.build(weights.read(path)).eval()  # the ONNX version holds the same rounded numbers
+    return row(onnx=how.onnx(network, home / f"{stem}.onnx", size=size, beside=path))
 
 
 def beside(run: str | Path) -> Path:

@@ -22,6 +22,7 @@ from torch.nn import functional
 from .. import weights
 from ..data import augment, masked
 from ..errors import UsageError
+from ..evaluation.restoration import quality
 from ..faces import align
 from ..losses import identity, pixel, relation
 from ..models.unmasker import Unmasker
@@ -48,8 +49,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The modules of a run; the encoder of ``network`` is made of the painter's own layers. ``known`` are the teacher's
-    vectors [M,D] of all faces, if there is one.
+    """The modules of a run; the encoder of ``network`` is made of the painter's own layers.
+
+    ``known`` are the teacher's vectors [M,D] of all faces, if there is one.
     """
 
     network: G2D
@@ -229,7 +231,7 @@ def _validate(parts: _Parts, views: paired.Held, config: Config, device: torch.d
         parts.painter.eval()
         made = [parts.painter(x[i : i + 32].to(device), region[i : i + 32].to(device)).float().cpu()
                 for i in range(0, len(x), 32)]  # fmt: skip
-        found["psnr_region"] = float(pixel.psnr(torch.cat(made).clamp(-1, 1), y, region).mean())
+        found["psnr_region"] = float(quality.psnr(torch.cat(made).clamp(-1, 1), y, region).nanmean())
     if stage > 0:
         found |= paired.figures(lambda a, b: parts.network(a.to(device), b.to(device)), views)
     if stage > 1:

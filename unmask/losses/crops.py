@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional
 
+from ..models.encoder import grown
+
 SHRINK_BELOW = 0.75  # warps that shrink more than this get an averaging pass first
 
 
@@ -34,10 +36,8 @@ def feathered(region: Tensor, feather: int | None = None) -> Tensor:
     radius = round(region.shape[2] / 128) if feather is None else feather
     if radius <= 0:
         return region
-    width = 2 * radius + 1
-    grown = functional.max_pool2d(region, width, stride=1, padding=radius)
-    padded = functional.pad(grown, (radius,) * 4, mode="replicate")
-    return functional.avg_pool2d(padded, width, stride=1)
+    padded = functional.pad(grown(region, radius), (radius,) * 4, mode="replicate")
+    return functional.avg_pool2d(padded, 2 * radius + 1, stride=1)
 
 
 def warp(

@@ -25,8 +25,12 @@ BUILDERS: dict[str, str] = {
 
 
 def build(kind: str, **arch: Any) -> nn.Module:
-    """Build a network of a kind in ``BUILDERS`` with its arguments; raises UnmaskError where they do not fit,
-    UsageError where ``UNMASK_OPS`` makes no sense."""
+    """Build a network of a kind in ``BUILDERS`` with its arguments.
+
+    Raises:
+        UnmaskError: there is no such kind, or the arguments do not fit it.
+        UsageError: ``UNMASK_OPS`` makes no sense.
+    """
     if kind not in BUILDERS:
         raise UnmaskError(f"no network of kind {kind[:40]!r}; there are {', '.join(BUILDERS)}")
     ops.preferred()  # a wrong word there is told before anything is done

@@ -1,7 +1,8 @@
-"""A small face detector in SCRFD's output layout (Guo et al. 2021, arXiv:2105.04714): strides 8, 16, 32, two anchors
-per location, and for each anchor a score, four box distances and five points in units of the stride.
+"""A small face detector in SCRFD's output layout (Guo et al. 2021, arXiv:2105.04714).
 
-The network is our own: plain residual stages, a top-down and a bottom-up path, and one head shared by the levels.
+Strides 8, 16, 32, two anchors per location, and for each anchor a score, four box distances and five points in units of
+the stride. The network is our own: plain residual stages, a top-down and a bottom-up path, and one head shared by the
+levels.
 """
 
 from __future__ import annotations
@@ -79,8 +80,10 @@ class Detector(nn.Module):
         return levels
 
     def shared(self, levels: list[Tensor]) -> list[Tensor]:
-        """The head's layers on all levels. In training their normalization sees the levels together: one set of running
-        statistics must serve them all afterwards.
+        """The head's layers on all levels.
+
+        In training their normalization sees the levels together: one set of running statistics must serve them all
+        afterwards.
         """
         for block in self.head:
             assert isinstance(block, ConvBN)
@@ -120,8 +123,10 @@ def _scaled(x: Tensor, scale: Tensor) -> Tensor:
 
 
 class ScrfdLayout(nn.Module):
-    """The detector for ONNX as insightface's SCRFD class reads it: photo [1,3,H,W], RGB, ``(x - 127.5) / 128`` ->
-    nine outputs without batch axis: scores (after the sigmoid) of the three strides, boxes, points.
+    """The detector for ONNX as insightface's SCRFD class reads it.
+
+    Photo [1,3,H,W], RGB, ``(x - 127.5) / 128`` -> nine outputs without batch axis: scores (after the sigmoid) of the
+    three strides, boxes, points.
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -129,6 +134,7 @@ class ScrfdLayout(nn.Module):
         self.detector = detector
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Scores [A,1], boxes [A,4] and points [A,10] of each stride, one kind after the other."""
         scores, boxes, points = self.detector(x)
         scores = [s.sigmoid() for s in scores]
         return tuple(t.reshape(-1, width) for group, width in ((scores, 1), (boxes, 4), (points, 10)) for t in group)

@@ -28,7 +28,7 @@ def shrunk(x: Tensor, side: int) -> Tensor:
 
 
 def grown(region: Tensor, margin: int) -> Tensor:
-    """A region [N,1,S,S] grown by ``margin`` pixels on every side."""
+    """A region [N,1,S,S] grown by ``margin`` pixels on every side; :func:`unmask.faces.blend.grown` for arrays."""
     return functional.max_pool2d(region, 2 * margin + 1, 1, margin) if margin else region
 
 

@@ -23,6 +23,7 @@ class ConvBN(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """The formula of the class."""
         return self.act(self.bn(self.conv(x)))
 
 
@@ -36,6 +37,7 @@ class Residual(nn.Module):
         nn.init.constant_(self.second.bn.weight, 0.5)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """The formula of the class."""
         return torch.relu(x + self.second(self.first(x)))
 
 

@@ -1,8 +1,7 @@
 """Find, build and load the native kernels of ``third_party/stylegan2_ops``.
 
-The library is built once per machine by ``torch.utils.cpp_extension`` with ninja, in a child process, under a
-kernel file lock (which the system drops when its holder dies), and put into the cache with its SHA-256 beside
-it. It is loaded only when the sum is right, so that a truncated file is rebuilt and not mapped.
+The library is built once per machine by ``torch.utils.cpp_extension`` with ninja, in a child process, under a kernel
+file lock (dropped when its holder dies), and put into the cache with its SHA-256; without a right one it is rebuilt.
 """
 
 from __future__ import annotations
@@ -81,10 +80,12 @@ class Recipe:
 
     @property
     def folder(self) -> Path:
+        """Where in the cache it is built."""
         return cache_folder() / self.key
 
     @property
     def library(self) -> Path:
+        """The file that is loaded."""
         return self.folder / f"{NAME}.so"
 
 
@@ -104,8 +105,7 @@ def recipe() -> Recipe:
     folder = source_folder()
     cuda_home = cuda_toolkit() if torch.version.cuda else None
     arch = _cuda_arch() if cuda_home else ""
-    if not arch:  # no GPU here, and none named: torch's build would fail, the kernels for the CPU with it
-        cuda_home = None
+    cuda_home = cuda_home if arch else None  # no GPU here, and none named: torch's build would fail, the CPU's with it
     names = SOURCES + (CUDA_SOURCES if cuda_home else ())
     cflags, cpu = _cpu_flags()
     digest = hashlib.sha256()

@@ -49,8 +49,7 @@ class Recognizer(Protocol):
         ...
 
     def embed(self, faces: Faces) -> Faces:
-        """Embed ``faces`` [N,3,H,W] (RGB in [-1,1], aligned to ``template`` at ``size``) as [N,D] of unit
-        length.
+        """Embed ``faces`` [N,3,H,W] (RGB in [-1,1], aligned to ``template`` at ``size``) as [N,D] of unit length.
 
         Arrays give an array, and a tensor of torch gives a tensor. The similarity of two faces is ``(a * b).sum(1)``
         everywhere.

@@ -93,8 +93,10 @@ class InsightRecognizer:
 
 
 def load(path: str | Path, name: str | None = None) -> InsightRecognizer:
-    """Load the ONNX file at ``path`` as insightface would, and try it; raises :class:`UnmaskError` if that is not a
-    recognizer, or a part of it has another sha256 than the table beside it.
+    """Load the ONNX file at ``path`` as insightface would, and try it.
+
+    Raises:
+        UnmaskError: it is no recognizer, or a part of it has another sha256 than the table beside it.
     """
     path = Path(path)
     if not path.is_file():
@@ -146,9 +148,7 @@ def _foreign(path: Path, name: str | None) -> InsightRecognizer:
 
 
 def load_pack(pack: str) -> InsightRecognizer:
-    """Load the recognition model of an insightface pack below ``$INSIGHTFACE_HOME`` (``~/.insightface``);
-    no download.
-    """
+    """The recognition model of an insightface pack below ``$INSIGHTFACE_HOME`` (``~/.insightface``); no download."""
     folder = packs.folder() / pack
     if not folder.is_dir():
         raise UnmaskError(f"{folder}: insightface pack {pack!r} is not installed; run 'unmask models install {pack}'")
@@ -159,9 +159,7 @@ def load_pack(pack: str) -> InsightRecognizer:
 
 
 def _looks_like_recognition(path: Path) -> bool:
-    """Whether insightface would route this file to recognition, judged by the graph's shapes without
-    running it.
-    """
+    """Whether insightface would route this file to recognition, judged by the graph's shapes without running it."""
     import onnx
 
     try:

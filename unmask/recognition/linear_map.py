@@ -18,7 +18,9 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearMap:
-    """``weight`` [D+1,D] takes a masked embedding (with a one appended) to the clean one; ``gate`` [D+1] times it is
+    """A linear map from masked to clean embeddings, and when it is used.
+
+    ``weight`` [D+1,D] takes a masked embedding (with a one appended) to the clean one; ``gate`` [D+1] times it is
     positive where the embedding looks like that of a masked face.
     """
 

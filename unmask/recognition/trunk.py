@@ -19,12 +19,14 @@ __all__ = ["read"]
 
 
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A recognizer's graph as a description (plain enough for JSON), and the state of its
-    :class:`unmask.models.onnx_trunk.OnnxTrunk`.
+    """A recognizer's graph as a description, plain enough for JSON, and the state of its trunk.
 
-    The last map is the last tensor that has more than one place; all behind it is the head. Raises UsageError for a
-    graph with other operators than :data:`unmask.models.onnx_trunk.OPERATORS` or without such a cut, and where the
-    trunk does not give the numbers of ONNX Runtime.
+    The trunk is an :class:`unmask.models.onnx_trunk.OnnxTrunk`. The last map is the last tensor that has more than one
+    place; all behind it is the head.
+
+    Raises:
+        UsageError: the graph has other operators than :data:`unmask.models.onnx_trunk.OPERATORS` or no such cut, or the
+            trunk does not give the numbers of ONNX Runtime.
     """
     try:
         return _read(path)

@@ -14,6 +14,7 @@ from .. import recognition
 from ..config import Count, Share, Variants
 from ..data import augment, face_sets, masked
 from ..errors import UsageError
+from ..evaluation.verification import metrics
 from ..recognition import trunk
 from ..simulation import patches
 from . import loop, teacher
@@ -101,11 +102,11 @@ def _targets(
     """The teacher's embeddings of (some of) a split's faces, aligned as it wants them; None without a teacher."""
     if not config.teacher:
         return None
-    judge = recognition.load(config.teacher)
-    side = judge.size[0]
-    if faces.template != judge.template or faces.images.shape[1] != side:
-        faces = face_sets.load(config.data, config.sources, size=side, template=judge.template, split=split)
-    return teacher.embeddings(faces if chosen is None else faces.subset(chosen), judge)
+    recognizer = recognition.load(config.teacher)
+    side, template = recognizer.size[0], recognizer.template
+    if faces.template != template or faces.images.shape[1] != side:
+        faces = face_sets.load(config.data, config.sources, size=side, template=template, split=split)
+    return teacher.embeddings(faces if chosen is None else faces.subset(chosen), recognizer)
 
 
 def given(onnx: str, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -138,37 +139,30 @@ def figures(network: Callable[[Tensor, Tensor], Tensor], views: Held) -> dict[st
     ``network(x, region)`` gives embeddings [N,D] of any length; the regions are the true ones.
     """
     clean = embed(network, views.clean, np.zeros_like(views.masked_region))
-    found = {f"clean_{k}": v for k, v in same_different(clean, views.people).items() if k.startswith("tar")}
+    found = {"clean_tar_at_far_1e-3": metrics.tar_at_far(*pairs(clean, views.people), 1e-3)}
     if views.targets is not None:
         found["cos_clean"] = float((clean * views.targets).sum(1).mean())
     for name, images, regions in (
         ("masked", views.masked, views.masked_region), ("occluded", views.occluded, views.occluded_region),
     ):  # fmt: skip
         probe = embed(network, images, regions)
-        pairs = same_different(clean, views.people, probe)
-        found |= {f"{name}_{k}": v for k, v in pairs.items() if k.startswith("tar")}
+        found[f"{name}_tar_at_far_1e-3"] = metrics.tar_at_far(*pairs(clean, views.people, probe), 1e-3)
         if views.targets is not None:
             found[f"cos_{name}"] = float((probe * views.targets).sum(1).mean())
     return found
 
 
-def same_different(embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None) -> dict[str, float]:
-    """Mean similarity of pictures of the same and of different people, and the share of same above 99.9 % of others.
+def pairs(
+    embeddings: np.ndarray, people: np.ndarray, probes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities [P] of all pairs of pictures of known people, and whether both are of one person [P].
 
     ``embeddings`` [N,D] of unit length and ``people`` [N] (-1 unknown); ``probes`` [N,D] are other views of the same
     pictures, each compared with all other pictures of ``embeddings``.
     """
     known = people >= 0
     found, people = embeddings[known], people[known]
-    if len(found) < 2:
-        return {}
-    pairs = np.triu_indices(len(found), 1) if probes is None else np.nonzero(~np.eye(len(found), dtype=bool))
-    scores, same = ((found if probes is None else probes[known]) @ found.T)[pairs], (people[:, None] == people)[pairs]
-    if not same.any() or same.all():
-        return {}
-    threshold = np.quantile(scores[~same], 0.999)
-    return {
-        "same": float(scores[same].mean()),
-        "different": float(scores[~same].mean()),
-        "tar_at_far_1e-3": float((scores[same] > threshold).mean()),
-    }
+    ones = np.ones((len(found), len(found)), bool)
+    chosen = np.triu(ones, 1) if probes is None else ~np.eye(len(found), dtype=bool)
+    scores = (found if probes is None else probes[known]) @ found.T
+    return scores[chosen], (people[:, None] == people)[chosen]

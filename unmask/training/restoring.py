@@ -8,7 +8,8 @@ from torch import Tensor
 
 from .. import images
 from ..data.masked import Batch
-from ..losses import crops, perceptual, pixel
+from ..evaluation.restoration import quality
+from ..losses import crops, perceptual
 from ..models.unmasker import Unmasker
 from . import loop
 
@@ -52,12 +53,11 @@ def figures(
 ) -> dict[str, float]:
     """PSNR, sharpness and, with ``features``, identity of the restored faces of a batch."""
     _, blended = restored(network, features, held, precision, device)
-    solid = (held.region > 0.5).float()
-    energy = pixel.gradient_energy(blended, solid).mean() / pixel.gradient_energy(held.y, solid).mean()
+    energy = [quality.gradient_energy(one, held.region).nanmean() for one in (blended, held.y)]
     found = {
-        "psnr_region": pixel.psnr(blended, held.y, held.region).mean(),
-        "psnr_composite": pixel.psnr(blended, held.y).mean(),
-        "gradient_ratio": energy,
+        "psnr_region": quality.psnr(blended, held.y, held.region).nanmean(),
+        "psnr_composite": quality.psnr(blended, held.y).mean(),
+        "gradient_ratio": energy[0] / energy[1],
         "coverage": held.region.mean(),
     }
     if features is not None:

@@ -144,8 +144,9 @@ def _part(
 
 
 def _in_steps(steady: Steady, frames: Iterator[clip.Frame], writer: clip.PartWriter) -> Iterator[list[RestoredFace]]:
-    """Restore frames and write them, and give back the faces of each; a thread fills and another one pastes and
-    encodes while this one decodes the next frame and looks for its faces.
+    """Restore frames and write them, and give back the faces of each.
+
+    A thread fills and another one pastes and encodes while this one decodes the next frame and looks for its faces.
     """
     with ThreadPoolExecutor(1, "fill") as filling, ThreadPoolExecutor(1, "write") as writing:
 

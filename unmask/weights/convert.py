@@ -1,8 +1,8 @@
-"""Read StyleGAN2 generators in the layouts of others: StyleGAN2-ADA (and StyleGAN3's repository) and rosinality, whose
-names pSp and e4e keep.
+"""Read StyleGAN2 generators in the layouts of others.
 
-The weights mean the same in both, so the numbers are copied as they are; only the names differ. StyleGAN2-ADA keeps
-no equalized learning rate in its modulated convolutions where this project does, which demodulation cancels.
+They are StyleGAN2-ADA (and StyleGAN3's repository) and rosinality, whose names pSp and e4e keep. The weights mean the
+same in both, so the numbers are copied as they are; only the names differ. StyleGAN2-ADA keeps no equalized learning
+rate in its modulated convolutions where this project does, which demodulation cancels.
 """
 
 from __future__ import annotations

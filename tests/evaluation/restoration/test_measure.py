@@ -120,11 +120,11 @@ def test_command(
     monkeypatch.setattr(baselines.linear.fit, "__defaults__", (("faces128/drawn",), 8, None))
     files = [tmp_path / name for name in ("r.json", "r.md", "r.png")]
     arguments = ["eval-restoration", "--data", str(drawn_data), "--restorers", "mask,opencv,mean,linear"]
-    arguments += ["--recognizer", "judge", "--limit", "6"]
+    arguments += ["--recognizer", "ours", "--limit", "6"]
     arguments += ["--json", str(files[0]), "--markdown", str(files[1]), "--sheet", str(files[2])]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "6 faces" in out and "identity by judge" in out
+    assert "6 faces" in out and "identity by ours" in out
     assert [line.split()[0] for line in out.splitlines()[2:6]] == ["mask", "opencv", "mean", "linear"]
     assert main([*arguments, "--sheet-of", "worst", "--sheet-count", "2"]) == 0
     with Image.open(files[2]) as sheet:

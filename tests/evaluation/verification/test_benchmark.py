@@ -173,11 +173,11 @@ def test_recognizers_are_told_apart_by_what_they_gain_and_how_they_depend(people
     clean, masked = (embedded.vectors["projection", view] for view in ("clean", "masked"))
     noise = np.random.default_rng(0).normal(size=masked.shape).astype(np.float32)
     spoiled = noise / np.linalg.norm(noise, axis=1, keepdims=True) + 0 * masked
-    for judge, before, after in ((gains, spoiled, clean), (loses, clean, spoiled)):
+    for recognizer, before, after in ((gains, spoiled, clean), (loses, clean, spoiled)):
         for view, vectors in (("clean", clean), ("masked", before), ("opencv", after)):
-            embedded.vectors[judge.name, view] = vectors
+            embedded.vectors[recognizer.name, view] = vectors
     evaluations = benchmark.evaluate(listed, embedded, [one, gains, loses], ["opencv"], seed=0, resamples=200)
-    results = {j.recognizer.name: benchmark.summary(j, embedded, ["opencv"]) for j in evaluations}
+    results = {e.recognizer.name: benchmark.summary(e, embedded, ["opencv"]) for e in evaluations}
     assert report.verdict(results["gains"], "opencv") == "restore"
     assert report.verdict(results["loses"], "opencv") == "leave the mask on"
     identity = evaluations[0].assessor.identity

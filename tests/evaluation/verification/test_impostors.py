@@ -60,9 +60,7 @@ def test_resampled_thresholds_are_those_of_the_resample() -> None:
 
 
 def test_large_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The window that leaves the highest scores to a matrix of counts gives the same as ranking all of
-    them.
-    """
+    """The window that leaves the highest scores to a matrix of counts gives the same as ranking all of them."""
     embeddings, identity = people(count=260, each=2, noise=1.0)
     found = impostors.cross_scores(embeddings, embeddings, identity, symmetric=False)
     assert found.total > 260_000 and len(found.ranked) < 0.2 * found.total

@@ -43,6 +43,7 @@ def test_golden_figures() -> None:
     assert v.threshold_at_far(IMPOSTOR, 0.2) == np.nextafter(0.5, 1)
     assert v.tar_at_far(SCORES, ISSAME, 0.2) == 0.75
     assert np.isnan(v.tar_at_far(SCORES, ISSAME, 0.1))  # five impostors cannot say
+    assert np.isnan(v.tar_at_far(IMPOSTOR, np.zeros(len(IMPOSTOR), bool), 0.2))  # nor can impostors alone
     fixed = v.fixed_threshold(SCORES, ISSAME, 0.5, ONES)
     assert (fixed.false_reject[0], fixed.false_accept[0]) == (0.25, 0.4)
     mean_g, mean_i = 0.6375, 0.38

@@ -1,8 +1,8 @@
-"""A bounded mutation loop over lists, configs, weights, graphs and pickles: no exception but ours, none above a second
-of processor time or half a gigabyte.
+"""A bounded mutation loop over lists, configs, weights, graphs and pickles.
 
-``UNMASK_FUZZ_SECONDS`` and ``UNMASK_FUZZ_SEED`` set how long and from where (`make fuzz` gives it minutes); the suite
-takes a few inputs of each kind. An input that fails is named by its kind and seed, which make it again.
+There is no exception but ours, none above a second of processor time or half a gigabyte. ``UNMASK_FUZZ_SECONDS`` and
+``UNMASK_FUZZ_SEED`` set how long and from where (`make fuzz` gives it minutes); the suite takes a few inputs of each
+kind. An input that fails is named by its kind and seed, which make it again.
 """
 
 from __future__ import annotations

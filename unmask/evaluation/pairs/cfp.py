@@ -14,8 +14,7 @@ __all__ = ["read"]
 
 
 def read(folder: Path, pictures: Pictures) -> PairList:
-    """CFP's ``Split/FP`` or ``Split/FF``: a folder a fold with ``same.txt`` and ``diff.txt`` of ``i,j``
-    lines.
+    """CFP's ``Split/FP`` or ``Split/FF``: a folder a fold with ``same.txt`` and ``diff.txt`` of ``i,j`` lines.
 
     The numbers are looked up in ``Pair_list_F.txt`` (frontal) and ``Pair_list_P.txt`` (profile) two levels
     up.

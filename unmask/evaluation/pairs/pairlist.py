@@ -95,9 +95,7 @@ def finish(
     faults: Faults,
     fold: bool = False,
 ) -> PairList:
-    """Check the pairs against each other, spread them over folds where the list has none, and number the
-    people.
-    """
+    """Check the pairs against each other, spread them over folds where the list has none, and number the people."""
     if not pairs and faults.lacking > 1 and faults.lacking >= len(faults.found):
         raise UnmaskError(
             f"{path}: none of its pictures is there ({faults.found[0][1]}, ...); give the folder or zip "
@@ -135,9 +133,7 @@ def assemble(
     sha256: str,
     embedded: dict[str, bytes] | None = None,
 ) -> PairList:
-    """Put a list together: number the people, by name where that is known, else by who is paired with
-    whom.
-    """
+    """Put a list together: number the people, by name where that is known, else by who is paired with whom."""
     pictures = list(dict.fromkeys(key for pair in pairs for key in (pair.a, pair.b)))
     known = _people(pairs, pictures, person)
     groups = known or _connected(pairs, pictures)
@@ -147,9 +143,7 @@ def assemble(
 
 
 def _people(pairs: Sequence[Pair], pictures: Sequence[str], person: dict[str, str] | None) -> dict[str, str] | None:
-    """Who is in each picture, as given or by its folder; None where that is unknown or contradicts the
-    pairs.
-    """
+    """Who is in each picture, as given or by its folder; None where that is unknown or contradicts the pairs."""
     people = {key: person.get(key, "") if person else _without_view(key) for key in pictures}
     agree = all((people[pair.a] == people[pair.b]) == pair.issame for pair in pairs)
     return people if agree and all(people.values()) else None
@@ -178,9 +172,7 @@ def _connected(pairs: Sequence[Pair], pictures: Sequence[str]) -> dict[str, str]
 
 
 def thinned(listed: PairList, count: int) -> PairList:
-    """``count`` pairs of a list, spread evenly over it, with the people as they were numbered among those
-    left.
-    """
+    """``count`` pairs of a list, spread evenly over it, with the people as they were numbered among those left."""
     if count >= len(listed.pairs):
         return listed
     chosen = [listed.pairs[i] for i in np.linspace(0, len(listed.pairs) - 1, count).round().astype(int)]

@@ -50,9 +50,7 @@ class _Indexed:
         self._folders = {parent for key in keys for parent in map(str, PurePosixPath(key).parents)}
 
     def find(self, name: str) -> str | None:
-        """The key of a picture named with or without its suffix, or None; a leading folder may be left
-        out.
-        """
+        """The key of a picture named with or without its suffix, or None; a leading folder may be left out."""
         plain = PurePosixPath(name.replace("\\", "/")).as_posix()
         return self._keys.get(plain)
 

@@ -22,8 +22,7 @@ __all__ = ["Pair", "PairList", "read"]
 
 
 def read(path: str | Path, pictures: Pictures | None) -> PairList:
-    """Read a list of pairs whose pictures are in ``pictures`` (not needed for a .bin set, which brings its
-    own).
+    """Read a list of pairs whose pictures are in ``pictures`` (not needed for a .bin set, which brings its own).
 
     The format is told by the file: ``.bin``, ``.csv``, a folder (CFP's ``Protocol/Split/FP``), LFW's header
     line of one or two numbers or LFW's lines without one (``name i j``, ``name_a i name_b j``), Kaggle's ``pairs.csv``
@@ -65,9 +64,7 @@ def _needed(path: Path, pictures: Pictures | None) -> Pictures:
 
 
 def _read_lfw(path: Path, lines: Sequence[str], pictures: Pictures) -> PairList:
-    """``FOLDS<TAB>N`` (or ``N``), then in each fold N lines ``name i j`` and N lines ``name_a i name_b
-    j``.
-    """
+    """``FOLDS<TAB>N`` (or ``N``), then in each fold N lines ``name i j`` and N lines ``name_a i name_b j``."""
     faults = Faults(path)
     numbered = [(i, line.split()) for i, line in enumerate(lines, 1) if line.strip()]
     if any(len(text) > MAX_DIGITS for text in numbered[0][1]):

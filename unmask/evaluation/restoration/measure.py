@@ -69,9 +69,7 @@ def held_out(
     limit: int | None = None,
     cache: str | Path | None = None,
 ) -> Faces:
-    """The validation split of ``sources`` below ``root`` (every tenth file), or ``limit`` faces spread
-    evenly over it.
-    """
+    """The validation split of ``sources`` below ``root`` (every tenth file), or ``limit`` faces spread evenly."""
     found = face_sets.load(root, sources, split="val", cache=cache)
     if not len(found):
         raise UsageError(f"{root}: no held-out faces here; give the folder of face data")
@@ -81,9 +79,10 @@ def held_out(
 
 
 def misaligned(faces: Faces, seed: int = 0) -> Faces:
-    """The faces in crops that a detector's points might have given: moved by normal deviations of 0.02 of the width,
-    3.5 degrees and 5 % of the size, each face by ``seed`` and its own name. Points of masked faces differ by about as
-    much from those of bare ones.
+    """The faces in crops that a detector's points might have given.
+
+    They are moved by normal deviations of 0.02 of the width, 3.5 degrees and 5 % of the size, each face by ``seed`` and
+    its own name. Points of masked faces differ by about as much from those of bare ones.
     """
     pictures, points = np.empty_like(faces.images), np.empty_like(faces.points)
     side = faces.images.shape[1]

@@ -105,7 +105,7 @@ def labels(name: str) -> dict[str, str]:
 
 
 def view(points: NDArray[np.floating]) -> list[str]:
-    """ "frontal" or "turned" for faces by their five points [N,5,2]: how far the nose is off the middle of the eyes."""
+    """The view of faces by their five points [N,5,2], "frontal" or "turned": is the nose off the middle of the eyes."""
     points = np.asarray(points, np.float64)
     across = points[:, 1] - points[:, 0]
     off = ((points[:, 2] - points[:, :2].mean(1)) * across).sum(1) / (across**2).sum(1).clip(1e-9)
@@ -113,7 +113,7 @@ def view(points: NDArray[np.floating]) -> list[str]:
 
 
 def light(image: Tensor) -> list[str]:
-    """ "dim" or "bright" for crops [N,3,S,S] in [-1,1]: the ninth decile of luma, but for the border and the hair."""
+    """The light of crops [N,3,S,S], "dim" or "bright": by the ninth decile of luma, but for the border and the hair."""
     size = image.shape[-1]
     inner = (image.double()[:, :, size // 4 : size * 7 // 8, size * 3 // 16 : size * 13 // 16] + 1) / 2
     luma = (inner * inner.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1).flatten(1)

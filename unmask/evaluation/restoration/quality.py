@@ -69,9 +69,7 @@ def ssim(y_hat: Tensor, y: Tensor, region: Tensor | None = None) -> Tensor:
 
 
 def _blurring(size: int) -> Tensor:
-    """The matrix [size-10,size] that averages a line of pixels by the Gaussian window (faster than a
-    convolution).
-    """
+    """The matrix [size-10,size] that averages a line of pixels by the Gaussian window (faster than a convolution)."""
     at = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
     line = torch.exp(-at.square() / (2 * _SIGMA**2))
     line = line / line.sum()
@@ -88,11 +86,10 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def gradient_energy(image: Tensor, region: Tensor, inset: int = 2) -> Tensor:
-    """Mean squared luminance gradient inside the region, ``inset`` pixels off its border, [N] (NaN where
-    nothing is left).
+    """Mean squared luminance gradient inside the region, ``inset`` pixels off its border, [N].
 
-    The ratio of a restored face's energy to the true one's says how sharp it is: below 1 blurred, above 1
-    noisy.
+    NaN where nothing is left. The ratio of a restored face's energy to the true one's says how sharp it is: below 1
+    blurred, above 1 noisy.
     """
     luma = luminance(image.double())
     across = luma[..., :-1, 1:] - luma[..., :-1, :-1]
@@ -104,8 +101,7 @@ def gradient_energy(image: Tensor, region: Tensor, inset: int = 2) -> Tensor:
 
 
 def seam_jump(image: Tensor, region: Tensor) -> Tensor:
-    """Mean absolute luminance step between neighbors of which exactly one is hidden, [N] (NaN without a
-    border).
+    """Mean absolute luminance step between neighbors of which exactly one is hidden, [N] (NaN without a border).
 
     Divided by the same figure of the true picture it says how visible the seam is: 1 is none.
     """

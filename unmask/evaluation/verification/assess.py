@@ -27,9 +27,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Condition:
-    """How both sides of a pair are shown: the second picture of a pair is the probe, the first the
-    reference.
-    """
+    """How both sides of a pair are shown: the second picture of a pair is the probe, the first the reference."""
 
     probe: str
     reference: str
@@ -68,9 +66,7 @@ class Assessment:
 
 
 class Assessor:
-    """Scores the pairs of one list; all its conditions share their resamples, so that differences are
-    paired.
-    """
+    """Scores the pairs of one list; all its conditions share their resamples, so that differences are paired."""
 
     def __init__(self, pairs: PairList, seed: int = 0, resamples: int = RESAMPLES):
         self.pairs = pairs
@@ -118,9 +114,7 @@ class Assessor:
         return replace(one, figures={**one.figures, **added})
 
     def deployed_threshold(self, clean: Assessment) -> float:
-        """The threshold that clean pairs would set: FAR 1e-3 over all people, or 1e-2 over the list's own
-        impostors.
-        """
+        """The threshold that clean pairs would set: FAR 1e-3 over all people, or 1e-2 over the list's own impostors."""
         found = clean.thresholds.get(HEADLINE_FAR, float("nan"))
         if np.isfinite(found):
             return found
@@ -135,9 +129,7 @@ class Assessor:
     def groups(
         self, words: Sequence[str], masked: Assessment, restored: Sequence[Assessment], far: float = HEADLINE_FAR
     ) -> list[dict[str, Any]]:
-        """TAR of genuine pairs by a property of the probe (one word a picture), thresholds held as they
-        are.
-        """
+        """TAR of genuine pairs by a property of the probe (one word a picture), thresholds held as they are."""
         table = []
         label = np.array(words)[self.b[self.issame]]
         for word in sorted(set(label.tolist())):
@@ -163,9 +155,7 @@ class Assessor:
 
 
 def contrast(one: Assessment, other: Assessment) -> dict[str, Any]:
-    """Paired differences ``one - other`` of every figure both have, and McNemar's test on the k-fold
-    decisions.
-    """
+    """Paired differences ``one - other`` of every figure both have, and McNemar's test on the k-fold decisions."""
     shared = [name for name in one.figures if name in other.figures]
     found: dict[str, Any] = {name: difference(one.figures[name], other.figures[name]).as_dict() for name in shared}
     test = metrics.mcnemar(one.right, other.right)

@@ -29,9 +29,7 @@ _Found = tuple[str, str, list[NDArray[np.float32] | None], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings [N,D] by recognizer and view, NaN where no face was found, and a note per picture and
-    view.
-    """
+    """Embeddings [N,D] by recognizer and view, NaN where no face was found, and a note per picture and view."""
 
     keys: list[str]
     vectors: dict[tuple[str, str], NDArray[np.float32]]

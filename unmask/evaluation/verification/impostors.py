@@ -1,9 +1,8 @@
-"""Thresholds from all pairs of pictures of different people: millions of impostor scores instead of a list's
-few hundred.
+"""Thresholds from all pairs of pictures of different people.
 
-Bootstrapping them over identities weighs the pair of i and j by ``w_i w_j``. Around each threshold only a
-window of the ranked scores is looked at; what lies above the window is summed by a matrix of counts between
-identities.
+They are millions of impostor scores instead of a list's few hundred. Bootstrapping them over identities weighs the pair
+of i and j by ``w_i w_j``. Around each threshold only a window of the ranked scores is looked at; what lies above the
+window is summed by a matrix of counts between identities.
 """
 
 from __future__ import annotations
@@ -28,9 +27,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ImpostorScores:
-    """The highest cross-identity scores, falling, with their identities; ``counts`` [I,I] are all pairs
-    compared.
-    """
+    """The highest cross-identity scores, falling, with their identities; ``counts`` [I,I] are all pairs compared."""
 
     ranked: Scores  # [K]
     first: Ints  # [K] identity of the probe
@@ -44,9 +41,7 @@ class ImpostorScores:
         return int(self.counts.sum(dtype=np.float64))
 
     def threshold(self, far: float) -> float:
-        """The lowest threshold that accepts at most a share ``far``; NaN where fewer than five pairs make
-        it up.
-        """
+        """The lowest threshold that accepts at most a share ``far``; NaN where fewer than five pairs make it up."""
         allowed = int(np.floor(far * self.total + 1e-9))
         if allowed < LEAST or allowed >= len(self.ranked):
             return float("nan")
@@ -145,9 +140,7 @@ def _floor(
     seen_probe: NDArray[np.bool_],
     seen_gallery: NDArray[np.bool_],
 ) -> float:
-    """A score that about the share ``KEPT`` of all pairs reaches, from a spread of probes; -inf where
-    pairs are few.
-    """
+    """A score that about the share ``KEPT`` of all pairs reaches, from a spread of probes; -inf where pairs are few."""
     probes = np.flatnonzero(seen_probe)
     if len(probes) * int(seen_gallery.sum()) < 200_000:
         return -np.inf

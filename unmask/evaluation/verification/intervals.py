@@ -1,7 +1,7 @@
-"""95 % intervals by bootstrap over identities: people are drawn, not pairs, for pairs of one person rise and
-fall together.
+"""95 % intervals by bootstrap over identities.
 
-One set of resamples serves every condition and recognizer, so that differences are paired.
+People are drawn, not pairs, for pairs of one person rise and fall together. One set of resamples serves every condition
+and recognizer, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def point(identities: int) -> Floats:
 
 
 def pair_weights(weights: Floats, a: NDArray[np.int64], b: NDArray[np.int64]) -> Floats:
-    """Weights [R,P] of pairs of the identities a and b [P]: once for a genuine pair, the product for an
-    impostor.
-    """
+    """Weights [R,P] of pairs of the identities a and b [P]: once for a genuine pair, the product for an impostor."""
     first = weights[:, a]
     return np.where(a == b, first, first * weights[:, b])
 

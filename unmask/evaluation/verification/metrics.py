@@ -73,9 +73,7 @@ def _best_threshold(scores: Floats, issame: Bools, weights: Floats) -> Floats:
 
 
 def auc(scores: Floats, issame: Bools, weights: Floats) -> Floats:
-    """Area under the ROC curve [R]: the weighted chance that a genuine pair scores above an impostor, ties
-    half.
-    """
+    """Area under the ROC curve [R]: the weighted chance that a genuine pair scores above an impostor, ties half."""
     genuine, w_genuine = _genuine(scores, issame, weights)
     impostor, w_impostor = _impostor(scores, issame, weights)
     order = np.argsort(impostor)
@@ -107,9 +105,7 @@ def _share_below(scores: Floats, weights: Floats, values: Floats) -> Floats:
 
 
 def d_prime(scores: Floats, issame: Bools, weights: Floats) -> Floats:
-    """Distance of the genuine from the impostor mean over the root of their mean variance, [R]; scored
-    pairs only.
-    """
+    """Distance of the genuine from the impostor mean over the root of their mean variance, [R]; scored pairs only."""
     parts = []
     for wanted in (issame, ~issame):
         there = wanted & ~np.isnan(scores)
@@ -135,29 +131,26 @@ def threshold_at_far(impostor: Floats, far: float) -> float:
 
 
 def tar_at_far(scores: Floats, issame: Bools, far: float) -> float:
-    """True accept rate at a false accept rate set on the list's own impostor pairs (NaN where they are too
-    few).
+    """True accept rate at a false accept rate set on the list's own impostor pairs.
+
+    NaN where they are too few (``far * N < 1``) or no pair is of one person.
     """
     threshold = threshold_at_far(scores[~issame], far)
-    if np.isnan(threshold):
+    if np.isnan(threshold) or not issame.any():
         return float("nan")
     return float((np.nan_to_num(scores[issame], nan=MISSING) >= threshold).mean())
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Errors at a threshold given from outside: shares [R] of genuine pairs refused and impostors
-    accepted.
-    """
+    """Errors at a threshold given from outside: shares [R] of genuine pairs refused and impostors accepted."""
 
     false_reject: Floats
     false_accept: Floats
 
 
 def fixed_threshold(scores: Floats, issame: Bools, threshold: float, weights: Floats) -> Fixed:
-    """False reject and false accept of the list's pairs at ``threshold``; a genuine pair not scored is
-    refused.
-    """
+    """False reject and false accept of the list's pairs at ``threshold``; a genuine pair not scored is refused."""
     genuine, w_genuine = _genuine(scores, issame, weights)
     impostor, w_impostor = _impostor(scores, issame, weights)
     refused = (w_genuine * (genuine < threshold)).sum(1) / w_genuine.sum(1)
@@ -166,10 +159,9 @@ def fixed_threshold(scores: Floats, issame: Bools, threshold: float, weights: Fl
 
 
 def roc(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats, Floats]:
-    """False accept rates, true accept rates and thresholds (falling), one point per distinct score and one at
-    the start.
+    """False accept rates, true accept rates and thresholds (falling).
 
-    Genuine NaN are never accepted; impostor NaN are left out.
+    One point per distinct score and one at the start. Genuine NaN are never accepted; impostor NaN are left out.
     """
     genuine = np.sort(np.nan_to_num(genuine, nan=MISSING))
     impostor = np.sort(impostor[~np.isnan(impostor)])

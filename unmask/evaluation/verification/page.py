@@ -121,9 +121,7 @@ def _curve(one: Assessment, same: NDArray[np.bool_]) -> tuple[list[float], list[
 
 
 def _styles(evaluation: Evaluation) -> dict[str, tuple[str, bool]]:
-    """Color and dash of every condition: a color for each probe, dashed where the reference is not
-    clean.
-    """
+    """Color and dash of every condition: a color for each probe, dashed where the reference is not clean."""
     probes = list(dict.fromkeys(one.condition.probe for one in evaluation.assessments.values()))
     color = {probe: svg.COLORS[i % len(svg.COLORS)] for i, probe in enumerate(probes)}
     return {

@@ -135,8 +135,10 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
 
 
 def losses(output: LandmarkerOutput, truth: crops_of.Batch) -> dict[str, Tensor]:
-    """Cross entropies of face and garment, squared error of the roll, distance of points and of aligned crops in shares
-    of the wide crop.
+    """The named losses of a batch.
+
+    Cross entropies of face and garment, squared error of the roll, distance of points and of aligned crops in shares of
+    the wide crop.
     """
     far = (output.points - truth.points).square().sum(2).add(1e-8).sqrt() / 2  # [N,5]
     return {
@@ -149,8 +151,10 @@ def losses(output: LandmarkerOutput, truth: crops_of.Batch) -> dict[str, Tensor]
 
 
 def shift(found: Tensor, true: Tensor) -> Tensor:
-    """How far the aligned crops [N] of two sets of points [N,5,2] lie apart, in shares of the wide crop: the mean over
-    nine of their places, each crop being the least-squares similarity from the template to the points.
+    """How far the aligned crops [N] of two sets of points [N,5,2] lie apart, in shares of the wide crop.
+
+    It is the mean over nine of their places, each crop being the least-squares similarity from the template to the
+    points.
     """
     place = torch.view_as_complex(torch.from_numpy(align.template(landmarks.TEMPLATE, 1)).to(found))
     side = torch.linspace(0.0, 1.0, 3, dtype=found.dtype, device=found.device)
@@ -182,8 +186,10 @@ def see(model: torch.nn.Module, x: Tensor, device: torch.device) -> LandmarkerOu
 
 
 def figures(model: torch.nn.Module, truth: crops_of.Batch, device: torch.device) -> dict[str, float]:
-    """Area under the ROC curve of face and of garment; median and p90 of the roll's error in degrees, and of the crop's
-    shift in pixels of 128 under face masks, all from one look.
+    """Figures of held-out crops, all from one look.
+
+    Area under the ROC curve of face and of garment; median and p90 of the roll's error in degrees, and of the crop's
+    shift in pixels of 128 under face masks.
     """
     output = see(model, truth.x, device)
     turned, placed = truth.turned > 0, (truth.placed > 0) & (truth.garment == 1)
