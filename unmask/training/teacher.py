@@ -97,8 +97,10 @@ def _pass(faces: face_sets.FaceSet, network: OnnxTrunk, channels: Sequence[int])
 
 
 def _components(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean [C] and the strongest principal components [channels,C] of maps [N,C,h,w] over all places, scaled together
-    so that their mean variance is 1."""
+    """Mean [C] and the strongest principal components [channels,C] of maps [N,C,h,w] over all places.
+
+    These are scaled together so that their mean variance is 1.
+    """
     values = maps.movedim(1, 3).flatten(0, 2).double()
     mean = values.mean(0)
     variance, axes = torch.linalg.eigh((values - mean).t() @ (values - mean) / len(values))

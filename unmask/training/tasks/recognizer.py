@@ -92,9 +92,11 @@ class Config(paired.Config):
 
 
 class Batch(NamedTuple):
-    """Faces x [N,3,S,S] in [-1,1], people [N] (-1 unknown), and of the teacher its vectors [N,D] or None and its maps
-    ([N,C,h,w] each); ``plain`` [N] is 1 where the maps are the picture's own, 0 where they are of the face under a
-    cover, and -1 where the picture is mirrored, of which there are none."""
+    """Faces x [N,3,S,S] in [-1,1], people [N] (-1 unknown), and the teacher's vectors [N,D] or None and maps [N,C,h,w].
+
+    ``plain`` [N] is 1 where the maps are the picture's own, 0 where they are of the face under a cover, and -1 where
+    the picture is mirrored, of which there are none.
+    """
 
     x: Tensor
     people: Tensor
@@ -263,7 +265,9 @@ def _losses(
 
 
 def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of maps [N,C,h,w], over the variance of ``wanted`` around the mean of its channels in the
-    batch: 0 is perfect, 1 what that mean would give."""
+    """Mean squared error of maps [N,C,h,w], over the variance of ``wanted``.
+
+    That is around the mean of its channels in the batch: 0 is perfect, 1 what that mean would give.
+    """
     around = wanted.var((0, 2, 3), correction=0).sum().clamp(min=1e-6)
     return (predicted - wanted).square().mean((0, 2, 3)).sum() / around
