@@ -77,6 +77,14 @@ def test_covered_faces_learn_the_teachers_view_of_the_bare_ones(folder: Path, gi
     assert min(figures["cos_clean"], figures["cos_occluded"]) > 0.3  # of people and covers that were in no batch
 
 
+def test_a_batch_without_plain_faces_still_has_gradients_for_all_weights(folder: Path, given: Path) -> None:
+    made = config(folder, teacher=str(given), hint_channels=(2, 4), label_weight=0.0, clean_share=0.5, batch_size=4)
+    task = recognizer.build(made, CPU)
+    content = task.batch(np.random.default_rng(0), 0)
+    task.step(content._replace(plain=torch.full_like(content.plain, -1)), 0)
+    assert all(p.grad is not None for p in task.modules["hint"].parameters())
+
+
 def test_resumes_exactly(folder: Path, given: Path) -> None:
     def build(out: str) -> tuple[recognizer.Config, object]:
         made = config(

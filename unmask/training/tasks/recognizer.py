@@ -255,12 +255,12 @@ def _losses(
             losses["contrast"] = relation.contrast(student, content.vectors, others)
     if predicted:
         last = len(predicted) - 1
-        shares = [
-            unexplained(level[rows].float(), wanted[rows])
-            for i, (level, wanted) in enumerate(zip(predicted, content.maps, strict=True))
-            if bool((rows := content.plain >= (0 if i == last else 1)).any())
-        ]
-        losses["hint"] = torch.stack(shares).sum() if shares else found.sum() * 0
+        shares = []
+        for i, (level, wanted) in enumerate(zip(predicted, content.maps, strict=True)):
+            rows = content.plain >= (0 if i == last else 1)
+            # without such rows it is still zero by all weights, so that every process has gradients for the same ones
+            shares.append(unexplained(level[rows].float(), wanted[rows]) if rows.any() else level.float().sum() * 0)
+        losses["hint"] = torch.stack(shares).sum()
     return losses
 
 
