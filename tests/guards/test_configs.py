@@ -26,7 +26,7 @@ FACES = 24
 POINTS = np.array([[48, 60], [80, 60], [64, 78], [50, 93], [78, 93]], float)
 # What is turned down so that a step takes seconds: sizes of pools and batches, never of networks.
 SMALL = {
-    "batch_size": 2, "teacher": "", "hint_channels": 0, "label_weight": 0.1, "recognizer": "", "start": "",
+    "batch_size": 2, "teacher": "", "hint_channels": [], "label_weight": 0.1, "recognizer": "", "start": "",
     "pool": 6, "val_faces": 4,
     "threads": 0,
     "crowds": 2, "worn": "[]", "precision": "fp32", "per_source": 6, "crops": 8,

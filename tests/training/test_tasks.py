@@ -15,7 +15,9 @@ from tests.training import interrupted
 from unmask import images, weights
 from unmask.config import plain
 from unmask.data import augment, face_sets, masked, pose
+from unmask.engines import unmaskers
 from unmask.errors import UsageError
+from unmask.export.release import release
 from unmask.faces import align
 from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
@@ -161,6 +163,10 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
     assert float(grown.identity.weight.abs().max()) > 0
     assert task.validate is not None
     assert float(task.validate()["identity_restored"]) > -1
+    made = release(loop.run(task, replace(config, max_steps=1)), tmp_path / "w")
+    known = weights.read(config.recognizer).sha256
+    assert made.onnx and unmaskers.load("unmasker", "onnx", "cpu", tmp_path / "w").recognizer == known
+    assert unmaskers.load("unmasker", "torch", "cpu", tmp_path / "w").recognizer == known
     with pytest.raises(UsageError, match="gives 5"):
         unmasker.build(replace(config, model=replace(model, identity=6)), torch.device("cpu"))
     with pytest.raises(UsageError, match="has no place"):

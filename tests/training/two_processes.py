@@ -27,7 +27,7 @@ ENCODER = ["widths=[16,16,16,16]", "depths=[1,1,1]", "pyramid=6", "narrow=2"]
 PAINTER = ["img_resolution=64", "w_dim=8", "channels=[6,6,6,4,4]", *(f"encoder.{e}" for e in ENCODER)]
 SKIPS = ["skips=[8,16]", "gated=[16]"]
 TASKS = {
-    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_channels=0", "label_weight=1", "val_faces=12"],
+    "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_channels=[]", "label_weight=1", "val_faces=12"],
     "generator": [
         *(f"model.{e}" for e in PAINTER[:3]), "model.z_dim=8", "model.mapping_layers=2",
         *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "start=", "recognizer=", "feature_weight=0",

@@ -51,26 +51,35 @@ class TorchNetwork:
 class TorchUnmasker:
     """An unmasker through torch; see :class:`unmask.engines.unmaskers.Inverter`."""
 
-    def __init__(self, network: Any, chosen: Choice = ON_CPU, sha256: str = "", path: Path = Path("unmasker")) -> None:
+    def __init__(
+        self,
+        network: Any,
+        chosen: Choice = ON_CPU,
+        sha256: str = "",
+        path: Path = Path("unmasker"),
+        recognizer: str = "",
+    ) -> None:
         """Wrap a network, which is put into evaluation mode."""
         self.network: Any = freeze(network.eval().requires_grad_(False).to(chosen.device))
         self.size, self.template, self.choice = network.size, network.template, chosen
-        self.sha256, self.path = sha256, path
+        self.identity = 0 if network.identity is None else network.identity.in_features
+        self.sha256, self.path, self.recognizer = sha256, path, recognizer
 
     @classmethod
     def of(cls, found: weights.Checkpoint, chosen: Choice) -> TorchUnmasker:
         """That of a checkpoint; UnmaskError where it does not fit."""
-        return cls(weights.build(found), chosen, found.sha256, found.path)
+        return cls(weights.build(found), chosen, found.sha256, found.path, str(found.meta.get("recognizer_sha256", "")))
 
     @torch.inference_mode()
-    def __call__(self, x: Floats, region: Floats) -> Floats:
+    def __call__(self, x: Floats, region: Floats, identity: Floats | None = None) -> Floats:
         """See the class."""
-        return _array(self.network(*self._tensors(x, region)))
+        ws, skips = self._codes(x, region, identity)
+        return _array(self.network.synthesis(ws, "const", skips))
 
     @torch.inference_mode()
-    def codes(self, x: Floats, region: Floats) -> tuple[Floats, Skips]:
+    def codes(self, x: Floats, region: Floats, identity: Floats | None = None) -> tuple[Floats, Skips]:
         """See the class."""
-        ws, skips = self.network.codes(*self._tensors(x, region))
+        ws, skips = self._codes(x, region, identity)
         return _array(ws), {r: _array(one) for r, one in skips.items()}
 
     @torch.inference_mode()
@@ -94,8 +103,8 @@ class TorchUnmasker:
             buffer.copy_(torch.from_numpy(one))
         return other
 
-    def _tensors(self, *arrays: Floats) -> list[Tensor]:
-        return [_tensor(one, self.choice.device) for one in arrays]
+    def _codes(self, *arrays: Floats | None) -> Any:
+        return self.network.codes(*(None if one is None else _tensor(one, self.choice.device) for one in arrays))
 
 
 def _tensor(array: Floats, device: str) -> Tensor:

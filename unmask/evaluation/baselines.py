@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images
-from ..engines import unmaskers
 from ..errors import UnmaskError, UsageError
 from ..faces import align
 from ..faces.detect import Detector, Face
 from ..faces.landmarks import Landmarker
-from ..restore import Restorer
+from ..restore import Restorer, parts
 from ..restore.located import SegmenterLike
 from . import linear
 
@@ -145,7 +144,7 @@ class Unmasking:
 
     def __init__(self, name_or_path: str | Path, name: str = UNMASK, device: str = "cpu"):
         self.name = name
-        self.model = unmaskers.load(name_or_path, device=device)
+        self.model = parts.of(name_or_path).ready("auto", device)
         self.fingerprint, self.size = self.model.sha256, self.model.size
 
     def __call__(self, x: Floats, region: Floats) -> Floats:

@@ -21,6 +21,7 @@ from ..training import checkpoint
 from . import to_onnx
 
 LICENSE = "as the photos and the weights that it was trained with allow"
+RECOGNIZER = "recognizer_sha256"  # what an unmasker's run keeps of the recognizer whose embedding its styles take
 BESIDE = "weights"  # the folder in a run's that holds what was made of it
 
 
@@ -61,6 +62,11 @@ def _generator(network: Any, path: Path, size: int, beside: Path) -> Path:
     return to_onnx.generator_onnx(network, path, network.z_dim, beside=beside)
 
 
+def _unmasker(network: nn.Module, path: Path, size: int, beside: Path) -> Path:
+    known = weights.read(beside).meta.get(RECOGNIZER, "")
+    return to_onnx.unmasker_onnx(network, path, size, beside=beside, recognizer=known)
+
+
 def _recognizer(network: nn.Module, path: Path, size: Sequence[int], beside: Path) -> Path:
     return to_onnx.recognizer_onnx(network, path, (size[0], size[1]), template=_arcface(size), beside=beside)
 
@@ -78,7 +84,7 @@ KINDS: dict[str, Kind] = {
     ),
     "recognizer": Kind("average", "iresnet", lambda c: c["model"]["size"], _recognizer, _arcface),
     "generator": Kind("average", "generator", _resolution, _generator),
-    "unmasker": Kind("average", "unmasker", _resolution, to_onnx.unmasker_onnx),
+    "unmasker": Kind("average", "unmasker", _resolution, _unmasker),
     "from": Kind(
         "network", "from_net", lambda c: c["model"]["trunk"]["size"], _recognizer, _arcface, from_task.architecture
     ),
@@ -122,6 +128,8 @@ def release(
     size = how.size(config)
     height, template = size[0] if isinstance(size, Sequence) else size, how.template(size)
     meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": height, "template": template}
+    if known := content.get("extra", {}).get(RECOGNIZER):
+        meta[RECOGNIZER] = known
     made = weights.Checkpoint(how.kind, how.arch(config), _state(content, how.module, mix, share), meta, Path(run), "")
     weights.build(made)  # refuses what does not fit before anything is written
     path = weights.save(home / f"{stem}.safetensors", made.kind, made.arch, made.tensors, meta)

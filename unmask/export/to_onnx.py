@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..models.landmarker import Likely
 from ..models.layers import freeze
 from ..models.segmenter import Probabilities
 from ..models.small import fuse
-from ..models.unmasker import noise_buffers
+from ..models.unmasker import Unmasker, noise_buffers
 
 OPSET = 17
 SMALLEST_SHARED = 1024  # bytes; smaller ones are not worth a reference
@@ -199,19 +199,31 @@ def generator_onnx(
 
 
 def unmasker_onnx(
-    unmasker: nn.Module, path: str | Path, size: int = 128, half: bool = True, beside: str | Path | None = None
+    unmasker: nn.Module,
+    path: str | Path,
+    size: int = 128,
+    half: bool = True,
+    beside: str | Path | None = None,
+    recognizer: str = "",
 ) -> Path:
     """The unmasker: ``faces`` [N,3,S,S] in [-1,1] and ``region`` [N,1,S,S] in [0,1] -> ``restored`` [N,3,S,S].
+
+    One whose styles take an embedding has a third input, ``identity`` [N,D] of unit length; ``recognizer`` is the
+    sha256 of the recognizer that it comes from, noted in the file.
 
     Further outputs are what the synthesis network goes by, ``ws`` [N,num_ws,w_dim] and ``skip_R`` [N,C,R,R]. The noise
     of its layers, ``noise_0`` [4,4] and so on, may be given as further inputs; what is stored is used else.
     """
     outputs = ("restored", "ws", *(f"skip_{r}" for r in sorted(_resolutions(unmasker))))
-    free = {name: {0: "n"} for name in ("faces", "region", *outputs)}
-    example = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
+    example: tuple[Tensor, ...] = (torch.zeros(1, 3, size, size), torch.zeros(1, 1, size, size))
+    inputs, taken = ["faces", "region"], cast(Unmasker, unmasker).identity
+    if taken is not None:
+        example, inputs = (*example, torch.zeros(1, taken.in_features)), [*inputs, "identity"]
+    free = {name: {0: "n"} for name in (*inputs, *outputs)}
     noise = [name for name, _ in noise_buffers(unmasker)]
     return to_onnx(
-        *(_WithCodes(freeze(unmasker)), example, path, ["faces", "region"], outputs, free, half),
+        *(_WithCodes(freeze(unmasker)), example, path, inputs, outputs, free, half),
+        note={"recognizer_sha256": recognizer} if recognizer else None,
         beside=beside,
         given={f"unmasker.{name}": f"noise_{i}" for i, name in enumerate(noise)},
     )
@@ -226,8 +238,8 @@ class _WithCodes(nn.Module):
         super().__init__()
         self.unmasker = unmasker
 
-    def forward(self, x: Tensor, region: Tensor) -> tuple[Tensor, ...]:
-        ws, skips = self.unmasker.codes(x, region)
+    def forward(self, x: Tensor, region: Tensor, identity: Tensor | None = None) -> tuple[Tensor, ...]:
+        ws, skips = self.unmasker.codes(x, region, identity)
         return self.unmasker.synthesis(ws, "const", skips), ws, *(skips[r] for r in sorted(skips))
 
 

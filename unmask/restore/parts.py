@@ -14,6 +14,7 @@ from ..faces.detect import load_detector
 from ..faces.landmarks import Landmarker
 from ..faces.segment import Segmenter
 from ..weights import runs
+from . import identity
 
 UNMASKER = "unmasker"
 NAMES = (UNMASKER, "detector", "segmenter", "landmarker", "recognizer")
@@ -46,7 +47,7 @@ class Parts:
             from ..engines.torch_side import TorchUnmasker
 
             return TorchUnmasker.of(runs.unmasker(self.run), chosen)
-        given = self.given if self.folder is None and self.given is not None else UNMASKER
+        given = UNMASKER if self.given is None or Path(self.given).is_dir() else self.given
         return unmaskers.load(given, engine, device, self.folder_of(UNMASKER))
 
     def segmenter(self, given: Any, engine: str, device: str) -> Any:
@@ -78,14 +79,23 @@ class Parts:
                 pool.submit(self.landmarker, engine, device),
                 pool.submit(recognition.of_pack, self.folder_of("recognizer")),
             ]
-            return tuple(one.result() for one in found)
+            unmasker, *others, recognizer = (one.result() for one in found)
+        return self._identified(unmasker, recognizer), *others, recognizer
+
+    def ready(self, engine: str, device: str) -> Any:
+        """The unmasker by itself, with the recognizer where it takes one's embedding."""
+        return self._identified(self.unmasker(engine, device), recognition.of_pack(self.folder_of("recognizer")))
+
+    def _identified(self, unmasker: Any, recognizer: recognition.Recognizer | None) -> Any:
+        there = (row.sha256 for row in weights.rows(self.folder_of("recognizer")) if row.name == "recognizer")
+        return identity.identified(unmasker, recognizer, next(there, ""))
 
     @property
     def told(self) -> str:
         """One line about what the pack stands in for; empty where that goes without saying."""
         if self.run is not None:
             return f"{self.given}: gives the unmasker; the rest is the pack's"
-        missing = [name for name in NAMES if name not in self.own] if self.folder is not None else []
+        missing = [name for name in NAMES if name not in self.own] if UNMASKER in self.own else []
         return f"{self.given}: has no {', '.join(missing)}; the pack's stand in" if missing else ""
 
 
@@ -100,8 +110,11 @@ def of(name_or_path: str | Path | None = None) -> Parts:
     if name_or_path is None:
         return Parts()
     run, place = runs.checkpoint_of(name_or_path), Path(name_or_path)
-    if run is not None or not place.is_dir():
+    if run is not None:
         return Parts(name_or_path, run)
+    if not place.is_dir():  # of its own folder, the recognizer whose embeddings it may read
+        beside = {row.name for row in weights.rows(place.parent)} if place.is_file() else set()
+        return Parts(name_or_path, folder=place.parent, own=frozenset(beside & {"recognizer"}))
     own = frozenset(row.name for row in weights.rows(place)) & {*NAMES}
     if not own:
         raise UnmaskError(

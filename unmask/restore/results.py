@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__, formats, images
 from ..errors import UnmaskError, UsageError
 from ..faces import align, blend
+from . import identity
 
 if TYPE_CHECKING:
     from ..recognition import Recognizer
@@ -224,8 +225,7 @@ def drift(before: Floats, after: Floats, template: str, recognizer: Recognizer |
     """One minus the cosine of a recognizer's embeddings, for each pair of crops [N,3,S,S]; None without one."""
     if recognizer is None:
         return [None] * len(before)
-    to = align.between(template, before.shape[-1], recognizer.template, recognizer.size)
-    a, b = np.split(recognizer.embed(align.warp_batch(np.concatenate([before, after]), to, recognizer.size)), 2)
+    a, b = np.split(identity.embed(np.concatenate([before, after]), template, recognizer), 2)
     return list((1 - (a * b).sum(1)).tolist())
 
 

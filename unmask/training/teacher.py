@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,71 +37,75 @@ def embeddings(faces: face_sets.FaceSet, teacher: Recognizer, cache: str | Path 
 
 
 def hints(
-    faces: face_sets.FaceSet, teacher: Recognizer, channels: int, cache: str | Path | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """A teacher's embeddings and last maps of each face as it is and mirrored, from one pass.
+    faces: face_sets.FaceSet, teacher: Recognizer, channels: Sequence[int], cache: str | Path | None = None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A teacher's embeddings and last maps of each face, from one pass.
 
     Args:
         faces: aligned to the teacher's template and size.
         teacher: a recognizer kept as an ONNX file.
-        channels: how many principal components of the last map's channels are kept, each of unit variance.
+        channels: of each of the teacher's last maps, finest first, how many principal components are kept.
 
     Returns:
-        Unit-length embeddings float32 [2,N,D] and maps float16 [2,N,channels,h,w], mapped from disk; index 1 is
-        mirrored.
+        Unit-length embeddings float32 [N,D] and, of each of these maps, float16 [N,channels,h,w] mapped from disk: its
+        components, strongest first, scaled together so that their mean variance is 1.
 
-    Raises UsageError where the teacher is not an ONNX file, has no map of so many channels or cannot be run in torch
+    Raises UsageError where the teacher is not an ONNX file, has no maps of so many channels or cannot be run in torch
     (:func:`unmask.recognition.trunk.read`).
     """
     if not isinstance(teacher, insight.InsightRecognizer):
-        raise UsageError(f"hint_channels: {teacher.name} is no ONNX file; set it to 0 or name another teacher")
-    stem = files.cache_folder(cache) / f"hints-{_key(faces, teacher, str(channels))}"
-    found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", "maps")]
+        raise UsageError(f"hint_channels: {teacher.name} is no ONNX file; leave it empty or name another teacher")
+    stem = files.cache_folder(cache) / f"hints-{_key(faces, teacher, '-'.join(map(str, channels)))}"
+    found = [stem.with_suffix(f".{part}.npy") for part in ("embeddings", *range(len(channels)))]
     if not all(path.is_file() for path in found):
         graph, state = trunk.read(teacher.path)
-        if graph["widths"][-1] < channels:
-            raise UsageError(f"hint_channels: the last map of {teacher.path} has {graph['widths'][-1]}; give no more")
+        there = graph["widths"]
+        if len(channels) > len(there) or any(n > c for n, c in zip(channels, there[-len(channels) :], strict=True)):
+            raise UsageError(f"hint_channels: the last maps of {teacher.path} have {there}; give no more")
         network = OnnxTrunk(graph).eval()
         network.load_state_dict(state)
         for path, array in zip(found, _pass(faces, network, channels), strict=True):
             face_sets.keep(path, array)
-    return np.load(found[0]), np.load(found[1], mmap_mode="r")
+    return np.load(found[0]), [np.load(path, mmap_mode="r") for path in found[1:]]
 
 
 @torch.no_grad()
-def _pass(faces: face_sets.FaceSet, network: OnnxTrunk, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def _pass(faces: face_sets.FaceSet, network: OnnxTrunk, channels: Sequence[int]) -> list[np.ndarray]:
     """What :func:`hints` keeps."""
     device = torch.device("cpu")
     network = loop.place(network, device)
 
-    def last(x: Tensor) -> Tensor:
+    def last(rows: np.ndarray | slice) -> list[Tensor]:
+        x = augment.to_float(faces.images[rows]).contiguous(memory_format=torch.channels_last)
         with loop.autocast("auto", device):
-            return network.maps(x.contiguous(memory_format=torch.channels_last))[-1].float()
+            return [one.float() for one in network.maps(x)[-len(channels) :]]
 
     drawn = np.sort(np.random.default_rng(0).permutation(len(faces))[:FITTED])
-    mean, axes = _components(
-        torch.cat([last(augment.to_float(faces.images[drawn[at : at + BATCH]])) for at in range(0, len(drawn), BATCH)]),
-        channels,
-    )
-    vectors = np.empty((2, len(faces), network.embedding), np.float32)
-    maps = np.empty((2, len(faces), channels, *network.grid), np.float16)
+    parts = [last(drawn[at : at + BATCH]) for at in range(0, len(drawn), BATCH)]
+    bases = [_components(torch.cat(level), n) for level, n in zip(zip(*parts, strict=True), channels, strict=True)]
+    vectors = np.empty((len(faces), network.embedding), np.float32)
+    maps = [
+        np.empty((len(faces), n, *level.shape[2:]), np.float16) for level, n in zip(parts[0], channels, strict=True)
+    ]
     for start in tqdm(range(0, len(faces), BATCH), desc="teacher", mininterval=5):
-        batch = augment.to_float(faces.images[start : start + BATCH])
-        rows = slice(start, start + len(batch))
-        for side, turned in enumerate((batch, batch.flip(3))):
-            found = last(turned)
-            vectors[side, rows] = torch.nn.functional.normalize(network.head(found)).numpy()
-            maps[side, rows] = torch.einsum("kc,nchw->nkhw", axes, found - mean[:, None, None]).half().numpy()
-    return vectors, maps
+        rows = slice(start, min(start + BATCH, len(faces)))
+        levels = last(rows)
+        vectors[rows] = torch.nn.functional.normalize(network.head(levels[-1])).numpy()
+        for kept, level, (mean, axes) in zip(maps, levels, bases, strict=True):
+            kept[rows] = torch.einsum("kc,nchw->nkhw", axes, level - mean[:, None, None]).half().numpy()
+    return [vectors, *maps]
 
 
 def _components(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean [C] and principal components [channels,C], scaled to unit variance, of maps [N,C,h,w] over all places."""
+    """Mean [C] and the strongest principal components [channels,C] of maps [N,C,h,w] over all places.
+
+    These are scaled together so that their mean variance is 1.
+    """
     values = maps.movedim(1, 3).flatten(0, 2).double()
     mean = values.mean(0)
     variance, axes = torch.linalg.eigh((values - mean).t() @ (values - mean) / len(values))
-    scale = variance.flip(0)[:channels].clamp(min=1e-12).sqrt()
-    return mean.float(), (axes.flip(1)[:, :channels] / scale).t().float()
+    axes = axes.flip(1)[:, :channels] / variance[-channels:].mean().clamp(min=1e-12).sqrt()
+    return mean.float(), axes.t().float()
 
 
 def _key(faces: face_sets.FaceSet, teacher: Recognizer, layer: str = "") -> str:

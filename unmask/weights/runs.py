@@ -58,7 +58,8 @@ def unmasker(path: Path) -> Checkpoint:
         tensors, arch = dict(content["modules"][NETWORK]), dict(content["config"]["model"])
     except (KeyError, TypeError, ValueError):
         raise UnmaskError(f"{path}: its {NETWORK} or its config is missing; export or train it again") from None
-    return Checkpoint(UNMASKER, arch, tensors, {"steps": content["step"]}, path, files.sha256(path))
+    meta = {"steps": content["step"], **content.get("extra", {})}
+    return Checkpoint(UNMASKER, arch, tensors, meta, path, files.sha256(path))
 
 
 def _check(path: Path) -> None:

@@ -1,14 +1,14 @@
 """Task ``recognizer``: an IR network that learns a teacher's view of bare faces from bare and covered ones.
 
 Whatever covers a face, its embedding is to be the one that the teacher has of the bare face (``1 - cos``), and to be
-told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's last map of the
-bare face (a hint: Romero et al. 2015, FitNets) says place by place what is to be seen there, under the cover too. Where
-people are known, a margin softmax over identities can join.
+told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's last maps of the
+bare face (hints: Romero et al. 2015, FitNets) say place by place what is to be seen there, the very last one under a
+cover too. Where people are known, a margin softmax over identities can join.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import recognition, weights
-from ...config import Depths, Margin, Number, Pixels, Positive, Share, Stride, Weight, Width, Widths
+from ...config import Depths, Margin, Pixels, Positive, Share, Stride, Weight, Width, Widths
 from ...data import augment, face_sets, garment_variation, masked, photometric
 from ...errors import UsageError
 from ...losses import identity, relation
@@ -78,9 +78,9 @@ class Config(paired.Config):
     """Of the distance to the teacher's vector of the bare face."""
     contrast_weight: Weight = 0.0
     """Of telling a face by that vector from all other training faces."""
-    hint_channels: Number = 0
-    """Principal components of the teacher's last map of the bare face that the student's last map, of the same height
-    and width, is to predict through a 1x1 convolution; 0 gives no hints."""
+    hint_channels: Depths = ()
+    """Of each of the teacher's last maps, finest first, the principal components that the student's map of the same
+    height and width is to predict through a 1x1 convolution; empty gives no hints."""
     label_weight: Weight = 0.1
     """Of telling people by their labels."""
     scale: Positive = 30.0
@@ -92,25 +92,36 @@ class Config(paired.Config):
 
 
 class Batch(NamedTuple):
-    """Faces x [N,3,S,S] in [-1,1], people [N] (-1 unknown), the teacher's vectors [N,D] and maps [N,C,h,w] or None."""
+    """Faces x [N,3,S,S] in [-1,1], people [N] (-1 unknown), and the teacher's vectors [N,D] or None and maps [N,C,h,w].
+
+    ``plain`` [N] is 1 where the maps are the picture's own, 0 where they are of the face under a cover, and -1 where
+    the picture is mirrored, of which there are none.
+    """
 
     x: Tensor
     people: Tensor
     vectors: Tensor | None
-    maps: Tensor | None
+    maps: tuple[Tensor, ...]
+    plain: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        vectors = None if self.vectors is None else self.vectors.to(device)
+        maps = tuple(level.to(device) for level in self.maps)
+        return Batch(self.x.to(device), self.people.to(device), vectors, maps, self.plain.to(device))
 
 
 @dataclass(frozen=True)
 class Material:
     """Training faces [N], their masked versions (None: all stay bare), and what the teacher makes of them bare.
 
-    ``vectors`` float32 [2,N,D] and ``maps`` float16 [2,N,C,h,w], of the faces and their mirror images, or None.
+    ``vectors`` float32 [N,D] or None, each of ``maps`` float16 [N,C,h,w].
     """
 
     faces: face_sets.FaceSet
     masked_faces: masked.MaskedFaces | None
     vectors: np.ndarray | None
-    maps: np.ndarray | None
+    maps: Sequence[np.ndarray]
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
@@ -130,22 +141,22 @@ def build(config: Config, device: torch.device) -> loop.Task:
     people = int(material.faces.identity.max(initial=0)) + 1
     head = identity.MarginSoftmax(config.model.embedding, people, config.scale, 0.0, config.m_cos).to(device)
     modules: dict[str, nn.Module] = {"network": network, "head": head}
-    hint = None
-    if material.maps is not None:
-        hint = modules["hint"] = loop.place(nn.Conv2d(config.model.widths[-1], config.hint_channels, 1), device)
+    hints = loop.place(_hints(network, material.maps), device)
+    if len(hints):
+        modules["hint"] = hints
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     average = modules["average"] = ema.frozen_copy(network)
     optimizer = torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay)
-    others = None if material.vectors is None else torch.from_numpy(material.vectors[0]).to(device)
+    others = None if material.vectors is None else torch.from_numpy(material.vectors).to(device)
 
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
-        content = Batch(*(None if t is None else t.to(device) for t in content))  # type: ignore[arg-type]
+        content = content.to(device)
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
         network.train()
         with loop.autocast(config.precision, device):
-            last = network.maps(content.x.contiguous(memory_format=torch.channels_last))[-1]
-            found = network.head(last)
-            predicted = hint(last) if hint is not None else None
+            levels = network.maps(content.x.contiguous(memory_format=torch.channels_last))
+            found = network.head(levels[-1])
+            predicted = [hint(level) for hint, level in zip(hints, levels[-len(hints) :], strict=True)] if hints else []
         losses = _losses(config, head, found.float(), predicted, content, others)
         weighted = {"label": config.label_weight, "distill": config.distill_weight,
                     "contrast": config.contrast_weight, "hint": 1.0}  # fmt: skip
@@ -171,17 +182,32 @@ def _material(config: Config, size: int) -> Material:
         masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
     )
     if not config.teacher:
-        return Material(faces, masked_faces, None, None)
+        return Material(faces, masked_faces, None, ())
     given = recognition.load(config.teacher)
-    maps = None
-    if config.hint_channels:
-        vectors, maps = teacher.hints(faces, given, config.hint_channels)
-    else:
-        plain = teacher.embeddings(faces, given)
-        vectors = np.broadcast_to(plain, (2, *plain.shape))
-    if vectors.shape[2] != config.model.embedding:
-        raise UsageError(f"teacher: its embeddings are {vectors.shape[2]} long; set model.embedding to that")
+    vectors, maps = (
+        teacher.hints(faces, given, config.hint_channels)
+        if config.hint_channels
+        else (teacher.embeddings(faces, given), ())
+    )
+    if vectors.shape[1] != config.model.embedding:
+        raise UsageError(f"teacher: its embeddings are {vectors.shape[1]} long; set model.embedding to that")
     return Material(faces, masked_faces, vectors, maps)
+
+
+def _hints(network: IResNet, maps: Sequence[np.ndarray]) -> nn.ModuleList:
+    """One 1x1 convolution, which starts at zero, from each of the student's last maps to the teacher's of that size."""
+    grids = [tuple(side * 2**i for side in network.grid) for i in reversed(range(len(network.stages)))]
+    there = list(zip(network.widths[1:], grids, strict=True))[len(grids) - len(maps) :]
+    if [grid for _, grid in there] != [level.shape[2:] for level in maps]:
+        theirs = ", ".join(f"{level.shape[2]} x {level.shape[3]}" for level in maps)
+        raise UsageError(
+            f"hint_channels: the teacher's maps have {theirs} places and the network's "
+            f"{', '.join(f'{h} x {w}' for _, (h, w) in there)}; change depths or stem_stride of the model"
+        )
+    hints = nn.ModuleList(nn.Conv2d(width, level.shape[1], 1) for (width, _), level in zip(there, maps, strict=True))
+    for parameter in hints.parameters():
+        nn.init.zeros_(parameter)
+    return hints
 
 
 def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
@@ -205,20 +231,21 @@ def draw(material: Material, config: Config, rng: np.random.Generator) -> Batch:
         images[i] = patches.cover(images[i], faces.points[rows[i]].astype(np.float64), rng, factor=factor).image
     for i in np.flatnonzero(rng.random(n) < config.degraded):
         images[i] = photometric.degrade(images[i], rng, 0.7)
-    turned = (rng.random(n) < 0.5).astype(int)
-    x = augment.to_float(augment.mirror(images, turned > 0))
+    turned = rng.random(n) < 0.5
+    x = augment.to_float(augment.mirror(images, turned))
     x = augment.affine(x, rng, shift=0.012, turn=3.0, zoom=0.03)
     x = augment.light(augment.soften(x, rng, COARSE), rng)
     return Batch(
         x,
         torch.from_numpy(faces.identity[rows]),
-        torch.from_numpy(material.vectors[turned, rows]) if material.vectors is not None else None,
-        torch.from_numpy(material.maps[turned, rows]).float() if material.maps is not None else None,
+        torch.from_numpy(material.vectors[rows]) if material.vectors is not None else None,
+        tuple(torch.from_numpy(level[rows]).float() for level in material.maps),
+        torch.from_numpy(np.where(turned, -1, kind < config.clean_share)),
     )
 
 
 def _losses(
-    config: Config, head: nn.Module, found: Tensor, predicted: Tensor | None, content: Batch, others: Tensor | None
+    config: Config, head: nn.Module, found: Tensor, predicted: Sequence[Tensor], content: Batch, others: Tensor | None
 ) -> dict[str, Tensor]:
     losses = {"label": head(found, content.people)} if config.label_weight else {}
     if content.vectors is not None:
@@ -226,12 +253,21 @@ def _losses(
         losses["distill"] = identity.cosine(student, content.vectors)
         if config.contrast_weight:
             losses["contrast"] = relation.contrast(student, content.vectors, others)
-    if predicted is not None and content.maps is not None:
-        losses["hint"] = unexplained(predicted.float(), content.maps)
+    if predicted:
+        last = len(predicted) - 1
+        shares = [
+            unexplained(level[rows].float(), wanted[rows])
+            for i, (level, wanted) in enumerate(zip(predicted, content.maps, strict=True))
+            if bool((rows := content.plain >= (0 if i == last else 1)).any())
+        ]
+        losses["hint"] = torch.stack(shares).sum() if shares else found.sum() * 0
     return losses
 
 
 def unexplained(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of maps [N,C,h,w] over each channel's variance in the batch of ``wanted``; 0 is perfect."""
-    error = (predicted - wanted).square().mean((0, 2, 3))
-    return (error / wanted.var((0, 2, 3), correction=0).clamp(min=1e-6)).mean()
+    """Mean squared error of maps [N,C,h,w], over the variance of ``wanted``.
+
+    That is around the mean of its channels in the batch: 0 is perfect, 1 what that mean would give.
+    """
+    around = wanted.var((0, 2, 3), correction=0).sum().clamp(min=1e-6)
+    return (predicted - wanted).square().mean((0, 2, 3)).sum() / around

@@ -164,6 +164,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         step,
         (lambda: restoring.figures(average, features, held, config.precision, device)) if held else None,
         (lambda: restoring.sheet(average, features, held, config.precision, device)) if held else None,
+        {"recognizer_sha256": weights.read(config.recognizer, kind="iresnet").sha256} if config.model.identity else {},
     )
 
 
