@@ -42,7 +42,7 @@ $(VENV)/.base: setup.cfg pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PY) -m pip install --quiet --editable '.[dev,train,web]'
+	$(PY) -m pip install --quiet --editable '.[dev,plots,train,web]'
 	@touch $@
 
 demo: $(VENV)/.base

@@ -16,7 +16,7 @@ from unmask.models.segmenter import Segmenter
 from unmask.models.unmasker import Unmasker
 
 TRUNK = {"widths": (4, 6, 8, 8), "depths": (2, 3, 2)}
-ENCODER = {"kind": "unmasker", **TRUNK, "block": 2, "fold": 4, "margin": 1}
+ENCODER = {"kind": "unmasker", **TRUNK, "block": 2}
 REFORMER = {"widths": (4, 4, 6, 6), "depths": (2, 3, 3, 2)}
 
 

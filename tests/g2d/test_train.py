@@ -82,10 +82,12 @@ def test_each_stage_trains_its_own_part_alone(data_root: Path, tmp_path: Path) -
     assert 0 <= task.validate()["people_right"] <= 1
 
 
-def test_the_encoder_stage_paints_and_its_layers_are_the_networks(data_root: Path, tmp_path: Path) -> None:
-    task = train.build(
-        config(data_root, tmp_path, encoder_steps=60, max_steps=80, lr_encoder=3e-3, encoder_batch=5), CPU
-    )
+def test_the_encoder_stage_paints_and_its_layers_are_the_networks(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "LR_ENCODER", 3e-3)
+    monkeypatch.setattr(train, "PAINTED", 5)
+    task = train.build(config(data_root, tmp_path, encoder_steps=60, max_steps=80), CPU)
     batch = task.batch(np.random.default_rng(0), 0)
     outside = (batch.region == 0).expand_as(batch.x)
     assert float((batch.x - batch.y)[outside].abs().mean()) < 0.05
@@ -132,7 +134,7 @@ def test_it_starts_from_an_unmasker_and_says_what_does_not_fit(data_root: Path, 
 
 
 def test_the_baseline_has_the_same_reformer_and_no_encoder(data_root: Path, tmp_path: Path) -> None:
-    pixels = shapes.EncoderShape("pixels", fold=4)
+    pixels = shapes.EncoderShape("pixels")
     with pytest.raises(UsageError, match="encoder_steps"):
         train.build(config(data_root, tmp_path, pixels), CPU)
     task = train.build(config(data_root, tmp_path, pixels, encoder_steps=0, max_steps=4), CPU)

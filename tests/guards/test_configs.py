@@ -34,6 +34,7 @@ SMALL = {
 }  # fmt: skip
 SMALL_CONSTANTS = [
     (detector, "VAL_SCENES", 2), (segmenter, "VAL_FACES", 4), (landmarker, "VAL_CROPS", 4), (landmarker, "THINGS", 4),
+    (landmarker, "POOL", 6),
 ]  # fmt: skip
 
 

@@ -30,7 +30,7 @@ TRUNK = {
     "act": "lrelu", "early_stride": True,
 }  # fmt: skip
 FROM = {"trunk": TRUNK, "mask_kind": "3d", "grid": 4, "pyramid": 6, "narrow": 2}
-ENCODER = {"kind": "unmasker", "widths": [4, 6, 8, 8], "depths": [1, 1, 1], "block": 2, "fold": 4, "margin": 1}
+ENCODER = {"kind": "unmasker", "widths": [4, 6, 8, 8], "depths": [1, 1, 1], "block": 2}
 G2D_ = {"size": 128, "embedding": 6, "encoder": ENCODER, "reformer": {
     "widths": [4, 4, 6, 6], "depths": [1, 1, 1, 1], "pool": "gdc", "act": "lrelu", "early_stride": True}}  # fmt: skip
 

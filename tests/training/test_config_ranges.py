@@ -45,7 +45,7 @@ def numbers(hint: Any, ranged: bool = False) -> Iterator[bool]:
 def test_every_number_has_a_range(task: str) -> None:
     bare = [name for name, hint in fields(schema(task)) if not all(numbers(hint))]
     assert not bare
-    assert sum(any(True for _ in numbers(hint)) for _, hint in fields(schema(task))) > 15
+    assert sum(any(True for _ in numbers(hint)) for _, hint in fields(schema(task))) > 10
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -85,7 +85,6 @@ def test_what_is_out_of_range_names_its_key(task: str) -> None:
         ("unmasker", "model.conv_clamp=0", "model.conv_clamp is 0.0; it is above 0"),
         ("generator", "precision=fp16", "precision is 'fp16'; it can be auto, fp32, bf16"),
         ("detector", "size=100", "size is 100; it is a multiple of 32"),
-        ("detector", "least=500", "least is above most"),
         ("segmenter", "model.ups=[3]", "model.depths has an entry for each of widths"),
         ("recognizer", "model.head=x", "model.head is 'x'"),
         ("recognizer", "model.depths=[2]", "model.widths has 4 entries"),

@@ -61,6 +61,7 @@ def test_auc_by_hand() -> None:
 def config(tmp_path: Path, monkeypatch) -> landmarker.Config:
     monkeypatch.setenv("UNMASK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(landmarker, "THINGS", 10)
+    monkeypatch.setattr(landmarker, "POOL", 6)
     monkeypatch.setattr(landmarker, "VAL_CROPS", 12)
     root = drawn.folder(tmp_path / "data", size=128)
     (root / "scenes").mkdir()
@@ -69,7 +70,7 @@ def config(tmp_path: Path, monkeypatch) -> landmarker.Config:
             with archive.open(f"{i}.png", "w") as file:
                 Image.fromarray(np.random.default_rng(i).integers(0, 255, (40, 50, 3), np.uint8)).save(file, "PNG")
     return landmarker.Config(
-        "landmarker", data=root, out=tmp_path / "run", sources=("drawn",), scenes=("scenes",), crops=24, pool=6,
+        "landmarker", data=root, out=tmp_path / "run", sources=("drawn",), scenes=("scenes",), crops=24,
         batch_size=8, precision="fp32", max_steps=4, warmup_steps=1, checkpoint_every=2, val_every=2,
         sheet_every=4, log_every=1,
     )  # fmt: skip

@@ -30,15 +30,15 @@ TASKS = {
     "recognizer": [*(f"model.{e}" for e in IRESNET), "teacher=", "hint_channels=[]", "label_weight=1", "val_faces=12"],
     "generator": [
         *(f"model.{e}" for e in PAINTER[:3]), "model.z_dim=8", "model.mapping_layers=2",
-        *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "start=", "recognizer=", "feature_weight=0",
-        "recon_weight=1", "latent_weight=1", "adversarial_weight=1", "path_weight=2", "ada_target=-1",
+        *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "start=", "recognizer=",
+        "recon_weight=1", "latent_weight=1", "adversarial_weight=1", "ada_target=-1",
     ],
     "unmasker": [
         *(f"model.{e}" for e in (*PAINTER, *SKIPS)), "discriminator=[6,6,6,4]", "window=32", "start=", "generator=",
         "recognizer=", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "variants=1",
     ],
     "detector": [
-        "photos=[wild]", "worn=[]", "teacher=", "size=64", "per_source=4", "empty=[]", "large=[]", "start=", "most=40",
+        "photos=[wild]", "worn=[]", "teacher=", "size=64", "per_source=4", "empty=[]", "large=[]", "start=",
     ],
     "segmenter": ["size=64", "worn=[]", "pool=12"],
     "from": [
@@ -49,7 +49,7 @@ TASKS = {
         "model.size=64", "model.embedding=8", "model.encoder.kind=unmasker", "model.encoder.widths=[16,16,16,16]",
         "model.encoder.depths=[1,1,1]", "model.encoder.block=2", "model.reformer.widths=[16,16,16,16]",
         "model.reformer.depths=[1,1,1,1]", *(f"painter.{e}" for e in (*PAINTER, *SKIPS)), "start=",
-        "encoder_steps=1", "reformer_steps=1", "encoder_batch=0", "val_faces=8",
+        "encoder_steps=1", "reformer_steps=1", "val_faces=8",
     ],
 }  # fmt: skip
 CONSTANTS: list[tuple[ModuleType, dict[str, Any]]] = [

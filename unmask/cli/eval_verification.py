@@ -74,7 +74,7 @@ COVERS = (
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write every pair's scores as CSV.")
-@click.option("--html", "html_file", metavar="FILE", help="Write a self-contained report.")
+@click.option("--html", "html_file", metavar="FILE", help="Write a self-contained report; needs the extra plots.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write the tables as Markdown.")
 def eval_verification(**options: Any) -> None:
     """Verify pairs of faces clean, masked, restored and fused, by every recognizer, with intervals that hold.

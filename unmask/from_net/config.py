@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..config import Grid, Margin, Number, Positive, Rate, Share, Shares, Signed, Weight, Width, Width0
+from ..config import Grid, Margin, Number, Rate, Share, Weight, Width, Width0
 from ..training import paired
 from ..training.tasks import recognizer
 
@@ -36,8 +36,6 @@ class Network:
     """Whether clean and cleaned features share the head's running statistics, as in the paper's code."""
     narrow: Width0 = 0
     """Channels to which the mask's are mixed before the pattern predictor; 0: all."""
-    mask_bias: Signed = 0.0
-    """What the mask's last layer begins at: where it is high, nothing is masked at first."""
     frozen: bool = False
     """Whether the trunk below its head stays as it is."""
 
@@ -56,13 +54,9 @@ class Config(paired.Config):
     mask_share: Share = 0.5
     """Of the covered faces, those with a simulated face mask; the others have a pasted occluder."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """The optimizer of both stages."""
+    """The optimizer of both stages; ``sgd`` has the paper's drops of the learning rate, ``adamw`` a cosine."""
     lr_masked: Rate = 1e-3
     """Learning rate of the masked stage."""
-    clean_drops: Shares = ()
-    """Shares of the clean stage after which the learning rate falls tenfold; without any it follows a cosine."""
-    masked_drops: Shares = ()
-    """The same of the masked stage."""
     weight_decay: Weight = 5e-4
     """Of the optimizer."""
     label_weight: Weight = 1.0
@@ -73,7 +67,5 @@ class Config(paired.Config):
     """Of telling each face from all the others by the teacher's embeddings."""
     pattern_weight: Weight = 1.0
     """Of the occlusion pattern's cross entropy."""
-    scale: Positive = 30.0
-    """Scale of the margin softmax."""
     m_cos: Margin = 0.35
     """Margin of the margin softmax, taken from the cosine."""

@@ -33,6 +33,9 @@ from .config import Config
 from .network import FromNet
 
 STAGES = ("clean", "masked")
+DROPS = ((0.375, 0.75), (0.25, 0.625))  # of SGD, as in the paper: shares of each stage, where the rate falls tenfold
+SCALE = 30.0  # of the margin softmax, as in the paper
+OPEN = 3.0  # what the mask of a given trunk begins at: nothing is masked at first, so nothing that it knows is lost
 POOL = 256  # occluder pictures drawn before the first step
 
 
@@ -58,7 +61,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     if state is not None:
         network.trunk.load_state_dict(state)
     network = loop.place(network, device)
-    head = identity.MarginSoftmax(network.embedding, faces.people, config.scale, 0.0, config.m_cos).to(device)
+    head = identity.MarginSoftmax(network.embedding, faces.people, SCALE, 0.0, config.m_cos).to(device)
     if config.start:
         _begin(network, head, config.start)
     parameters = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
@@ -75,7 +78,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         stage, within, length = schedule.stage(at, (config.clean_steps, config.max_steps))
         latest["stage"] = stage
         optimizer = optimizers[STAGES[stage]]
-        lr, drops = (config.lr, config.clean_drops) if stage == 0 else (config.lr_masked, config.masked_drops)
+        lr, drops = (config.lr, config.lr_masked)[stage], DROPS[stage] if config.optimizer == "sgd" else ()
         schedule.warm_drops(optimizer, lr, within, config.warmup_steps, length, drops)
         if stage == 1 and within == 0:
             network.begin_masking()
@@ -145,7 +148,7 @@ def _shape(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]
     if [graph["embedding"], *graph["size"]] != [shape["embedding"], *shape["size"]]:
         path = paired.file_of(onnx, config)
         raise UsageError(f"model.trunk: {path} has embedding {graph['embedding']} and size {graph['size']}; set these")
-    return {**config["model"], "trunk": {"graph": graph}}, state
+    return {**config["model"], "trunk": {"graph": graph}, "mask_bias": OPEN}, state
 
 
 def _optimizer(config: Config, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..config import BatchSize0, Depths, Few, Grid, Number, Rate, Side, Weight, Width, Widths
+from ..config import Depths, Few, Number, Side, Weight, Width, Widths
 from ..training import paired, shapes
 
 
@@ -22,10 +22,6 @@ class EncoderShape:
     """Residual units of the unmasker's trunk; ICT has none."""
     block: Few = 2
     """Residual units that are used, from the start."""
-    fold: Grid = 4
-    """Side of the squares of ``pixels`` that become channels."""
-    margin: Few = 1
-    """Pixels by which the region is grown."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +70,8 @@ class Config(paired.Config):
     """Shape of an unmasker that starts from nothing."""
     encoder_steps: Number = 0
     """Steps of the encoder's stage."""
-    encoder_batch: BatchSize0 = 0
-    """Faces a step of that stage, in which painting costs much; 0: ``batch_size``."""
     reformer_steps: Number = 1000
     """Steps of the reformer's stage; what is left up to ``max_steps`` is the classifier's."""
-    lr_encoder: Rate = 1e-4
-    """Learning rate of the encoder's stage."""
-    lr_classifier: Rate = 1e-2
-    """Learning rate of the classifier's stage."""
     weight_decay: Weight = 5e-4
     """Of the optimizers."""
     contrast_weight: Weight = 0.0

@@ -24,21 +24,23 @@ from . import ict
 from .reformer import Reformer
 
 NATIVE = 128  # crops aligned to ffhq have about as much of a face at this size as an arcface crop of 112
+MARGIN = 1  # pixels by which the region is grown, as the unmasker grows it
+FOLD = 4  # side of the squares of pixels that become channels: as fine as the descriptor of the embedded model
 GARMENT = 0.5  # from this score of the segmenter on, a face wears a mask
 
 
 class TrunkDescriptor(nn.Module):
     """The unmasking encoder's trunk up to a residual unit: stem and the first ``block`` units.
 
-    ``channels`` and ``side`` describe the output [N,channels,side,side]; ``margin`` grows the region as the unmasker's.
+    ``channels`` and ``side`` describe the output [N,channels,side,side].
     """
 
-    def __init__(self, size: int, widths: Sequence[int], depths: Sequence[int], block: int, margin: int = 1) -> None:
+    def __init__(self, size: int, widths: Sequence[int], depths: Sequence[int], block: int) -> None:
         super().__init__()
         if not 0 <= block <= sum(depths):
             raise ValueError(f"block is {block}; the trunk has {sum(depths)} residual units")
         whole = encoder.trunk(size, widths, depths)
-        self.block, self.margin = block, margin
+        self.block = block
         self.channels, self.side = widths[0], size // 2
         self.stem, self.stages = whole.stem, nn.ModuleList()
         self._cut(whole)
@@ -63,7 +65,7 @@ class TrunkDescriptor(nn.Module):
 
     def forward(self, x: Tensor, region: Tensor) -> Tensor:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> the descriptor."""
-        found: Tensor = self.stem(encoder.visible(x, encoder.grown(region, self.margin)))
+        found: Tensor = self.stem(encoder.visible(x, encoder.grown(region, MARGIN)))
         for stage in self.stages:
             found = stage(found)
         return found
@@ -88,18 +90,18 @@ class IctDescriptor(nn.Module):
 
 
 class FoldedPixels(nn.Module):
-    """No generative encoder, for the baseline: the visible pixels and the region, ``fold`` x ``fold`` to a place.
+    """No generative encoder, for the baseline: the visible pixels and the region, ``FOLD`` x ``FOLD`` to a place.
 
-    With fold 4 that is 64 channels at a quarter of the size, the shape of the embedded model's descriptor.
+    That is 64 channels at a quarter of the size, the shape of the embedded model's descriptor.
     """
 
-    def __init__(self, size: int, fold: int, margin: int = 1) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.channels, self.side, self.fold, self.margin = 4 * fold * fold, size // fold, fold, margin
+        self.channels, self.side = 4 * FOLD * FOLD, size // FOLD
 
     def forward(self, x: Tensor, region: Tensor) -> Tensor:
-        """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> [N,4 fold^2,S/fold,S/fold]."""
-        return functional.pixel_unshuffle(encoder.visible(x, encoder.grown(region, self.margin)), self.fold)
+        """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> [N,64,S/4,S/4]."""
+        return functional.pixel_unshuffle(encoder.visible(x, encoder.grown(region, MARGIN)), FOLD)
 
 
 class Crop(nn.Module):
@@ -155,9 +157,9 @@ class Painted(Crop):
 
 
 ENCODERS: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
-    "unmasker": lambda size, a: TrunkDescriptor(size, a["widths"], a["depths"], a["block"], a["margin"]),
+    "unmasker": lambda size, a: TrunkDescriptor(size, a["widths"], a["depths"], a["block"]),
     "ict": lambda size, a: IctDescriptor(size, a["widths"], a["block"]),
-    "pixels": lambda size, a: FoldedPixels(size, a["fold"], a["margin"]),
+    "pixels": lambda size, a: FoldedPixels(size),
     "painted": lambda size, a: Painted(size, a["matrix"], a["painter"]),
     "crop": lambda size, a: Crop(size, a["matrix"]),
 }

@@ -35,6 +35,8 @@ STAGES = ("encoder", "reformer", "classifier")
 BARE = ("pixels", "crop")  # kinds of encoders that know nothing
 ANGLE_FACES = 48  # of a batch, those of whose angles the loss is made
 ANGLE_WEIGHT = 2.0
+PAINTED = 16  # faces of a step of the encoder's stage at most, before our unmasker: painting costs much
+LR_ENCODER, LR_CLASSIFIER = 1e-4, 1e-2  # the reformer's is the config's
 
 
 class Batch(NamedTuple):
@@ -90,7 +92,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         stage, within, length = schedule.stage(at, ends)
         latest["stage"] = stage
         optimizer = optimizers[STAGES[stage]]
-        lr = (config.lr_encoder, config.lr, config.lr_classifier)[stage]
+        lr = (LR_ENCODER, config.lr, LR_CLASSIFIER)[stage]
         schedule.warm_cosine(optimizer, lr, within, min(config.warmup_steps, length // 2), length)
         losses = _STEPS[stage](parts, content, config, device)
         distributed.descend(optimizer, sum(losses.values(), torch.zeros((), device=device)))
@@ -167,7 +169,8 @@ def _draw(
     sampler: masked.Sampler, faces: paired.PairedFaces, config: Config, rng: np.random.Generator, bare: bool
 ) -> Batch:
     """A batch; with ``bare`` (the encoder's stage) every face is masked and none is augmented, so that x fits y."""
-    n = (config.encoder_batch or config.batch_size) if bare else config.batch_size
+    painting = bare and config.model.encoder.kind == "unmasker"
+    n = min(config.batch_size, PAINTED) if painting else config.batch_size
     rows = rng.integers(0, len(faces.faces), n)
     drawn = sampler.draw(rng, n, masked.GROW, indices=rows)
     x, region = drawn.x, drawn.region

@@ -116,6 +116,7 @@ def install(
 
 
 def _download(url: str, path: Path, limit: int, progress: Callable[[int, int], None] | None) -> None:
+    """An address to a file, at most ``limit`` bytes; pooch would read on for as long as a server sends."""
     parts = urlsplit(url)
     if parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1"):
         raise UsageError(f"{url}: only https addresses are downloaded; use --from FILE for a local archive")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import svg
+from .. import charts
 from .assess import Assessment
 from .benchmark import Evaluation
 from .metrics import roc
@@ -123,7 +123,7 @@ def _curve(one: Assessment, same: NDArray[np.bool_]) -> tuple[list[float], list[
 def _styles(evaluation: Evaluation) -> dict[str, tuple[str, bool]]:
     """Color and dash of every condition: a color for each probe, dashed where the reference is not clean."""
     probes = list(dict.fromkeys(one.condition.probe for one in evaluation.assessments.values()))
-    color = {probe: svg.COLORS[i % len(svg.COLORS)] for i, probe in enumerate(probes)}
+    color = {probe: charts.COLORS[i % len(charts.COLORS)] for i, probe in enumerate(probes)}
     return {
         name: (color[one.condition.probe], one.condition.reference != CLEAN)
         for name, one in evaluation.assessments.items()
@@ -134,27 +134,27 @@ def _curves(evaluation: Evaluation) -> str:
     lines, mirrored = [], []
     for name, style in _styles(evaluation).items():
         far, tar = _curve(evaluation.assessments[name], evaluation.assessor.issame)
-        lines.append(svg.Line(name, far, tar, *style))
-        mirrored.append(svg.Line(name, far, [1 - t for t in tar], *style))
-    across = svg.Axis("false accept rate (all cross-identity pairs)", 1e-5, 1e-1, log=True)
-    accept = svg.Axis("true accept rate", 0, 1)
-    reject = svg.Axis("false reject rate", 1e-3, 1, log=True)
-    return svg.chart("ROC", across, accept, lines) + svg.chart("DET", across, reject, mirrored)
+        lines.append(charts.Line(name, far, tar, *style))
+        mirrored.append(charts.Line(name, far, [1 - t for t in tar], *style))
+    across = charts.Axis("false accept rate (all cross-identity pairs)", 1e-5, 1e-1, log=True)
+    accept = charts.Axis("true accept rate", 0, 1)
+    reject = charts.Axis("false reject rate", 1e-3, 1, log=True)
+    return charts.chart("ROC", across, accept, lines) + charts.chart("DET", across, reject, mirrored)
 
 
 def _histograms(evaluation: Evaluation) -> str:
     """Scores against clean references; the other conditions would only hide them."""
     same = evaluation.assessor.issame
-    across = svg.Axis("score", -0.4, 1.0)
+    across = charts.Axis("score", -0.4, 1.0)
     out = ""
     for title, wanted in (("genuine pairs", same), ("impostor pairs", ~same)):
         lines = [
-            svg.Line(name, *svg.steps(evaluation.assessments[name].scores[wanted], -0.4, 1.0, bins=35), *style)
+            charts.Line(name, *charts.shares(evaluation.assessments[name].scores[wanted], -0.4, 1.0, bins=35), *style)
             for name, style in _styles(evaluation).items()
             if not style[1]
         ]
         top = max((max(line.y) for line in lines if len(line.y)), default=1.0)
-        out += svg.chart(title, across, svg.Axis(f"share of {title}", 0, top * 1.05), lines)
+        out += charts.chart(title, across, charts.Axis(f"share of {title}", 0, top * 1.05), lines)
     return out
 
 

@@ -16,7 +16,7 @@ from ...faces.detect import load_detector
 from ...faces.landmarks import Landmarker
 from ...faces.segment import Segmenter
 from ...recognition import Recognizer
-from .. import baselines, tables
+from .. import baselines, charts, tables
 from ..baselines import FaceRestorer
 from ..pairs import pairlist, pictures, readers
 from ..pairs.pairlist import PairList
@@ -62,6 +62,8 @@ class Outcome:
 
 def plan(options: Options) -> Plan:
     """Open the pictures and load all networks that the options name; UsageError where they do not go together."""
+    if options["html_file"]:
+        charts.need()  # not after an hour
     device = options["device"]
     source: pictures.Pictures | None = None
     if options["image_path"]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import weights
-from ...config import Count, Depths, Layers, Number, Positive, SceneSide, Weight, Width, Widths
+from ...config import Count, Depths, Layers, SceneSide, Width, Widths
 from ...data import backgrounds, detection, face_sets, photos, scene
 from ...errors import UsageError
 from ...images import sheet
@@ -29,7 +29,10 @@ Batch = dict[str, Tensor]
 
 VAL_SCENES = 200
 WEIGHT_DECAY = 1e-4
-BOX_WEIGHT = 2.0
+BOX_WEIGHT, POINTS_WEIGHT = 2.0, 25.0
+WORN_REPEATS = 8  # of photos of real face masks, which are few
+WIDE_EVERY = 4  # steps: scenes are then twice as wide and a quarter as many, which costs as much
+MOST = 31 / 32  # of a scene's side: the largest face
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,9 @@ class Network:
     stem: Width = 32
     """Channels at stride 4."""
     widths: Widths = (64, 64, 64)
-    """Channels at strides 8, 16 and 32."""
+    """Channels at strides 8, 16 and 32; of the feature pyramid, those at 8."""
     depths: Depths = (1, 2, 2, 1)
     """Residual blocks of the stem and of each stage."""
-    neck: Width = 64
-    """Channels of the feature pyramid."""
     head: Layers = 2
     """Convolutions of each head."""
 
@@ -58,8 +59,6 @@ class Config(loop.RunConfig):
     """Folders of whole photos: ``images.zip``, and ``faces.csv`` where there is one."""
     worn: tuple[str, ...] = ()
     """Folders of photos of people in real face masks; every second photo is used, the others are for looking at."""
-    worn_repeats: Count = 2
-    """How often each of those is used."""
     large: tuple[str, ...] = ()
     """Sources of 256 pixels."""
     per_source: Count = 5000
@@ -71,33 +70,17 @@ class Config(loop.RunConfig):
     start: str = ""
     """Name or path of a detector to start from; residual blocks that it lacks begin as identities."""
     size: SceneSide = 320
-    """Side of a scene in pixels."""
-    least: Positive = 13.0
-    """Smallest face of a scene in pixels, the root of its box's area."""
-    most: Positive = 310.0
-    """Largest face of a scene."""
-    wide_every: Number = 0
-    """Every so many steps the scenes are twice as wide and a quarter as many; 0: never."""
-    points_weight: Weight = 8.0
-    """Of the points' error."""
-
-    def __post_init__(self) -> None:
-        self.scenes  # noqa: B018  raises where the sizes do not go together
-
-    @property
-    def scenes(self) -> detection.SceneConfig:
-        """What scenes are like."""
-        return detection.SceneConfig(size=self.size, least=self.least, most=self.most)
+    """Side of a scene in pixels; its faces are from 13 pixels to nearly all of it."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The detector task: labels the photos (once, cached), dresses them and builds the network."""
-    scenes = config.scenes
-    material, held = gather(config)
+    scenes = detection.SceneConfig(size=config.size, most=MOST * config.size)
+    material, held = gather(config, scenes)
     seeds = [[scenes.seed, 1, i] for i in range(VAL_SCENES)]
     held_scenes = detection.scenes(held, scenes, seeds)
     torch.manual_seed(config.seed)
-    model = Detector(**vars(config.model))
+    model = Detector(**vars(config.model), neck=config.model.widths[0])
     if config.start:
         begin(model, config.start)
     model = loop.place(model, device)
@@ -110,7 +93,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     }
 
     def batch(rng: np.random.Generator, step: int) -> Batch:
-        widely = config.wide_every and step % config.wide_every == 0
+        widely = step % WIDE_EVERY == 0
         how, count = (wide, max(1, config.batch_size // 4)) if widely else (scenes, config.batch_size)
         drawn = detection.scenes(material, how, rng.integers(0, 2**31, (count, 2)).tolist())
         return collate(drawn, grids[how.size], rng)
@@ -125,7 +108,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         losses = assignment.losses(outputs, placed[x.shape[-1]], **there)
         total = losses["score"]
         if "box" in losses:
-            total = total + BOX_WEIGHT * losses["box"] + config.points_weight * losses["points"]
+            total = total + BOX_WEIGHT * losses["box"] + POINTS_WEIGHT * losses["points"]
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         distributed.average_gradients(model.parameters())
@@ -157,7 +140,7 @@ def begin(model: Detector, start: str) -> None:
         raise UsageError(f"start={start}: lacks {missing[0]}; give a detector of the same layout")
 
 
-def gather(config: Config) -> tuple[detection.Material, detection.Material]:
+def gather(config: Config, scenes: detection.SceneConfig) -> tuple[detection.Material, detection.Material]:
     """What training scenes are made of, and what held-out ones are."""
     from ...faces.detect import load_detector
 
@@ -170,14 +153,14 @@ def gather(config: Config) -> tuple[detection.Material, detection.Material]:
             known += photos.load(Path(config.data) / name, split, teacher)
         for name in config.worn if split == "train" else ():
             worn = photos.load(Path(config.data) / name, split, teacher, every=2, dressed=True)
-            known += worn * config.worn_repeats
+            known += worn * WORN_REPEATS
         sets = [
             some(face_sets.load(config.data, [name], size=size, split=split), config.per_source)
             for size, names in ((128, config.sources), (256, config.large))
             for name in names
         ]
         empty = [backgrounds.load_empty(Path(config.data) / name, split) for name in config.empty]
-        made.append(detection.gather(known, sets, empty, config.scenes))
+        made.append(detection.gather(known, sets, empty, scenes))
     return made[0], made[1]
 
 

@@ -30,7 +30,10 @@ from ..shapes import EncoderShape, levels
 
 HIDDEN_SHARE = 0.7  # of the faces that the autoencoder sees, those under a face mask
 LATENT_STEPS = 4  # of the mapping network for each of the others; they cost little
-PATH_EVERY = 4  # steps
+PATH_EVERY, PATH_WEIGHT = 4, 2.0  # steps
+SPREAD_WEIGHT = 0.05  # keeps the styles of one face near their mean (the delta regularizer of e4e, Tov et al. 2021)
+FEATURE_WEIGHT = 0.5  # of the autoencoder's error in recognizer features
+MAPPING_RATE = 600.0  # times the learning rate: the mapping network's, where it learns from style vectors alone
 ADA_KIMG = 500.0  # thousand faces in which the augmentation may rise from none to all
 
 
@@ -66,26 +69,15 @@ class Config(loop.RunConfig):
     start: str = ""
     """Name or path of an unmasker's weights to start the synthesis network and the encoder from."""
     recognizer: str = ""
-    """Name or path of a recognizer for the loss on features."""
-    mapping_rate: field.Rate = 1.0
-    """What the learning rate is multiplied by for the mapping network."""
+    """Name or path of a recognizer, in whose features the autoencoder's error counts as well."""
     recon_weight: field.Weight = 0.0
     """Of the autoencoder's error in pixels; 0 switches the autoencoder off."""
-    feature_weight: field.Weight = 0.0
-    """Of the autoencoder's error in recognizer features."""
-    spread_weight: field.Weight = 0.0
-    """Keeps the styles of one face near their mean (the delta regularizer of e4e, Tov et al. 2021)."""
-    single_share: field.Share = 0.0
-    """Of the faces, those decoded from the mean of their styles alone: a single style vector is what the mapping
-    network makes, and nothing else makes it hold a face."""
     latent_weight: field.Weight = 0.0
     """Of the adversary on style vectors; where it is not 0 the mapping network learns from these alone."""
     adversarial_weight: field.Weight = 1.0
     """Of the adversary on pictures."""
     r1_gamma: field.Weight = 1.0
     """Of the discriminator's R1."""
-    path_weight: field.Weight = 2.0
-    """Of the path length."""
     ada_target: field.Sign = 0.6
     """What the discriminator's mean sign is held at by augmenting its pictures; 0 augments nothing."""
     ema_kimg: field.Weight = 10.0
@@ -110,7 +102,8 @@ class Trainer:
         self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
         self.discriminator = loop.place(Discriminator(size, config.discriminator), device)
         self.latent = latent.LatentDiscriminator(config.model.w_dim).to(device)
-        mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": config.mapping_rate}
+        rate = MAPPING_RATE if config.latent_weight else 1.0
+        mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": rate}
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
             {"params": [*self.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
@@ -154,17 +147,17 @@ class Trainer:
         with loop.autocast(config.precision, self.device):
             ws, _ = self.encoder(batch["x"], region)
             mean = ws.mean(1)
-            alone = torch.rand(len(ws), 1, 1, device=self.device) < config.single_share
-            y_hat = self.network.synthesis(torch.where(alone, mean[:, None], ws), "random").float()
+            # a single style vector is what the mapping network makes, and nothing else makes it hold a face
+            y_hat = self.network.synthesis(mean[:, None].expand_as(ws), "random").float()
             losses = {
                 "pixel": config.recon_weight * pixel.region_error(y_hat, batch["y"], region, 0.5, 1.0),
-                "spread": config.spread_weight * (ws - mean[:, None]).square().mean(),
+                "spread": SPREAD_WEIGHT * (ws - mean[:, None]).square().mean(),
             }
-            if self.features is not None and config.feature_weight:
+            if self.features is not None:
                 with torch.no_grad():
                     wanted, _ = self.features(batch["y"])
                 found, _ = self.features(y_hat)
-                losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
+                losses["feature"] = FEATURE_WEIGHT * perceptual.feature_distance(found, wanted)
         sum(losses.values(), torch.zeros((), device=self.device)).backward()
         if config.latent_weight:
             losses.update(self._latent(mean.detach()))
@@ -213,7 +206,7 @@ class Trainer:
             logits = self.discriminator(ada.augment(fake, p))
         found = {"adversarial": config.adversarial_weight * adversarial.generator_logistic(logits)}
         found["adversarial"].backward()
-        if config.path_weight and at % PATH_EVERY == 0:
+        if at % PATH_EVERY == 0:
             found["path"] = self._path(max(2, n // 2))
         good, bad = ada.augment(real, p), ada.augment(fake.detach(), p)
         found.update(
@@ -248,7 +241,7 @@ class Trainer:
         image = self.network.synthesis(ws, "random")
         mean = torch.tensor(self.state["path_mean"], device=self.device)
         penalty, updated = adversarial.path_length(image, ws, mean)
-        (config.path_weight * PATH_EVERY * penalty).backward()
+        (PATH_WEIGHT * PATH_EVERY * penalty).backward()
         self.state["path_mean"] = float(distributed.mean(updated))
         return penalty.detach()
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import PoolSize, Rate, Share, Weight
+from ...config import PoolSize, Rate, Weight
 from ...data import face_sets, photos, segmentation
 from ...data import landmark_material as made_of
 from ...data import landmarks as crops_of
@@ -23,8 +23,9 @@ from ...models.landmarker import SIZE, Landmarker, LandmarkerOutput
 from .. import distributed, loop, schedule
 
 # the fields that say what crops are made of
-MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner", "pool", "turned_share")
-FEWEST = 64  # of the pool
+MATERIAL = ("data", "sources", "photos", "scenes", "worn", "teacher", "miner")
+POOL, FEWEST = 8000, 64  # aligned faces that are rendered once, with and without face masks; a short run takes fewer
+TURNED_SHARE = 0.2  # of the pool, the faces chosen for being turned to a side, of which photos have few
 SHARES = made_of.Shares()
 VARIANTS = 2  # of a photo with face masks drawn on
 THINGS = 1000  # pictures of things that are no faces
@@ -51,10 +52,6 @@ class Config(loop.RunConfig):
     """The detector that finds the faces in those."""
     miner: str = ""
     """A detector whose candidates on photos and scenes join the crops; empty: none."""
-    pool: PoolSize = 12_000
-    """Aligned faces that are rendered once, with and without face masks."""
-    turned_share: Share = 0.0
-    """Of the pool, the faces chosen for being turned to a side."""
     crops: PoolSize = 36_000
     """Crops that are rendered once."""
     shift_weight: Weight = 0.0
@@ -97,7 +94,7 @@ def rendered(config: Config, split: face_sets.Split) -> crops_of.Crops:
     """The crops of training or the held-out ones; rendered once and kept."""
     held = split == "val"
     count, seed = VAL_CROPS if held else min(config.crops, config.drawn), config.seed + held
-    key = repr((split, *(getattr(config, name) for name in MATERIAL)))
+    key = repr((split, *(getattr(config, name) for name in MATERIAL), POOL, TURNED_SHARE))
     return crops_of.render(lambda: gather(config, split), SHARES, SIZE, count, seed, key)
 
 
@@ -105,8 +102,8 @@ def gather(config: Config, split: face_sets.Split) -> made_of.Material:
     """The material of the training or the held-out crops."""
     held = split == "val"
     faces = face_sets.load(config.data, config.sources, 128, "ffhq", split)
-    few = min(config.pool, max(config.drawn, FEWEST))  # a short run does not see the whole pool
-    of_pool = segmentation.PoolConfig(VAL_CROPS if held else few, turned=config.turned_share, seed=int(held))
+    few = min(POOL, max(config.drawn, FEWEST))  # a short run does not see the whole pool
+    of_pool = segmentation.PoolConfig(VAL_CROPS if held else few, turned=TURNED_SHARE, seed=int(held))
     pool = segmentation.build_pool(faces, of_pool)
     points = faces.points[segmentation.order(faces, of_pool)].astype(np.float64)
     half: Literal["train", "val"] = "val" if held else "train"

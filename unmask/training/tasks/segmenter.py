@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import Depths, PoolSize, Share, Side, Widths
+from ...config import Depths, PoolSize, Side, Widths
 from ...data import face_sets, segmentation, self_labels
 from ...images import sheet, to_uint8
 from ...models.segmenter import Segmenter
@@ -24,6 +24,9 @@ from .. import distributed, loop, schedule
 VAL_FACES = 500
 FEWEST = 64  # of the pool
 WORN_REPEATS = 10  # of real face masks in the pool
+DETECTOR = "embedded"  # finds the faces in those
+TURNED_SHARE = 0.2  # of the pool, the faces chosen for being turned to a side, of which photos have few
+ACCESSORY_SHARE = 0.2  # of the face masks, those with straps, valves or cloth down the neck
 WEIGHT_DECAY = 1e-4
 GARMENT_WEIGHT = 0.3
 
@@ -54,16 +57,10 @@ class Config(loop.RunConfig):
     """Height and width of faces, in pixels."""
     pool: PoolSize = 12_000
     """Faces that are rendered once, with and without face masks."""
-    turned_share: Share = 0.0
-    """Of the pool, the faces chosen for being turned to a side."""
-    accessory_share: Share = 0.0
-    """Of the face masks, those with straps, valves or cloth down the neck."""
     worn: tuple[str, ...] = ()
     """Folders of photos of people in real face masks."""
     worn_labels: str = ""
     """Name or path of an earlier segmenter: with the regions that it finds, every second photo of ``worn`` joins."""
-    teacher: str = "embedded"
-    """The detector that finds the faces in those."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
@@ -71,11 +68,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
     faces = face_sets.load(config.data, config.sources, config.size, "ffhq", "train")
     # a short run does not see the whole pool, and takes a few to have face masks among them
     count = min(config.pool, max(config.drawn, FEWEST))
-    augment = segmentation.AugmentConfig(accessories=config.accessory_share)
-    pool = segmentation.build_pool(faces, segmentation.PoolConfig(count, turned=config.turned_share))
+    augment = segmentation.AugmentConfig(accessories=ACCESSORY_SHARE)
+    pool = segmentation.build_pool(faces, segmentation.PoolConfig(count, turned=TURNED_SHARE))
     if config.worn and config.worn_labels:
         folders = [config.data / name for name in config.worn]
-        more = self_labels.from_folders(folders, config.teacher, config.worn_labels)
+        more = self_labels.from_folders(folders, DETECTOR, config.worn_labels)
         pool = segmentation.extended(pool, *more, WORN_REPEATS)
     held_out = _held(config) if config.measured else None
     torch.manual_seed(config.seed)
@@ -109,7 +106,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def _held(config: Config) -> segmentation.Pool:
     """The pool of held-out faces."""
     held = face_sets.load(config.data, config.sources, config.size, "ffhq", "val")
-    return segmentation.build_pool(held, segmentation.PoolConfig(VAL_FACES, turned=config.turned_share, seed=1))
+    return segmentation.build_pool(held, segmentation.PoolConfig(VAL_FACES, turned=TURNED_SHARE, seed=1))
 
 
 def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:
