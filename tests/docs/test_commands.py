@@ -46,7 +46,7 @@ def shell(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     here, bin = tmp_path / "here", tmp_path / "bin"
     for folder in (here / "holiday", bin):
         folder.mkdir(parents=True)
-    for name in ("samples", "docs"):
+    for name in ("samples", "docs", "weights"):
         (here / name).symlink_to(ROOT / name)
     bare_photos(here / "photos")
     sample = Image.open(ROOT / "samples" / "astronaut-masked.png")
