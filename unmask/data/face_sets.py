@@ -168,7 +168,7 @@ def pack(root: Path, name: str, size: int, template: str, cache: str | Path | No
 def _kept(table: Path, images: Path, count: int) -> dict[str, np.ndarray] | None:
     """What a pair of cached files holds, None where they are missing or damaged."""
     try:
-        with np.load(table) as stored:
+        with table.open("rb") as file, np.load(file) as stored:  # numpy leaves a damaged file open
             found = {"images": np.load(images, mmap_mode="r"), **{k: stored[k] for k in stored.files}}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
