@@ -83,8 +83,10 @@ def load(
     """Load faces of several sources (``faces128/celebw`` means ``celebw.zip`` or the folder ``celebw`` there).
 
     Every tenth file of each source (0, 10, 20, ... in the order of its index) is the validation split. Identities are
-    numbered over all sources together, whatever the split, those with training pictures first. Raises UnmaskError
-    naming what is missing.
+    numbered over all sources together, whatever the split, those with training pictures first.
+
+    Raises:
+        UnmaskError: something is missing, which it names.
     """
     if not sources:
         raise UnmaskError("sources: none; name at least one, such as faces128/celebw")
