@@ -117,7 +117,8 @@ def test_scripts_run(name: str, arguments: list[Any], words: str, tmp_path: Path
     assert done.stdout.startswith(words)
     for made in arguments[1:]:
         if isinstance(made, str) and made.endswith(".png"):
-            assert Image.open(tmp_path / made).size == (128, 128)
+            with Image.open(tmp_path / made) as picture:
+                assert picture.size == (128, 128)
 
 
 def test_landmarker() -> None:

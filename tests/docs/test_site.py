@@ -39,7 +39,7 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
 def test_every_key_of_every_config_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "configs" / "index.html").read_text(encoding="utf-8")
     assert all(f'<h2 id="{task}">' in page for task in TASKS)
-    assert "checkpoint_every" in page and "latent_weight" in page and "<!-- configs -->" not in page
+    assert "checkpoint_every" in page and "adversarial_weight" in page and "<!-- configs -->" not in page
 
 
 def test_the_api_reference_has_signatures(site: Path) -> None:

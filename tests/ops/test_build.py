@@ -108,12 +108,11 @@ def test_a_killed_build_leaves_nothing_that_blocks(sources, compiled):
         "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); "
         "print('held', flush=True); time.sleep(600)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, plan.folder / "lock"], stdout=subprocess.PIPE)
-    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-    with open(plan.folder / "lock", "a") as file, pytest.raises(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    with subprocess.Popen([sys.executable, "-c", code, plan.folder / "lock"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        with open(plan.folder / "lock", "a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        holder.send_signal(signal.SIGKILL)
     assert build.intact(build.ensure())
     assert not list(plan.folder.glob("build-*"))
 

@@ -188,6 +188,7 @@ def test_wrong_tensors_are_refused():
         upfirdn2d(x, f, impl="native").sum().backward()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated:DeprecationWarning")  # as the ONNX export traces
 def test_auto_takes_the_reference_where_it_must(monkeypatch):
     monkeypatch.setenv("UNMASK_OPS", "auto")
     x = torch.randn(1, 2, 3, 3)

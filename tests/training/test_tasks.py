@@ -176,7 +176,7 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
 
 
 @pytest.mark.parametrize("arms", [
-    {"recon_weight": 1.0, "latent_weight": 1.0, "adversarial_weight": 0.0}, {},
+    {"autoencoder": True, "adversarial_weight": 0.0}, {},
 ])  # fmt: skip
 def test_generator_arms_train_and_draw(faces: face_sets.FaceSet, tmp_path: Path, arms: dict[str, Any]) -> None:
     config = generator.Config(

@@ -31,7 +31,7 @@ TASKS = {
     "generator": [
         *(f"model.{e}" for e in PAINTER[:3]), "model.z_dim=8", "model.mapping_layers=2",
         *(f"encoder.{e}" for e in ENCODER), "discriminator=[6,6,6,4,4]", "start=", "recognizer=",
-        "recon_weight=1", "latent_weight=1", "adversarial_weight=1", "ada_target=-1",
+        "autoencoder=true", "adversarial_weight=1", "ada_target=-1",
     ],
     "unmasker": [
         *(f"model.{e}" for e in (*PAINTER, *SKIPS)), "discriminator=[6,6,6,4]", "window=32", "start=", "generator=",

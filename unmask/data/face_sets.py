@@ -83,8 +83,10 @@ def load(
     """Load faces of several sources (``faces128/celebw`` means ``celebw.zip`` or the folder ``celebw`` there).
 
     Every tenth file of each source (0, 10, 20, ... in the order of its index) is the validation split. Identities are
-    numbered over all sources together, whatever the split, those with training pictures first. Raises UnmaskError
-    naming what is missing.
+    numbered over all sources together, whatever the split, those with training pictures first.
+
+    Raises:
+        UnmaskError: something is missing, which it names.
     """
     if not sources:
         raise UnmaskError("sources: none; name at least one, such as faces128/celebw")
@@ -168,7 +170,7 @@ def pack(root: Path, name: str, size: int, template: str, cache: str | Path | No
 def _kept(table: Path, images: Path, count: int) -> dict[str, np.ndarray] | None:
     """What a pair of cached files holds, None where they are missing or damaged."""
     try:
-        with np.load(table) as stored:
+        with table.open("rb") as file, np.load(file) as stored:  # numpy leaves a damaged file open
             found = {"images": np.load(images, mmap_mode="r"), **{k: stored[k] for k in stored.files}}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -97,7 +97,10 @@ def prior(unit: Tensor, region: Tensor) -> Tensor:
 def read(path: str | Path) -> dict[str, Tensor]:
     """The state dict of ICT's generator from its checkpoint (the tensors themselves, or under ``generator``).
 
-    No code of the file is run. Raises UnmaskError for a file that holds something else.
+    No code of the file is run.
+
+    Raises:
+        UnmaskError: the file holds something else.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -94,7 +94,10 @@ def lpips(net: str = "alex") -> Any:
     """LPIPS (Zhang et al. 2018, version 0.1) of the ``lpips`` package: two batches [N,3,H,W] in [-1,1] -> [N,1,1,1].
 
     The trunk (a key of :data:`TRUNKS`) is read from torch's hub folder, where it is downloaded if it is not there.
-    Gradients flow to the pictures. Raises UnmaskError without the package or the trunk.
+    Gradients flow to the pictures.
+
+    Raises:
+        UnmaskError: the package or the trunk is missing.
     """
     try:
         from lpips import LPIPS  # imports torchvision, so only when it is asked for

@@ -65,7 +65,9 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     ``insightface:buffalo_l``), a path to an ONNX file that insightface can load (a fixed batch of one is
     fine), or a path to a safetensors checkpoint of kind ``iresnet``, ``from_net`` or ``g2d``.
 
-    Raises :class:`UsageError` for an unknown name and :class:`UnmaskError` for a file that cannot be used.
+    Raises:
+        UsageError: the name is unknown.
+        UnmaskError: the file cannot be used.
     """
     text = str(name_or_path)
     if text in NAMED:

@@ -99,7 +99,7 @@ def _plain(graph: Any, path: Path) -> tuple[list[list[Any]], dict[str, Tensor], 
                 inputs.append(renamed[name] if name else None)
             elif array.dtype.kind == "f" and array.size > 1:  # its own, so that layers with equal weights can part
                 inputs.append(f"p{len(tensors)}")
-                tensors[inputs[-1]] = torch.from_numpy(np.ascontiguousarray(array, np.float32))
+                tensors[inputs[-1]] = torch.from_numpy(np.array(array, np.float32))  # a copy that can be written
             else:
                 number = array.ndim == 0 or (array.dtype.kind == "f" and array.size == 1)
                 inputs.append(array.item() if number else array.tolist())

@@ -125,7 +125,8 @@ def _compare(path: Path) -> None:
 def read(name_or_path: str | Path, kind: str | None = None, folder: str | Path | None = None) -> Checkpoint:
     """Read a checkpoint of the table or of any path; ``kind``, where given, must be the one in the file.
 
-    Raises UnmaskError for a missing, foreign, truncated or altered file, and for one of another kind.
+    Raises:
+        UnmaskError: the file is missing, foreign, truncated, altered or of another kind.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -40,7 +40,8 @@ class _Options:
 def load(path: Path) -> Any:
     """The content of a file of ``torch.save``, without running anything in it.
 
-    Raises UnmaskError for a file that is damaged, compressed, or that holds more than tensors and plain values.
+    Raises:
+        UnmaskError: the file is damaged, compressed, or holds more than tensors and plain values.
     """
     _check_members(path)
     names = {".".join(name): made for name, made in pickles.NUMPY.items()} | {"argparse.Namespace": _Options}

@@ -239,7 +239,7 @@ def test_command(
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert "Headline: other. opencv/clean minus masked/clean, " in out and "figures flatter" in out
-    rows = list(csv.reader(files["csv"].open(encoding="utf-8")))
+    rows = list(csv.reader(files["csv"].read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 2 * PEOPLE + 1 and len(rows[0]) == 5 + 2 * 6 + 2 * 5
     seen = dict(zip(rows[0], rows[1], strict=True))
     assert seen["kind b"] in ("surgical", "cloth", "kn95", "n95", "kf94", "unknown") and "degrees" in seen["pose a"]

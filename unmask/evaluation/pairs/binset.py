@@ -17,8 +17,9 @@ _NAMES: pickles.Names = {**pickles.PLAIN, **pickles.NUMPY}
 def parse(path: Path, data: bytes) -> tuple[list[bytes], list[bool]]:
     """The encoded pictures (two a pair, in order) and the labels of a ``.bin`` set, of any protocol of pickle.
 
-    Raises UnmaskError for anything but ``([picture, ...], [label, ...])`` with two pictures a label; either may be a
-    numpy array of plain numbers.
+    Raises:
+        UnmaskError: it is anything but ``([picture, ...], [label, ...])`` with two pictures a label; either may be a
+            numpy array of plain numbers.
     """
     try:
         value = pickles.load(data, _NAMES)

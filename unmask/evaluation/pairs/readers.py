@@ -27,7 +27,10 @@ def read(path: str | Path, pictures: Pictures | None) -> PairList:
     The format is told by the file: ``.bin``, ``.csv``, a folder (CFP's ``Protocol/Split/FP``), LFW's header
     line of one or two numbers or LFW's lines without one (``name i j``, ``name_a i name_b j``), Kaggle's ``pairs.csv``
     of these, the lines ``picture 0|fold`` of CALFW and CPLFW of which two make a pair, or else lines
-    ``path_a path_b 0|1``. Commas, tabs or semicolons part the cells. Raises UnmaskError naming every faulty line.
+    ``path_a path_b 0|1``. Commas, tabs or semicolons part the cells.
+
+    Raises:
+        UnmaskError: some lines are faulty; it names every one.
     """
     path = Path(path)
     if path.is_dir():

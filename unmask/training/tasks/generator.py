@@ -1,9 +1,9 @@
 """Task ``generator``: StyleGAN2 as an adversarial network, as an autoencoder, or as both together.
 
-With ``adversarial_weight`` alone this is StyleGAN2-ADA: non-saturating logistic loss, lazy R1 and path length, adaptive
-augmentation, moving average. Where compute does not reach that far, ``recon_weight`` trains the synthesis network to
-decode W+ codes that an encoder makes of (partly hidden) faces, and ``latent_weight`` trains the mapping network to draw
-from those codes: a small adversary on code vectors, as in adversarial autoencoders (Makhzani et al. 2015).
+With ``adversarial_weight`` alone this is StyleGAN2-ADA: non-saturating logistic loss, lazy R1 and path length,
+adaptive augmentation, moving average. Where compute does not reach that far, ``autoencoder`` trains the synthesis
+network to decode the style that an encoder makes of (partly hidden) faces, and the mapping network to draw such
+styles: a small adversary on code vectors, as in adversarial autoencoders (Makhzani et al. 2015).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Config(loop.RunConfig):
-    """Config of the generator; the three arms are switched by their weights."""
+    """Config of the generator; the autoencoder and the adversary on pictures may work together."""
 
     model: Network = Network()
     """Shape of the network."""
@@ -70,10 +70,9 @@ class Config(loop.RunConfig):
     """Name or path of an unmasker's weights to start the synthesis network and the encoder from."""
     recognizer: str = ""
     """Name or path of a recognizer, in whose features the autoencoder's error counts as well."""
-    recon_weight: field.Weight = 0.0
-    """Of the autoencoder's error in pixels; 0 switches the autoencoder off."""
-    latent_weight: field.Weight = 0.0
-    """Of the adversary on style vectors; where it is not 0 the mapping network learns from these alone."""
+    autoencoder: bool = False
+    """Whether an encoder's styles of faces are decoded, and the mapping network learns to draw such styles, from these
+    alone."""
     adversarial_weight: field.Weight = 1.0
     """Of the adversary on pictures."""
     r1_gamma: field.Weight = 1.0
@@ -102,13 +101,13 @@ class Trainer:
         self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
         self.discriminator = loop.place(Discriminator(size, config.discriminator), device)
         self.latent = latent.LatentDiscriminator(config.model.w_dim).to(device)
-        rate = MAPPING_RATE if config.latent_weight else 1.0
+        rate = MAPPING_RATE if config.autoencoder else 1.0
         mapping = {"params": [*self.network.mapping.parameters()], "lr_scale": rate}
         both: list[dict[str, Any]] = [
             {"params": [*self.network.synthesis.parameters()]},
             {"params": [*self.encoder.parameters()], "lr_scale": 0.3},  # it has no equalized learning rate
         ]
-        if not config.latent_weight:
+        if not config.autoencoder:
             both.append(mapping)
         self.optimizer = torch.optim.Adam(both, config.lr, betas=(0.0, 0.99))
         self.optimizer_m = torch.optim.Adam([mapping], config.lr, betas=(0.0, 0.99))  # for the latent arm
@@ -126,7 +125,7 @@ class Trainer:
         self.encoder.train()
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
-        if config.recon_weight:
+        if config.autoencoder:
             losses.update(self._reconstruct(batch))
         if config.adversarial_weight:
             losses.update(self._adversarial(batch["y"], at))
@@ -135,7 +134,7 @@ class Trainer:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0.0, 1e5, -1e5)
-        if config.recon_weight:
+        if config.autoencoder:
             nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimizer.step()
         ema.update(self.average, self.network, config.batch_size, config.ema_kimg, at)
@@ -150,7 +149,7 @@ class Trainer:
             # a single style vector is what the mapping network makes, and nothing else makes it hold a face
             y_hat = self.network.synthesis(mean[:, None].expand_as(ws), "random").float()
             losses = {
-                "pixel": config.recon_weight * pixel.region_error(y_hat, batch["y"], region, 0.5, 1.0),
+                "pixel": pixel.region_error(y_hat, batch["y"], region, 0.5, 1.0),
                 "spread": SPREAD_WEIGHT * (ws - mean[:, None]).square().mean(),
             }
             if self.features is not None:
@@ -159,10 +158,7 @@ class Trainer:
                 found, _ = self.features(y_hat)
                 losses["feature"] = FEATURE_WEIGHT * perceptual.feature_distance(found, wanted)
         sum(losses.values(), torch.zeros((), device=self.device)).backward()
-        if config.latent_weight:
-            losses.update(self._latent(mean.detach()))
-        else:
-            self._track(mean)
+        losses.update(self._latent(mean.detach()))
         return losses
 
     def _track(self, w: Tensor) -> None:
@@ -183,7 +179,7 @@ class Trainer:
         w = self.network.mapping(torch.randn(count, self.config.model.z_dim, device=self.device))
         self._track(w)
         self.latent.requires_grad_(False)
-        loss = self.config.latent_weight * adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
+        loss = adversarial.generator_logistic(self.latent(w)) + latent.moments(w, memory)
         distributed.descend(self.optimizer_m, loss)
         self.latent.requires_grad_(True)
         known = memory[torch.randperm(len(memory), device=self.device)[:count]]
@@ -199,7 +195,7 @@ class Trainer:
         z = torch.randn(n, config.model.z_dim, device=self.device)
         with loop.autocast(config.precision, self.device):
             w = self.network.mapping(z)
-            if config.latent_weight:
+            if config.autoencoder:
                 w = w.detach()
             self._track(w)
             fake = self.network.synthesis(w.float()[:, None].expand(-1, self.network.num_ws, -1), "random").float()
@@ -262,7 +258,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     size = config.model.img_resolution
     faces = face_sets.load(config.data, config.sources, size=size, split="train")
     sampler = None
-    if config.recon_weight:
+    if config.autoencoder:
         faces = masked.enough(faces, config.drawn)
         sampler = Sampler(faces, masked.masked_faces(faces, 1, config.seed, masked.OCCLUDERS, config.workers))
     held = face_sets.load(config.data, config.sources, size=size, split="val")
@@ -287,7 +283,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         z = torch.from_numpy(drawn).float().to(device)
         made = trainer.average(z, truncation_psi=0.7, noise="const").float().cpu()
         rows = [list(images.to_uint8(made[:12].clamp(-1, 1))), list(images.to_uint8(made[12:].clamp(-1, 1)))]
-        if config.recon_weight:
+        if config.autoencoder:
             y = augment.to_float(held.images).to(device)
             codes, _ = trainer.average_encoder.eval()(y, torch.zeros_like(y[:, :1]))
             again = trainer.average.synthesis(codes).float().cpu()
