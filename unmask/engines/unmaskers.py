@@ -147,8 +147,10 @@ class _Halves:
 
 
 def load(name_or_path: str | Path, engine: str = "auto", device: str = "auto", folder: str | Path | None = None) -> Any:
-    """An unmasker by its name in the table or by path, as an :class:`Inverter` with ``size``, ``template``, ``sha256``,
-    ``choice``, ``path``, ``identity`` and ``recognizer`` (:class:`OnnxUnmasker`).
+    """An unmasker by its name in the table or by path.
+
+    It is an :class:`Inverter` with ``size``, ``template``, ``sha256``, ``choice``, ``path``, ``identity`` and
+    ``recognizer`` (:class:`OnnxUnmasker`).
 
     Raises:
         UnmaskError: the weights are missing, altered, of another kind, or need an engine that is not there.

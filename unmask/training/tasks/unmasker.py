@@ -142,16 +142,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         if fighting:
             true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
             found = discriminate(
-                discriminator,
-                penalty,
-                optimizer_d,
-                true,
-                fake,
-                config.r1_gamma,
-                R1_EVERY,
-                at,
-                max(4, config.batch_size // 4),
-                config.precision,
+                *(discriminator, penalty, optimizer_d, true, fake, config.r1_gamma),
+                *(R1_EVERY, at, max(4, config.batch_size // 4), config.precision),
             )
             del found["signs"]
             losses.update(found)
