@@ -77,6 +77,16 @@ def test_covered_faces_learn_the_teachers_view_of_the_bare_ones(folder: Path, gi
     assert min(figures["cos_clean"], figures["cos_occluded"]) > 0.3  # of people and covers that were in no batch
 
 
+def test_targets_are_the_teachers_vectors_less_their_mean(folder: Path, given: Path) -> None:
+    made = config(folder, teacher=str(given), clean_share=1.0)
+    material = recognizer._material(made, 112)
+    plain = teacher.embeddings(material.faces, insight.load(given))
+    wanted = plain - plain.mean(0)
+    assert material.vectors is not None and material.mean is not None
+    assert np.allclose(material.vectors, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-3)
+    assert np.linalg.norm(material.vectors.mean(0)) < np.linalg.norm(plain.mean(0)) / 2
+
+
 def test_a_batch_without_plain_faces_still_has_gradients_for_all_weights(folder: Path, given: Path) -> None:
     made = config(folder, teacher=str(given), hint_channels=(2, 4), label_weight=0.0, clean_share=0.5, batch_size=4)
     task = recognizer.build(made, CPU)

@@ -1,7 +1,8 @@
 """Task ``recognizer``: an IR network that learns a teacher's view of bare faces from bare and covered ones.
 
 Whatever covers a face, its embedding is to be the one that the teacher has of the bare face (``1 - cos``), and to be
-told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The teacher's last maps of the
+told by that from all other training faces (:func:`unmask.losses.relation.contrast`). The mean of the teacher's vectors
+is taken off them: it says nothing of anybody, and a network in doubt leans towards it. The teacher's last maps of the
 bare face (hints: Romero et al. 2015, FitNets) say place by place what is to be seen there, the very last one under a
 cover too. Where people are known, a margin softmax over identities can join.
 """
@@ -9,7 +10,7 @@ cover too. Where people are known, a margin softmax over identities can join.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from ...data import augment, face_sets, garment_variation, masked, photometric
 from ...errors import UsageError
 from ...losses import identity, relation
 from ...models.iresnet import IResNet
+from ...recognition import unit
 from ...simulation import patches
 from .. import distributed, ema, loop, paired, schedule, teacher
 
@@ -115,12 +117,13 @@ class Batch(NamedTuple):
 class Material:
     """Training faces [N], their masked versions (None: all stay bare), and what the teacher makes of them bare.
 
-    ``vectors`` float32 [N,D] or None, each of ``maps`` float16 [N,C,h,w].
+    ``vectors`` float32 [N,D], of unit length less their own ``mean`` [D], and each of ``maps`` float16 [N,C,h,w].
     """
 
     faces: face_sets.FaceSet
     masked_faces: masked.MaskedFaces | None
     vectors: np.ndarray | None
+    mean: np.ndarray | None
     maps: Sequence[np.ndarray]
 
 
@@ -165,6 +168,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         return {k: v.detach() for k, v in losses.items()}
 
     views = paired.held(config, height, "arcface")
+    if views.targets is not None:
+        views = replace(views, targets=unit(views.targets - material.mean))
     return loop.Task(
         modules,
         {"all": optimizer},
@@ -182,7 +187,7 @@ def _material(config: Config, size: int) -> Material:
         masked.masked_faces(faces, config.variants, config.seed, config.occluders, config.workers) if covered else None
     )
     if not config.teacher:
-        return Material(faces, masked_faces, None, ())
+        return Material(faces, masked_faces, None, None, ())
     given = recognition.load(config.teacher)
     vectors, maps = (
         teacher.hints(faces, given, config.hint_channels)
@@ -191,7 +196,8 @@ def _material(config: Config, size: int) -> Material:
     )
     if vectors.shape[1] != config.model.embedding:
         raise UsageError(f"teacher: its embeddings are {vectors.shape[1]} long; set model.embedding to that")
-    return Material(faces, masked_faces, vectors, maps)
+    mean = vectors.mean(0)
+    return Material(faces, masked_faces, unit(vectors - mean), mean, maps)
 
 
 def _hints(network: IResNet, maps: Sequence[np.ndarray]) -> nn.ModuleList:
