@@ -152,3 +152,9 @@ def test_figures_stay_in_bounds_and_ignore_scale(
     far, tar, _ = v.roc(scores[issame], scores[~issame])
     assert (np.diff(far) >= 0).all() and (np.diff(tar) >= 0).all()
     assert (far[0], tar[0]) == (0, 0) and far[-1] == tar[-1] == 1
+
+
+def test_a_resample_without_any_genuine_pair_has_no_auc() -> None:
+    scores, issame = np.array([0.9, 0.2, 0.1]), np.array([True, False, False])
+    found = metrics.auc(scores, issame, np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]))
+    assert found[0] == 1 and np.isnan(found[1])

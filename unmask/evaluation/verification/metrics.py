@@ -73,7 +73,10 @@ def _best_threshold(scores: Floats, issame: Bools, weights: Floats) -> Floats:
 
 
 def auc(scores: Floats, issame: Bools, weights: Floats) -> Floats:
-    """Area under the ROC curve [R]: the weighted chance that a genuine pair scores above an impostor, ties half."""
+    """Area under the ROC curve [R]: the weighted chance that a genuine pair scores above an impostor, ties half.
+
+    A resample without any scored pair of one kind has none: NaN.
+    """
     genuine, w_genuine = _genuine(scores, issame, weights)
     impostor, w_impostor = _impostor(scores, issame, weights)
     order = np.argsort(impostor)
@@ -82,7 +85,8 @@ def auc(scores: Floats, issame: Bools, weights: Floats) -> Floats:
     low = np.searchsorted(impostor, genuine, "left")
     high = np.searchsorted(impostor, genuine, "right")
     won = (w_genuine * (below[:, low] + below[:, high])).sum(1) / 2
-    return np.asarray(won / (w_genuine.sum(1) * below[:, -1]))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(won / (w_genuine.sum(1) * below[:, -1]))
 
 
 def eer(scores: Floats, issame: Bools, weights: Floats) -> Floats:
