@@ -156,5 +156,5 @@ def test_figures_stay_in_bounds_and_ignore_scale(
 
 def test_a_resample_without_any_genuine_pair_has_no_auc() -> None:
     scores, issame = np.array([0.9, 0.2, 0.1]), np.array([True, False, False])
-    found = metrics.auc(scores, issame, np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]))
+    found = v.auc(scores, issame, np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]))
     assert found[0] == 1 and np.isnan(found[1])
