@@ -50,7 +50,7 @@ def accuracy(scores: Floats, issame: Bools, folds: NDArray[np.int64], weights: F
         scored = np.where(np.isnan(scores[test]), np.nan, scores[test])
         hit = np.where(issame[test], scored >= found[:, None], scored < found[:, None])  # NaN compares as False
         total = weights[:, test].sum(1)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             per_fold[row] = (hit * weights[:, test]).sum(1) / total
         right[test] = hit[0]
     return np.nanmean(per_fold, 0), right
@@ -85,8 +85,7 @@ def auc(scores: Floats, issame: Bools, weights: Floats) -> Floats:
     low = np.searchsorted(impostor, genuine, "left")
     high = np.searchsorted(impostor, genuine, "right")
     won = (w_genuine * (below[:, low] + below[:, high])).sum(1) / 2
-    with np.errstate(invalid="ignore"):
-        return np.asarray(won / (w_genuine.sum(1) * below[:, -1]))
+    return _of(won, w_genuine.sum(1) * below[:, -1])
 
 
 def eer(scores: Floats, issame: Bools, weights: Floats) -> Floats:
@@ -105,7 +104,13 @@ def _share_below(scores: Floats, weights: Floats, values: Floats) -> Floats:
     """The weighted share [R,V] of scores that lie below each value."""
     order = np.argsort(scores)
     total = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights[:, order], 1)], axis=1)
-    return np.asarray(total[:, np.searchsorted(scores[order], values, "left")] / total[:, -1:])
+    return _of(total[:, np.searchsorted(scores[order], values, "left")], total[:, -1:])
+
+
+def _of(part: Floats, whole: Floats) -> Floats:
+    """A share; NaN, without a warning, where a resample holds nothing to take a share of."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(part / whole)
 
 
 def d_prime(scores: Floats, issame: Bools, weights: Floats) -> Floats:
@@ -113,11 +118,11 @@ def d_prime(scores: Floats, issame: Bools, weights: Floats) -> Floats:
     parts = []
     for wanted in (issame, ~issame):
         there = wanted & ~np.isnan(scores)
-        w = weights[:, there] / weights[:, there].sum(1, keepdims=True)
+        w = _of(weights[:, there], weights[:, there].sum(1, keepdims=True))
         mean = w @ scores[there]
         parts.append((mean, w @ np.square(scores[there]) - mean**2))
     (mean_g, var_g), (mean_i, var_i) = parts
-    return np.asarray((mean_g - mean_i) / np.sqrt((var_g + var_i) / 2))
+    return _of(mean_g - mean_i, np.sqrt((var_g + var_i) / 2))
 
 
 def threshold_at_far(impostor: Floats, far: float) -> float:
@@ -157,8 +162,8 @@ def fixed_threshold(scores: Floats, issame: Bools, threshold: float, weights: Fl
     """False reject and false accept of the list's pairs at ``threshold``; a genuine pair not scored is refused."""
     genuine, w_genuine = _genuine(scores, issame, weights)
     impostor, w_impostor = _impostor(scores, issame, weights)
-    refused = (w_genuine * (genuine < threshold)).sum(1) / w_genuine.sum(1)
-    accepted = (w_impostor * (impostor >= threshold)).sum(1) / w_impostor.sum(1)
+    refused = _of((w_genuine * (genuine < threshold)).sum(1), w_genuine.sum(1))
+    accepted = _of((w_impostor * (impostor >= threshold)).sum(1), w_impostor.sum(1))
     return Fixed(refused, accepted)
 
 
