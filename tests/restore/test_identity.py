@@ -15,7 +15,6 @@ from unmask.evaluation import baselines
 from unmask.export import to_onnx
 from unmask.faces import align
 from unmask.recognition import arcface
-from unmask.restore import identity
 
 SIZE, LENGTH = 64, 5
 SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut-masked.png"
@@ -76,9 +75,3 @@ def test_another_recognizer_is_refused(tmp_path: Path) -> None:
     for engine in ("onnx", "torch"):
         with pytest.raises(UnmaskError, match="this is another one; put that one beside it"):
             Restorer.from_pretrained(other, "cpu", engine=engine)
-
-
-def test_other_photos_join_as_a_mean_direction() -> None:
-    found, known = np.eye(3, dtype=np.float32)[:2], np.array([[0, 0, 1], [0, 0, 1]], np.float32)
-    joined = identity.joined(found, known)
-    np.testing.assert_allclose(joined, [[0.5**0.5, 0, 0.5**0.5], [0, 0.5**0.5, 0.5**0.5]], atol=1e-6)

@@ -68,7 +68,7 @@ class TorchUnmasker:
     @classmethod
     def of(cls, found: weights.Checkpoint, chosen: Choice) -> TorchUnmasker:
         """That of a checkpoint; UnmaskError where it does not fit."""
-        return cls(weights.build(found), chosen, found.sha256, found.path, str(found.meta.get("recognizer_sha256", "")))
+        return cls(weights.build(found), chosen, found.sha256, found.path, str(found.meta.get(weights.RECOGNIZER, "")))
 
     @torch.inference_mode()
     def __call__(self, x: Floats, region: Floats, identity: Floats | None = None) -> Floats:

@@ -65,7 +65,7 @@ class OnnxUnmasker:
         ):
             raise UnmaskError(f"{self.path}: not an unmasker; give a file that 'unmask export' wrote")
         self.identity = self.network.session.get_inputs()[-1].shape[1] if IDENTITY in self.network.inputs else 0
-        self.recognizer = str(self.network.session.get_modelmeta().custom_metadata_map.get("recognizer_sha256", ""))
+        self.recognizer = str(self.network.session.get_modelmeta().custom_metadata_map.get(weights.RECOGNIZER, ""))
         given = self.network.session.get_overridable_initializers()
         self._drawn = {one.name: one for one in given if one.name.startswith(NOISE)}
         self._noise: dict[str, NDArray[Any]] = {}

@@ -21,7 +21,6 @@ from ..training import checkpoint
 from . import to_onnx
 
 LICENSE = "as the photos and the weights that it was trained with allow"
-RECOGNIZER = "recognizer_sha256"  # what an unmasker's run keeps of the recognizer whose embedding its styles take
 BESIDE = "weights"  # the folder in a run's that holds what was made of it
 
 
@@ -63,7 +62,7 @@ def _generator(network: Any, path: Path, size: int, beside: Path) -> Path:
 
 
 def _unmasker(network: nn.Module, path: Path, size: int, beside: Path) -> Path:
-    known = weights.read(beside).meta.get(RECOGNIZER, "")
+    known = weights.read(beside).meta.get(weights.RECOGNIZER, "")
     return to_onnx.unmasker_onnx(network, path, size, beside=beside, recognizer=known)
 
 
@@ -128,8 +127,8 @@ def release(
     size = how.size(config)
     height, template = size[0] if isinstance(size, Sequence) else size, how.template(size)
     meta = {"steps": content["step"], "batch_size": config["batch_size"], "size": height, "template": template}
-    if known := content.get("extra", {}).get(RECOGNIZER):
-        meta[RECOGNIZER] = known
+    if known := content.get("extra", {}).get(weights.RECOGNIZER):
+        meta[weights.RECOGNIZER] = known
     made = weights.Checkpoint(how.kind, how.arch(config), _state(content, how.module, mix, share), meta, Path(run), "")
     weights.build(made)  # refuses what does not fit before anything is written
     path = weights.save(home / f"{stem}.safetensors", made.kind, made.arch, made.tensors, meta)

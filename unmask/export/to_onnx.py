@@ -20,6 +20,7 @@ from ..models.layers import freeze
 from ..models.segmenter import Probabilities
 from ..models.small import fuse
 from ..models.unmasker import Unmasker, noise_buffers
+from ..weights import RECOGNIZER
 
 OPSET = 17
 SMALLEST_SHARED = 1024  # bytes; smaller ones are not worth a reference
@@ -223,7 +224,7 @@ def unmasker_onnx(
     noise = [name for name, _ in noise_buffers(unmasker)]
     return to_onnx(
         *(_WithCodes(freeze(unmasker)), example, path, inputs, outputs, free, half),
-        note={"recognizer_sha256": recognizer} if recognizer else None,
+        note={RECOGNIZER: recognizer} if recognizer else None,
         beside=beside,
         given={f"unmasker.{name}": f"noise_{i}" for i, name in enumerate(noise)},
     )

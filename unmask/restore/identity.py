@@ -1,4 +1,4 @@
-"""Who is under the face mask: a recognizer's view of the visible part, and of other photos, for the styles."""
+"""Who is under the face mask: a recognizer's view of the visible part, for the styles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..engines.unmaskers import Skips
 from ..errors import UnmaskError
 from ..faces import align
 from ..faces.blend import Floats
-from ..recognition import Recognizer, unit
+from ..recognition import Recognizer
 
 
 class Identified:
@@ -21,11 +21,10 @@ class Identified:
     Args:
         inverter: the unmasker (:func:`unmask.engines.unmaskers.load`).
         recognizer: the one it was trained with.
-        known: embeddings [K,D] of unit length of the same person from other photos, which join that of the crop.
     """
 
-    def __init__(self, inverter: Any, recognizer: Recognizer, known: Floats | None = None) -> None:
-        self.inverter, self.recognizer, self.known = inverter, recognizer, known
+    def __init__(self, inverter: Any, recognizer: Recognizer) -> None:
+        self.inverter, self.recognizer = inverter, recognizer
         self.choice, self.size, self.template = inverter.choice, inverter.size, inverter.template
         self.sha256, self.path = inverter.sha256, inverter.path
 
@@ -44,23 +43,10 @@ class Identified:
 
     def seeded(self, seed: int) -> Identified:
         """See :class:`unmask.engines.Inverter`."""
-        return Identified(self.inverter.seeded(seed), self.recognizer, self.known)
-
-    def knowing(self, known: Floats) -> Identified:
-        """The same for a person of whom there are other photos."""
-        return Identified(self.inverter, self.recognizer, known)
+        return Identified(self.inverter.seeded(seed), self.recognizer)
 
     def _of(self, x: Floats) -> Floats:
-        found = embed(x, self.template, self.recognizer)
-        return found if self.known is None else joined(found, self.known)
-
-
-def joined(found: Floats, known: Floats) -> Floats:
-    """Embeddings [N,D] of masked crops joined by those [K,D] of the same person's other photos.
-
-    It is the mean direction of the masked one and of the others' mean.
-    """
-    return unit(found + unit(known.mean(0, keepdims=True)))
+        return embed(x, self.template, self.recognizer)
 
 
 def embed(x: Floats, template: str, recognizer: Recognizer) -> Floats:

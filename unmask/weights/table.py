@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = "unmask/1"
 INDEX = "index.json"
+RECOGNIZER = "recognizer_sha256"  # in the metadata of an unmasker whose styles take that recognizer's embedding
 MAX_HEADER = 10_000_000  # bytes; a tenth of the format's own limit is 100,000 tensors
 MAX_INDEX = 1_000_000
 MAX_BYTES = 1 << 33

@@ -162,7 +162,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
 
 def _read_by(config: Config) -> dict[str, str]:
     """The sha256 of the recognizer whose embedding the styles learn to read, if they take one."""
-    return {"recognizer_sha256": weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
+    return {weights.RECOGNIZER: weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
 
 
 def window(config: Config) -> tuple[slice, slice, slice, slice]:
