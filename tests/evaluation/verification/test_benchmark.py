@@ -20,7 +20,8 @@ from unmask.evaluation.baselines import Inpainting
 from unmask.evaluation.pairs import readers
 from unmask.evaluation.pairs.pictures import Folder
 from unmask.evaluation.verification import benchmark, embedding, page, report, views
-from unmask.faces import align, detect
+from unmask.evaluation.verification import run as verification
+from unmask.faces import align
 from unmask.simulation import patches
 
 PEOPLE = 24
@@ -230,7 +231,7 @@ def test_command(
     monkeypatch.setattr(recognition, "load", lambda name: standins.Projection(str(name)))
     found = standins.Fixed()
     found.name = __file__
-    monkeypatch.setattr(detect, "load_detector", lambda name: found)
+    monkeypatch.setattr(verification, "load_detector", lambda name: found)
     files = {kind: tmp_path / f"v.{kind}" for kind in ("json", "csv", "html", "markdown")}
     arguments = ["eval-verification", "--pairs", str(people / "pairs.txt"), "--images", str(people / "faces")]
     arguments += ["--recognizer", "embedded", "--recognizer", "other", "--restorer", "opencv", "--restorer", "mask"]
