@@ -23,7 +23,8 @@ class Unmasker(nn.Module):
         encoder_size: side at which the encoder's trunk sees the crop; None: that of the picture.
         identity: length of a recognizer's embedding of the masked crop that joins the styles through a linear map,
             which starts at zero; 0: none does.
-        margin: pixels by which the region grows before the encoder sees the crop, so that no rim of the face mask does.
+        margin: pixels by which the region grows before the encoder sees the crop, so that no rim of the face mask does;
+            None: one for every 128 of the side.
 
     Crops are aligned to :attr:`template` at :attr:`size`.
     """
@@ -39,13 +40,14 @@ class Unmasker(nn.Module):
         encoder: Mapping[str, Any] | None = None,
         skips: Sequence[int] = (16, 32, 64),
         gated: Sequence[int] = (64,),
-        margin: int = 1,
+        margin: int | None = None,
         conv_clamp: float | None = None,
         encoder_size: int | None = None,
         identity: int = 0,
     ) -> None:
         super().__init__()
-        self.size, self.margin = img_resolution, margin
+        self.size = img_resolution
+        self.margin = max(1, img_resolution // 128) if margin is None else margin
         self.synthesis = Synthesis(w_dim, img_resolution, channels, conv_clamp)
         if too_large := [r for r in skips if 2 * r > img_resolution]:
             raise ValueError(f"skips is {list(skips)}; {too_large[0]} px takes a picture of {2 * too_large[0]} px")
@@ -85,11 +87,11 @@ class Unmasker(nn.Module):
         return self.synthesis(ws, noise, skips)
 
     @torch.no_grad()
-    def grow_from(self, smaller: Mapping[str, Tensor]) -> None:
+    def grow_from(self, smaller: Mapping[str, Tensor]) -> list[nn.Parameter]:
         """Take over the tensors of an unmasker of the same side, or of half of it and the same ``encoder_size``.
 
-        What this network has beside them adds nothing yet: the picture is that one's, enlarged. Raises ValueError
-        where the tensors belong to another shape of network.
+        What this network has beside them adds nothing yet: the picture is that one's, enlarged. Returns the parameters
+        that are its own wholly. Raises ValueError where the tensors belong to another shape of network.
         """
         own = self.state_dict()
         for name, tensor in smaller.items():
@@ -103,6 +105,7 @@ class Unmasker(nn.Module):
         if f"synthesis.rgb.{len(self.synthesis.rgb) - 1}.bias" not in smaller:
             self.synthesis.rgb[-1].conv.weight.zero_()  # type: ignore[operator, union-attr]
             self.synthesis.rgb[-1].bias.zero_()  # type: ignore[operator]
+        return [parameter for name, parameter in self.named_parameters() if name not in smaller]
 
 
 def noise_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:

@@ -59,8 +59,8 @@ class Config(loop.RunConfig):
     recognizer: str = ""
     """Name or path of a recognizer for the losses on features and identity; its trunk starts the encoder, and its
     embedding of the masked face joins the styles where ``model.identity`` is its length."""
-    tune: Literal["full", "frozen"] = "full"
-    """Whether the generator learns too."""
+    tune: Literal["full", "frozen", "grown"] = "full"
+    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``."""
     lr_discriminator: field.Rate = 1e-3
     """Learning rate of the discriminator, which stays."""
     feature_weight: field.Weight = 1.0
@@ -87,6 +87,8 @@ class Config(loop.RunConfig):
             raise ValueError(f"window is {self.window}; it is at most model.img_resolution")
         if (self.model.identity or self.contrast_weight) and not self.recognizer:
             raise ValueError("recognizer: model.identity and contrast_weight need one; name a recognizer")
+        if self.tune == "grown" and not self.start:
+            raise ValueError("tune: grown is for weights that start names; name some, or set tune to full")
         levels("discriminator", self.discriminator, self.window)
 
 
@@ -102,11 +104,11 @@ def build(config: Config, device: torch.device) -> loop.Task:
     others = _others(config, device) if config.contrast_weight else None
     average = ema.frozen_copy(network)
     discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
-    network.synthesis.requires_grad_(config.tune == "full")
+    learns = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         # they have no equalized learning rate
-        {"params": [p for n, p in network.named_parameters() if not n.startswith("synthesis.")], "lr_scale": 0.3},
-        {"params": [p for p in network.synthesis.parameters() if p.requires_grad]},
+        {"params": [p for n, p in learns if not n.startswith("synthesis.")], "lr_scale": 0.3},
+        {"params": [p for n, p in learns if n.startswith("synthesis.")]},
     ]
     trained = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
@@ -124,7 +126,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
-        network.train()
+        network.train(config.tune != "grown")  # what is kept keeps its statistics too
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         discriminator.requires_grad_(False)
         with loop.autocast(config.precision, device):
@@ -186,14 +188,22 @@ def _held(config: Config, size: int) -> Batch:
 
 
 def _initialize(network: Unmasker, config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
-    """Copy the generator and the recognizer's trunk into the network; return the features for the losses."""
+    """Copy the generator and the recognizer's trunk into the network and hold what is not to learn.
+
+    Returns the features for the losses.
+    """
+    network.synthesis.requires_grad_(config.tune == "full")
     if config.start:
         try:
-            network.grow_from(weights.read(config.start, kind="unmasker").tensors)
+            added = network.grow_from(weights.read(config.start, kind="unmasker").tensors)
         except ValueError as error:
             raise UsageError(
                 f"start: {config.start}: {error}; set model to its shape, or to one grown from it"
             ) from None
+        if config.tune == "grown":
+            network.requires_grad_(False)
+            for parameter in added:
+                parameter.requires_grad_()
     elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
         limit, mean = checkpoint.arch.get("conv_clamp"), checkpoint.tensors["w_avg"]
