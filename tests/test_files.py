@@ -217,3 +217,20 @@ def test_messages_are_one_line_of_text() -> None:
     assert printable(name) == r"a\n\x1b[31m\r\tb\xe9\x85\u202egpj.exe\u2028"
     assert str(UnmaskError(f"{name}: gone")).startswith(r"a\n\x1b[31m") and "\n" not in str(UnmaskError("\n"))
     assert str(UnmaskError(str(UnmaskError("\n")))) == r"\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_turns_are_taken_one_after_the_other(tmp_path: Path) -> None:
+    inside: list[str] = []
+
+    def other() -> None:
+        with files.turn(tmp_path / "lock"):
+            inside.append("other")
+
+    with files.turn(tmp_path / "lock"):
+        waiting = threading.Thread(target=other)
+        waiting.start()
+        waiting.join(0.2)
+        inside.append("first")
+    waiting.join(10)
+    assert inside == ["first", "other"]

@@ -213,6 +213,21 @@ def lock(path: str | Path, shared: bool = False) -> Iterator[None]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def turn(path: str | Path) -> Iterator[None]:
+    """Wait until no other process is in such a block by the same file, which is made; it ends with the process.
+
+    Where the system has no such locks (Windows, some shared storage) nobody waits.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _part_name(suffix: str) -> str:
     return f"{PREFIX}{secrets.token_hex(8)}{suffix if len(suffix) < 16 else ''}"
 

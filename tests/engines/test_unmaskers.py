@@ -91,15 +91,15 @@ def test_what_cannot_be_loaded_is_told(pack: Path, tmp_path: Path) -> None:
 
 
 def test_the_embedded_pack_gives_one_picture_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pixel may lie on the edge between two levels, and a rounded one shifts what is sampled there."""
+    """A pixel may lie on the edge between two levels."""
     sample = Path(__file__).parents[2] / "samples" / "astronaut-masked.png"
     pixels = images.read(sample).pixels
     onnx, torch_one = (Restorer.from_pretrained(device="cpu", engine=engine) for engine in ("onnx", "torch"))
     for how in ({}, {"seed": 5, "samples": 3}):
         a, b = onnx.restore(pixels, **how), torch_one.restore(pixels, **how)
         apart = np.abs(a.pixels.astype(int) - b.pixels)
-        assert (apart > 1).mean() < 1e-4 and apart.max() <= 3
+        assert apart.max() <= 1 and (apart > 0).mean() < 1e-3
         assert a.faces[0].drift == pytest.approx(b.faces[0].drift, abs=2e-3)
     for k in range(3):
         apart = np.abs(a.faces[0].samples[k].astype(int) - b.faces[0].samples[k])
-        assert (apart > 1).mean() < 1e-3
+        assert apart.max() <= 1

@@ -84,27 +84,37 @@ def _part(
     stem = cache / f"masked-{_key(known, span, variants, seed, occluders)}"
     images, regions = stem.with_suffix(".images.npy"), stem.with_suffix(".regions.npy")
     if not (images.is_file() and regions.is_file()):
-        shape = (variants, *faces_.shape)
-        drawn, hidden = np.empty(shape, np.uint8), np.empty(shape[:-1], np.uint8)
-        progress.foretell(
-            f"face masks for {known.source[span.start]}",
-            variants * len(faces_),
-            lambda i: _render(faces_[i : i + 1], points[i : i + 1], seed, 0, i, occluders),
-            workers,
-        )
-        jobs = [(v, at) for v in range(variants) for at in range(0, len(faces_), CHUNK)]
-        with ProcessPoolExecutor(workers) as pool:
-            work = [
-                pool.submit(_render, faces_[at : at + CHUNK], points[at : at + CHUNK], seed, v, at, occluders)
-                for v, at in jobs
-            ]
-            with progress.bar(total=variants * len(faces_), what="face masks rendered", unit="face") as bar:
-                for (v, at), done in zip(jobs, work, strict=True):
-                    drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
-                    bar.update(len(done.result()[0]))
-        for path, array in ((images, drawn), (regions, hidden)):
-            face_sets.keep(path, array)
+        with files.turn(stem.with_suffix(".lock")):  # other processes of the same training want the same
+            if not (images.is_file() and regions.is_file()):
+                drawn, hidden = _rendered(faces_, points, known.source[span.start], variants, seed, occluders, workers)
+                for path, array in ((images, drawn), (regions, hidden)):
+                    face_sets.keep(path, array)
     return Part(np.load(images, mmap_mode="r"), np.load(regions, mmap_mode="r"))
+
+
+def _rendered(
+    faces_: np.ndarray, points: np.ndarray, source: str, variants: int, seed: int, occluders: float, workers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """All versions of the faces of one source: images [V,N,S,S,3] and regions [V,N,S,S]."""
+    shape = (variants, *faces_.shape)
+    drawn, hidden = np.empty(shape, np.uint8), np.empty(shape[:-1], np.uint8)
+    progress.foretell(
+        f"face masks for {source}",
+        variants * len(faces_),
+        lambda i: _render(faces_[i : i + 1], points[i : i + 1], seed, 0, i, occluders),
+        workers,
+    )
+    jobs = [(v, at) for v in range(variants) for at in range(0, len(faces_), CHUNK)]
+    with ProcessPoolExecutor(workers) as pool:
+        work = [
+            pool.submit(_render, faces_[at : at + CHUNK], points[at : at + CHUNK], seed, v, at, occluders)
+            for v, at in jobs
+        ]
+        with progress.bar(total=variants * len(faces_), what="face masks rendered", unit="face") as bar:
+            for (v, at), done in zip(jobs, work, strict=True):
+                drawn[v, at : at + CHUNK], hidden[v, at : at + CHUNK] = done.result()
+                bar.update(len(done.result()[0]))
+    return drawn, hidden
 
 
 def _render(

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +140,7 @@ def ensure(retry: bool = False) -> Path:
         return plan.library
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        with _lock(plan.folder / "lock"):
+        with files.turn(plan.folder / "lock"):
             if not intact(plan.library):  # another process may have built it meanwhile
                 _build(plan, retry)
     except (OSError, UnmaskError) as error:
@@ -305,16 +304,3 @@ def _version(command: list[str]) -> str:
         return run.stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{command[0]} does not run ({error}); set UNMASK_OPS=reference") from error
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock of the kernel on ``path``; it goes with the process, however that ends."""
-    with open(path, "a") as file:
-        try:
-            import fcntl
-        except ImportError:  # Windows has none; the build itself is private, and installing it is atomic
-            yield
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

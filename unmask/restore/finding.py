@@ -29,11 +29,11 @@ def verify(
     of them once, with the points that it found.
     """
     if landmarker is None:
-        return [RestoredFace(np.asarray(f.bbox), np.asarray(f.kps), float(f.det_score)) for f in found]
+        return [RestoredFace(np.asarray(f.bbox), _settled(f.kps), float(f.det_score)) for f in found]
     return [
         RestoredFace(
             face.bbox,
-            face.kps,
+            _settled(face.kps),
             float(face.det_score),
             face_score=result.face,
             roll=result.roll,
@@ -41,6 +41,11 @@ def verify(
         )
         for face, result in landmarker.verify(pixels, found, min_score)
     ]
+
+
+def _settled(kps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points to a 16th of a pixel, so that the noise of arithmetic, which engines differ in, does not move the crop."""
+    return np.round(np.asarray(kps, np.float64) * 16) / 16
 
 
 def marked(faces: list[RestoredFace], face: str | int, size: tuple[int, int], called: str) -> list[RestoredFace]:

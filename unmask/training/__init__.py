@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 
 from .. import config
-from ..devices import pick_device
+from ..devices import keep_memory, pick_device
 from ..errors import UsageError
 from .loop import RunConfig
 
@@ -48,6 +48,8 @@ def start(name: str, overrides: Sequence[str] = (), resume: str | None = None, d
     if settings.threads:
         torch.set_num_threads(settings.threads)
     place = distributed.start(pick_device(device))
+    if place.type == "cpu":
+        keep_memory()
     found = checkpoint.latest(settings.out) if resume == "auto" else Path(resume) if resume else None
     if found is None and resume is None and checkpoint.latest(settings.out):
         raise UsageError(f"{settings.out}: holds a run already; go on with --resume auto, or choose another out=FOLDER")
