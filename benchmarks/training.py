@@ -3,10 +3,10 @@
     python benchmarks/training.py [--config mini-unmasker] [--batch 8] [--steps 6] [--rounds 2] [--json FILE]
 
 Each form runs in a process of its own, in turns, on drawn pictures and with all losses of the config: `reference` is
-NVIDIA's form of the network (a kernel for each sample, run as groups, and the ops in plain PyTorch) with channels first,
+NVIDIA's form of the network (a kernel for each sample, run as groups; the ops in plain PyTorch), channels first,
 in float32; `ours` has one kernel for the batch, our own ops and channels last; `kept` keeps the memory it frees, as
-`unmask train` does on a CPU; `bfloat16` multiplies in that, where the machine has arithmetic for it. The figure is of the
-median step of all rounds.
+`unmask train` does on a CPU; `bfloat16` multiplies in that, where the machine has arithmetic for it. The figure is the
+median of the steps of all rounds.
 """
 
 from __future__ import annotations

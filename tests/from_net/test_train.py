@@ -37,7 +37,7 @@ def config(root: Path, out: Path, **more: object) -> train.Config:
     given = {
         "data": root, "out": out, "model": model, "sources": ("drawn",), "workers": 1, "batch_size": 8, "max_steps": 6,
         "clean_steps": 3, "precision": "fp32", "log_every": 1, "checkpoint_every": 1, "val_every": 100,
-        "sheet_every": 0, "warmup_steps": 1, **more,
+        "warmup_steps": 1, **more,
     }  # fmt: skip
     return train.Config("from", **given)
 

@@ -49,7 +49,7 @@ def config(root: Path, out: Path, encoder: shapes.EncoderShape = ENCODER, **more
         "model": shapes.Network(64, 8, encoder, REFORMER), "painter": PAINTER,
         "teacher": str(root / "teacher.safetensors"), "encoder_steps": 2,
         "reformer_steps": 2, "max_steps": 6, "log_every": 1, "checkpoint_every": 1,
-        "val_every": 100, "sheet_every": 0, "warmup_steps": 1, **more,
+        "val_every": 100, "warmup_steps": 1, **more,
     }  # fmt: skip
     return train.Config("g2d", **given)  # type: ignore[arg-type]
 

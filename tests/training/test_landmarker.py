@@ -72,7 +72,7 @@ def config(tmp_path: Path, monkeypatch) -> landmarker.Config:
     return landmarker.Config(
         "landmarker", data=root, out=tmp_path / "run", sources=("drawn",), scenes=("scenes",), crops=24,
         batch_size=8, precision="fp32", max_steps=4, warmup_steps=1, checkpoint_every=2, val_every=2,
-        sheet_every=4, log_every=1,
+        log_every=1,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def task(log: list[float] | None = None) -> loop.Task:
 
 
 def config(folder: Path, steps: int) -> loop.RunConfig:
-    return loop.RunConfig("toy", out=folder, max_steps=steps, log_every=1, checkpoint_every=4, sheet_every=0)
+    return loop.RunConfig("toy", out=folder, max_steps=steps, log_every=1, checkpoint_every=4)
 
 
 def test_resume_is_exact(tmp_path: Path) -> None:

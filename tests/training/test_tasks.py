@@ -55,7 +55,7 @@ def unmasker_config(out: Path, **more: object) -> unmasker.Config:
     return unmasker.Config(
         "unmasker", out=out, model=model, discriminator=CHANNELS[:4], window=32, workers=1, variants=1,
         batch_size=4, precision="fp32", adversarial_weight=0.05, log_every=1,
-        checkpoint_every=2, val_every=4, sheet_every=4, **more,
+        checkpoint_every=2, val_every=4, **more,
     )  # fmt: skip
 
 
@@ -322,7 +322,7 @@ def test_a_short_run_renders_only_the_faces_that_it_sees(
         return render(known, *args, **more)
 
     monkeypatch.setattr(masked, "masked_faces", counted)
-    short = replace(unmasker_config(tmp_path / "a", max_steps=2), batch_size=3, val_every=100, sheet_every=0)
+    short = replace(unmasker_config(tmp_path / "a", max_steps=2), batch_size=3, val_every=100)
     task = unmasker.build(short, torch.device("cpu"))
     assert made == [6] and task.validate is None and task.sheet is None
     task.batch(np.random.default_rng(0), 0)

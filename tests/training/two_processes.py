@@ -59,7 +59,7 @@ CONSTANTS: list[tuple[ModuleType, dict[str, Any]]] = [
     (segmenter, {"VAL_FACES": 6}),
 ]  # turned down, so that a few steps go through all of them
 COMMON = [
-    "sources=[drawn]", "batch_size=4", f"max_steps={STEPS}", "checkpoint_every=1", "val_every=2", "sheet_every=0",
+    "sources=[drawn]", "batch_size=4", f"max_steps={STEPS}", "checkpoint_every=1", "val_every=2",
     "log_every=1", "precision=fp32", "warmup_steps=1", "workers=1", "threads=1", "occluders=0",
 ]  # fmt: skip
 

@@ -60,9 +60,7 @@ class RunConfig:
     log_every: Count = 20
     """Steps from one line of the log to the next."""
     val_every: Count = 500
-    """Steps from one validation to the next."""
-    sheet_every: Number = 500
-    """Steps from one picture to the next; 0 writes none."""
+    """Steps from one validation to the next, with a picture where the task draws one."""
     checkpoint_every: Count = 200
     """Steps from one checkpoint to the next."""
     precision: Precision = "auto"
@@ -79,8 +77,8 @@ class RunConfig:
 
     @property
     def measured(self) -> bool:
-        """Whether the run is long enough to validate or to write a sheet."""
-        return self.max_steps >= min(self.val_every, self.sheet_every or self.val_every)
+        """Whether the run is long enough to validate."""
+        return self.max_steps >= self.val_every
 
 
 @dataclass
@@ -151,9 +149,11 @@ def run(task: Task, config: RunConfig, resume: Path | None = None) -> Path:
 
 def _look(task: Task, config: RunConfig, done: int, log: Log) -> None:
     """Validate and draw where the step is one for it."""
-    if task.validate and done % config.val_every == 0:
+    if done % config.val_every:
+        return
+    if task.validate:
         log.write(done, "val", task.validate())
-    if task.sheet and config.sheet_every and done % config.sheet_every == 0:
+    if task.sheet:
         Image.fromarray(task.sheet()).save(config.out / f"sheet-{done:07d}.png")
 
 
