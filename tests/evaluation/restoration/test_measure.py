@@ -54,6 +54,32 @@ def test_restorers_side_by_side(drawn_data: Path, cache: Path) -> None:
     assert len(results.sheet) == 8 and len(results.sheet[0]) == 6
 
 
+class Smaller(Oracle):
+    """Knows it in half the size, and puts it some pixels aside."""
+
+    size = 64
+
+    def __init__(self, faces: measure.Faces, aside: tuple[int, int]):
+        super().__init__(faces)
+        self.name = self.fingerprint = f"{aside} aside"
+        self.matrix = np.eye(2, 3) + [[0, 0, aside[0]], [0, 0, aside[1]]]
+
+    def __call__(self, x: np.ndarray, region: np.ndarray) -> np.ndarray:
+        assert x.shape[2:] == region.shape[2:] == (64, 64)
+        return align.warp_batch(align.resized(super().__call__(x, region), 64), self.matrix, 64)
+
+
+def test_a_restorer_of_another_size_is_measured_on_photos_of_one(drawn_data: Path, cache: Path) -> None:
+    faces = measure.held_out(drawn_data, ["faces128/drawn"])
+    chosen = [Oracle(faces), *(Smaller(faces, aside) for aside in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)))]
+    everyone = summary.summary(measure.evaluate(faces, chosen, standins.Projection(), seed=3))["all"]
+    oracle, smaller, *aside = (everyone["restorers"][one.name] for one in chosen)
+    assert smaller["psnr_region"] < oracle["psnr_region"] and smaller["sharpness"] < 0.9 * oracle["sharpness"]
+    assert all(one["psnr_region"] < smaller["psnr_region"] - 0.5 for one in aside)  # in its place
+    every = measure.held_out(drawn_data, ["faces128/drawn"], size=96, split="all")
+    assert len(every) > 2 * len(faces) and every.images.shape[1:3] == (96, 96)
+
+
 def test_the_mask_of_a_face_does_not_depend_on_the_others(drawn_data: Path, cache: Path) -> None:
     whole = measure.held_out(drawn_data, ["faces128/drawn"])
     two = measure.held_out(drawn_data, ["faces128/drawn"], limit=2)

@@ -68,9 +68,14 @@ def held_out(
     sources: Sequence[str] = SOURCES,
     limit: int | None = None,
     cache: str | Path | None = None,
+    size: int = 128,
+    split: face_sets.Split = "val",
 ) -> Faces:
-    """The validation split of ``sources`` below ``root`` (every tenth file), or ``limit`` faces spread evenly."""
-    found = face_sets.load(root, sources, split="val", cache=cache)
+    """The validation split of ``sources`` below ``root`` (every tenth file), or ``limit`` faces spread evenly.
+
+    They are ``size`` pixels wide, whatever restorers paint; ``split`` "all" is for sources in no training.
+    """
+    found = face_sets.load(root, sources, size, split=split, cache=cache)
     if not len(found):
         raise UsageError(f"{root}: no held-out faces here; give the folder of face data")
     if limit is not None and limit < len(found):
@@ -172,14 +177,21 @@ def _restored(
     points: NDArray[np.float32],
     exact: bool,
 ) -> NDArray[np.uint8]:
-    """The photos uint8 [N,S,S,3], each a crop of its own, restored; as they are where the region is too small."""
-    located = []
+    """The photos uint8 [N,S,S,3] restored, as they are where the region is too small.
+
+    Each is the crop of one face at its own size, and is cropped once more where the restorer's is another.
+    """
+    located, own, size = [], photos.shape[1], restorer.size
+    matrix = WHOLE if size == own else align.between(restorer.template, own, restorer.template, size)
+    if size != own:
+        x = images.to_float(np.stack([align.warp(photo, matrix, size, border="replicate") for photo in photos]))
+        region = align.warp_batch(region, matrix, size).clip(0, 1)
     for i, photo in enumerate(photos):
         kps = np.asarray(points[i], np.float64)
         face = RestoredFace(np.concatenate([kps.min(0), kps.max(0)]), kps, 1.0, "found")
         part, read = slice(i, i + 1), images.read(photo)
         located.append(
-            Located(photo, None, read, [face], [face], x[part], [WHOLE], region[part], np.ones(1, np.float32), exact)
+            Located(photo, None, read, [face], [face], x[part], [matrix], region[part], np.ones(1, np.float32), exact)
         )
     restorer.fill(located, exact=exact, with_drift=False)
     return np.stack([one.photo.pixels if one.error else restorer.paste(one).pixels for one in located])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -49,7 +49,8 @@ def evaluated(options: Options, lpips: Lpips) -> Outcome:
     evaluator = recognition.load(options["recognizer"])
     chosen = baselines.load([n for n in options["restorers"].split(",") if n], root, where)
     sources = options["sources"].split(",") if options["sources"] else linear.SOURCES
-    faces = measure.held_out(root, sources, options["limit"])
+    split: Literal["all", "val"] = "all" if options["every"] else "val"
+    faces = measure.held_out(root, sources, options["limit"], size=options["size"], split=split)
     faces = measure.misaligned(faces, seed) if options["misaligned"] else faces
     segment = _segmenter(where) if options["region"] == "auto" else None
     with progress.bar(total=len(faces), what="faces", unit="face") as bar:
@@ -61,6 +62,7 @@ def evaluated(options: Options, lpips: Lpips) -> Outcome:
         "recognizer": {"name": evaluator.name, "fingerprint": evaluator.fingerprint},
         "restorers": {r.name: {"fingerprint": r.fingerprint} for r in chosen},
         "seed": seed,
+        "size": options["size"],
         "region": options["region"],
         "misaligned": options["misaligned"],
         **measured,
