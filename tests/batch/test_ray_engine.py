@@ -71,6 +71,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray warns of what Ray does
 @pytest.mark.usefixtures("cluster")
 def test_two_processes_do_what_threads_do(jobs: list[Job], tmp_path: Path) -> None:
     kept = Manifest(tmp_path / "m.jsonl")

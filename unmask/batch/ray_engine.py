@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,8 @@ def run(
             logging.getLogger(name).setLevel(logging.ERROR)
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what its own processes print
     try:
-        ray.init(ignore_reinit_error=True, log_to_driver=loud, logging_level="INFO" if loud else "ERROR")
+        with contextlib.nullcontext() if loud else _silent():
+            ray.init(ignore_reinit_error=True, log_to_driver=loud, logging_level=logging.INFO if loud else logging.ERROR)
     except Exception as error:  # Ray raises kinds of its own, and plain ones
         raise UnmaskError(
             f"--engine ray: Ray does not start ({files.reason(error)}); see its own log, or use threads"
@@ -97,6 +99,20 @@ def run(
         if manifest is not None and done.job.target is not None and not done.before:
             manifest.add(done.job.target, done.record)
         yield done
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what is written to the standard error's file: Ray's own library does not ask Python."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _described(job: Job) -> dict[str, str]:

@@ -42,7 +42,12 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
 @click.option("--misaligned", is_flag=True, help="Crops moved as far as a detector's points on masked faces are off.")
 @click.option("--lpips", is_flag=True, help="LPIPS as well (AlexNet; lower is better); needs the extra lpips.")
 @click.option(
-    "--size", type=click.IntRange(min=64), default=128, show_default=True, metavar="N", help="Side of the faces, pixels."
+    "--size",
+    type=click.IntRange(min=64),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Side of the faces, pixels.",
 )
 @click.option("--every", is_flag=True, help="All files of the sources, which must be in no training, not every tenth.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only N faces, spread over the split.")
