@@ -79,7 +79,9 @@ def run(
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what its own processes print
     try:
         with contextlib.nullcontext() if loud else _silent():
-            ray.init(ignore_reinit_error=True, log_to_driver=loud, logging_level=logging.INFO if loud else logging.ERROR)
+            ray.init(
+                ignore_reinit_error=True, log_to_driver=loud, logging_level=logging.INFO if loud else logging.ERROR
+            )
     except Exception as error:  # Ray raises kinds of its own, and plain ones
         raise UnmaskError(
             f"--engine ray: Ray does not start ({files.reason(error)}); see its own log, or use threads"
