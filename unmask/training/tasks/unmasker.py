@@ -60,7 +60,8 @@ class Config(loop.RunConfig):
     """Name or path of a recognizer for the losses on features and identity; its trunk starts the encoder, and its
     embedding of the masked face joins the styles where ``model.identity`` is its length."""
     tune: Literal["full", "frozen", "grown"] = "full"
-    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``."""
+    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``, with an
+    adversary that sees detail alone."""
     lr_discriminator: field.Rate = 1e-3
     """Learning rate of the discriminator, which stays."""
     feature_weight: field.Weight = 1.0
@@ -103,7 +104,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
     features = _initialize(network, config, device)
     others = _others(config, device) if config.contrast_weight else None
     average = ema.frozen_copy(network)
-    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
+    fine = config.tune == "grown"  # what is grown is detail
+    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4, fine=fine), device)
     learns = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         # they have no equalized learning rate
