@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 os.environ.setdefault("UNMASK_OPS", "reference")  # only the tests of the ops themselves pay for a build
+
+TINY = ("from_net", "g2d", "losses", "models", "training")
 
 
 @pytest.fixture
@@ -21,6 +24,17 @@ def rng() -> np.random.Generator:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _few_channels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No oneDNN where tiny networks learn: in backward passes of few channels (torch 2.13) it writes beyond its memory."""
+    tiny = request.path.relative_to(Path(__file__).parent).parts[0] in TINY
+    if tiny:
+        torch._C._set_mkldnn_enabled(False)
+    yield
+    if tiny:
+        torch._C._set_mkldnn_enabled(True)
 
 
 @pytest.fixture(scope="session")

@@ -175,6 +175,28 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
         replace(config, recognizer="")
 
 
+def test_only_what_was_grown_learns(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    first = unmasker.build(unmasker_config(tmp_path / "a"), cpu).modules["network"]
+    arch = plain(unmasker_config(tmp_path / "a"))["model"]
+    start = weights.save(tmp_path / "u.safetensors", "unmasker", arch, first.state_dict(), half=False)
+    model = shapes.Network(
+        128, 8, (*CHANNELS, 4), shapes.EncoderShape(**TINY, pyramid=6, narrow=2), (8, 16, 64), (16, 64), None, 64
+    )
+    config = unmasker_config(tmp_path / "b", start=str(start), tune="grown", warmup_steps=1)
+    task = unmasker.build(replace(config, model=model), cpu)
+    batch = task.batch(np.random.default_rng(0), 0)
+    for at in range(3):
+        task.step(batch, at)
+    after, before = task.modules["network"].state_dict(), first.state_dict()
+    assert all(torch.equal(after[name][: len(t)] if t.ndim else after[name], t) for name, t in before.items())
+    moved = task.modules["network"].synthesis.rgb[-1].conv.weight
+    assert float(moved.detach().abs().max()) > 0  # it began at zero
+    assert task.modules["discriminator"].fine
+    with pytest.raises(ValueError, match="start"):
+        replace(config, start="")
+
+
 @pytest.mark.parametrize("arms", [
     {"autoencoder": True, "adversarial_weight": 0.0}, {},
 ])  # fmt: skip

@@ -109,6 +109,7 @@ def state(task: loop.Task) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     """Train every task twice; see the head of the file."""
+    torch._C._set_mkldnn_enabled(False)  # see tests/conftest.py
     for module, values in CONSTANTS:
         for name, value in values.items():
             setattr(module, name, value)
