@@ -28,7 +28,7 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _few_channels(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No oneDNN where tiny networks learn: in backward passes of few channels (torch 2.13) it writes beyond its memory."""
+    """No oneDNN where tiny networks learn: backward through few channels it (torch 2.13) writes beyond its memory."""
     tiny = request.path.relative_to(Path(__file__).parent).parts[0] in TINY
     if tiny:
         torch._C._set_mkldnn_enabled(False)
