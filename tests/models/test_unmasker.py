@@ -9,7 +9,7 @@ from unmask import models
 from unmask.errors import UnmaskError
 from unmask.models.encoder import Encoder
 from unmask.models.iresnet import IResNet
-from unmask.models.unmasker import Unmasker
+from unmask.models.unmasker import Unmasker, halved
 from unmask.ops import upfirdn2d
 
 SHAPE = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1), "pyramid": 8, "narrow": 2}
@@ -71,6 +71,20 @@ def test_a_larger_network_starts_as_the_smaller_one_enlarged() -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="has no place"):
         large.grow_from(Unmasker(64, 10, (8, 8, 8, 6, 6), SHAPE, (8, 16), ()).state_dict())
+
+
+def test_a_larger_network_holds_the_smaller_one() -> None:
+    small = stirred(unmasker())
+    shape = {"img_resolution": 128, "w_dim": 10, "channels": (8, 8, 8, 6, 4, 4), "encoder": SHAPE, "encoder_size": 64}
+    large = Unmasker(**shape, skips=(8, 16, 32, 64), gated=(32, 64), identity=5)
+    large.grow_from(small.state_dict())
+    arch, tensors = halved({**shape, "skips": (8, 16, 32, 64), "gated": (32, 64), "identity": 0}, large.state_dict())
+    again = Unmasker(**arch)
+    again.load_state_dict(tensors)
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    torch.testing.assert_close(again.eval()(x, region()), small.eval()(x, region()), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="none of 32 px"):
+        halved(arch, tensors)
 
 
 def test_what_is_new_in_a_larger_network_gets_gradients() -> None:

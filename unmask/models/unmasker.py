@@ -108,6 +108,22 @@ class Unmasker(nn.Module):
         return [parameter for name, parameter in self.named_parameters() if name not in smaller]
 
 
+def halved(arch: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The unmasker of half the side that a larger one holds: a picture is a sum over sides, and this one's ends before.
+
+    Takes and gives the arguments of :class:`Unmasker` and its tensors; the inverse of :meth:`Unmasker.grow_from`.
+    ValueError where the encoder sees more than the half.
+    """
+    side = arch["img_resolution"] // 2
+    if (arch.get("encoder_size") or arch["img_resolution"]) > side:
+        raise ValueError(f"an unmasker of {2 * side} px whose encoder sees them all has none of {side} px in it")
+    kept = {name: [r for r in arch[name] if 2 * r <= side] for name in ("skips", "gated")}
+    smaller = {**arch, **kept, "img_resolution": side, "channels": list(arch["channels"])[:-1], "margin": None}
+    with torch.device("meta"):
+        shapes = {name: t.shape for name, t in Unmasker(**smaller).state_dict().items()}
+    return smaller, {name: tensors[name][: shape[0]] if shape else tensors[name] for name, shape in shapes.items()}
+
+
 def noise_buffers(network: nn.Module) -> list[tuple[str, Tensor]]:
     """The stored noise of a generator's layers, by name and in the order in which it is drawn."""
     return [(name, one) for name, one in network.named_buffers() if name.rpartition(".")[2] == "noise_const"]
