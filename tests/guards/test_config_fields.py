@@ -25,7 +25,6 @@ KEPT = {
     "training.shapes.Network.conv_clamp": "generators of StyleGAN2-ADA have one",
     "training.shapes.Network.identity": "a second stage that takes the masked face's embedding",
     "training.tasks.unmasker.Config.contrast_weight": "the same stage, told from other people",
-    "training.tasks.unmasker.Config.disturbed_share": "the same stage, where its recognizer is not to be fooled",
     "training.tasks.unmasker.Config.generator": "one's own generator, as in the papers",
     "training.tasks.segmenter.Config.worn_labels": "real face masks from the second round on",
     "training.paired.Config.val_faces": "how long a validation may take",

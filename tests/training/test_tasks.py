@@ -192,6 +192,7 @@ def test_only_what_was_grown_learns(faces: face_sets.FaceSet, tmp_path: Path) ->
     assert all(torch.equal(after[name][: len(t)] if t.ndim else after[name], t) for name, t in before.items())
     moved = task.modules["network"].synthesis.rgb[-1].conv.weight
     assert float(moved.detach().abs().max()) > 0  # it began at zero
+    assert torch.equal(moved[0], moved[1]) and torch.equal(moved[0], moved[2])  # and adds gray
     assert task.modules["discriminator"].fine
     with pytest.raises(ValueError, match="start"):
         replace(config, start="")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from ... import recognition, weights
 from ...data import augment, face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
+from ...faces.tone import LUMA
 from ...losses import adversarial, crops, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
+from ...models.generator import ToRGB
 from ...models.unmasker import Unmasker
 from .. import distributed, ema, loop, restoring, schedule, teacher
 from ..adversary import R1_EVERY, discriminate
@@ -60,8 +62,8 @@ class Config(loop.RunConfig):
     """Name or path of a recognizer for the losses on features and identity; its trunk starts the encoder, and its
     embedding of the masked face joins the styles where ``model.identity`` is its length."""
     tune: Literal["full", "frozen", "grown"] = "full"
-    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``, with an
-    adversary that sees detail alone."""
+    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``: gray
+    detail, under an adversary that sees detail alone."""
     lr_discriminator: field.Rate = 1e-3
     """Learning rate of the discriminator, which stays."""
     feature_weight: field.Weight = 1.0
@@ -142,6 +144,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         distributed.average_gradients(trained)
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
+        if fine:
+            _gray(network)
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
             true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
@@ -167,6 +171,15 @@ def build(config: Config, device: torch.device) -> loop.Task:
 def _read_by(config: Config) -> dict[str, str]:
     """The sha256 of the recognizer whose embedding the styles learn to read, if they take one."""
     return {weights.RECOGNIZER: weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
+
+
+@torch.no_grad()
+def _gray(network: Unmasker) -> None:
+    """Let the last layer add gray alone: an adversary on detail does not hold colors, which earlier layers paint."""
+    last = cast(ToRGB, network.synthesis.rgb[-1])
+    luma = torch.tensor(LUMA, device=last.bias.device)
+    last.conv.weight.copy_((last.conv.weight * luma[:, None, None, None]).sum(0, keepdim=True).expand(3, -1, -1, -1))
+    last.bias.copy_((last.bias * luma).sum().expand(3))
 
 
 def window(config: Config) -> tuple[slice, slice, slice, slice]:
