@@ -41,7 +41,9 @@ def test_what_the_second_look_calls_no_face_is_not_painted() -> None:
 
 def test_its_points_align_the_face_and_its_words_are_kept() -> None:
     face = restorer(StandInLandmarker(0.97)).restore(photo()).faces[0]
-    np.testing.assert_array_equal(face.kps, ONE.kps + 2)
+    np.testing.assert_array_equal(
+        face.kps, np.round(16 * (ONE.kps.astype(np.float64) + 2)) / 16
+    )  # the finest step of a crop
     assert (face.face_score, face.roll, face.mask_score) == (0.97, 30.0, 0.9)
     facts = face.facts()
     assert facts["face_score"] == 0.97 and facts["enlarged"] == pytest.approx(100 / SIZE, rel=0.01)
