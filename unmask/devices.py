@@ -33,7 +33,8 @@ def keep_memory() -> bool:
     """Let this process keep the memory that it frees, for what needs as much again.
 
     The GNU C library gives large blocks back to the system at once and gets them anew, empty page by empty page: a
-    third of the time of a training step on a CPU. Returns whether the setting was taken; other C libraries have none.
+    quarter of the time of a training step at 256 px. Returns whether the setting was taken; other C libraries have
+    none.
     """
     most_mapped, trim_above = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
     try:
