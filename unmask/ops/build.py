@@ -139,7 +139,6 @@ def ensure(retry: bool = False) -> Path:
     if intact(plan.library):
         return plan.library
     try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
         with files.turn(plan.folder / "lock"):
             if not intact(plan.library):  # another process may have built it meanwhile
                 _build(plan, retry)

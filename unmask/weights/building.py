@@ -26,10 +26,7 @@ def at_side(checkpoint: Checkpoint, side: int) -> Checkpoint:
     """An unmasker's checkpoint, or that of the smaller unmasker of ``side`` pixels in it where there is one."""
     from ..models.unmasker import halved
 
-    while checkpoint.arch["img_resolution"] > side and checkpoint.arch.get("encoder_size"):
-        try:
-            arch, tensors = halved(checkpoint.arch, checkpoint.tensors)
-        except ValueError:
-            break
+    while (own := checkpoint.arch["img_resolution"]) > max(side, checkpoint.arch.get("encoder_size") or own):
+        arch, tensors = halved(checkpoint.arch, checkpoint.tensors)
         checkpoint = replace(checkpoint, arch=arch, tensors=tensors)
     return checkpoint
