@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-# Eyes, nose, mouth corners: ffhq in a crop of 128 pixels, arcface in one of 112.
+# Eyes, nose, mouth corners: ffhq in a crop of 128 pixels (twice that in one of 256), arcface in one of 112.
 FFHQ = np.array([(192.98, 239.95), (318.90, 240.19), (256.63, 314.02), (201.26, 371.41), (313.09, 371.15)]) / 4
 ARCFACE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)])
 

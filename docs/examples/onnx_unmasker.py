@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def unmask(face, region):
-    """The crop [1,3,128,128] in [-1,1] with its region [1,1,128,128] repainted."""
+    """The crop [1,3,256,256] in [-1,1] with its region [1,1,256,256] repainted."""
     session = onnxruntime.InferenceSession(str(WEIGHTS / "unmasker.onnx"))
     restored = session.run(None, {"faces": face, "region": region})[0].clip(-1, 1)
     return face + region * (restored - face)
@@ -19,6 +19,8 @@ def unmask(face, region):
 
 if __name__ == "__main__":
     photo = Image.open(sys.argv[1])
-    face = crop(photo, detect(photo)[1], FFHQ, 128)
-    levels = (unmask(face, segment(face)[0])[0].transpose(1, 2, 0) + 1) * 127.5
+    points = detect(photo)[1]
+    face = crop(photo, points, 2 * FFHQ, 256)
+    region = segment(crop(photo, points, FFHQ, 128))[0].repeat(2, 2).repeat(2, 3)
+    levels = (unmask(face, region)[0].transpose(1, 2, 0) + 1) * 127.5
     Image.fromarray(levels.round().astype(np.uint8)).save(sys.argv[2])

@@ -25,6 +25,8 @@ KEPT = {
     "training.shapes.Network.conv_clamp": "generators of StyleGAN2-ADA have one",
     "training.shapes.Network.identity": "a second stage that takes the masked face's embedding",
     "training.tasks.unmasker.Config.contrast_weight": "the same stage, told from other people",
+    "training.tasks.unmasker.Config.disturbed_share": "the same stage, so that a face is seen and not a signal",
+    "training.tasks.unmasker.Config.lr_discriminator": "the pack's own run turned it",
     "training.tasks.unmasker.Config.generator": "one's own generator, as in the papers",
     "training.tasks.segmenter.Config.worn_labels": "real face masks from the second round on",
     "training.paired.Config.val_faces": "how long a validation may take",
@@ -32,7 +34,7 @@ KEPT = {
     "g2d.config.Config.recognizer": "a shorter way to a reformer",
     "from_net.config.Network.scales": "an ablation of the paper",
     "from_net.config.Network.frozen": "a recognizer that is not to change",
-    "training.tasks.landmarker.Config.shift_weight": "the last steps of the pack's landmarker had it",
+    "training.tasks.segmenter.Config.start": "going on from the pack's weights",
 }
 
 

@@ -94,8 +94,8 @@ def overrides(path: Path, data: Path, out: Path) -> list[str]:
     small = SMALL | ({"teacher": "embedded", "model.embedding": 128} if config.task == "g2d" else {})
     if path.stem.startswith("ffhq"):
         small |= {"max_steps": 2}  # few faces are made ready for it
-    if path.stem.startswith("grow-"):  # there is no smaller one to grow from
-        small |= {"tune": "full", "max_steps": 2}
+    if path.stem.startswith("detail-"):  # it goes on from weights
+        small |= {"start": "unmasker", "max_steps": 2}
     if path.stem.startswith("adapt-"):  # they start from a file
         small |= {"teacher": str(weights.find("recognizer", "onnx"))}
     for key, value in small.items():

@@ -9,8 +9,7 @@ from unmask import models
 from unmask.errors import UnmaskError
 from unmask.models.encoder import Encoder
 from unmask.models.iresnet import IResNet
-from unmask.models.unmasker import Unmasker, halved
-from unmask.ops import upfirdn2d
+from unmask.models.unmasker import Unmasker
 
 SHAPE = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1), "pyramid": 8, "narrow": 2}
 
@@ -60,41 +59,45 @@ def stirred(net: Unmasker) -> Unmasker:
     return net
 
 
-def test_a_larger_network_starts_as_the_smaller_one_enlarged() -> None:
-    small = stirred(unmasker())
-    large = Unmasker(128, 10, (8, 8, 8, 6, 4, 4), SHAPE, (8, 16, 32, 64), (32, 64), 2, encoder_size=64, identity=5)
-    large.grow_from(small.state_dict())
-    x, hidden = torch.rand(2, 3, 64, 64) * 2 - 1, region()
-    double = [t.repeat_interleave(2, 2).repeat_interleave(2, 3) for t in (x, hidden)]
-    found = large.eval()(*double, identity=torch.nn.functional.normalize(torch.randn(2, 5)))
-    wanted = upfirdn2d(small(x, hidden), small.synthesis.taps, up=2, padding=(2, 1, 2, 1), gain=4.0)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+def detailed() -> Unmasker:
+    return Unmasker(64, 10, (8, 8, 8, 6, 4), SHAPE, (8, 16, 32), (32,), identity=5, detail=4).eval()
+
+
+def twice(*pictures: torch.Tensor) -> list[torch.Tensor]:
+    return [t.repeat_interleave(2, 2).repeat_interleave(2, 3) for t in pictures]
+
+
+def test_a_network_with_detail_starts_as_the_one_without_enlarged() -> None:
+    small, large = stirred(unmasker()), detailed()
+    large.start_from(small.state_dict())
+    x, hidden, identity = torch.rand(2, 3, 64, 64) * 2 - 1, region(), torch.nn.functional.normalize(torch.randn(2, 5))
+    found = large(*twice(x, hidden), identity=identity)
+    coarse = large(x, hidden, identity=identity)
+    assert found.shape == (2, 3, 128, 128)
+    torch.testing.assert_close(coarse, small(x, hidden))
+    enlarged = torch.nn.functional.interpolate(coarse, scale_factor=2, mode="bicubic", align_corners=False)
+    torch.testing.assert_close(found, enlarged, rtol=1e-4, atol=1e-4)
+    small.start_from(small.state_dict())
     with pytest.raises(ValueError, match="has no place"):
-        large.grow_from(Unmasker(64, 10, (8, 8, 8, 6, 6), SHAPE, (8, 16), ()).state_dict())
+        large.start_from(Unmasker(64, 10, (8, 8, 8, 6, 6), SHAPE, (8, 16), ()).state_dict())
+    with pytest.raises(ValueError, match="is missing"):
+        large.start_from({name: t for name, t in small.state_dict().items() if name != "w_avg"})
+    with pytest.raises(ValueError, match="takes 64 or 128 px"):
+        large(*(t[..., :32] for t in (x, hidden)), identity=identity)
+    with pytest.raises(ValueError, match="takes 64 or 64 px"):
+        small(*twice(x, hidden))
 
 
-def test_a_larger_network_holds_the_smaller_one() -> None:
-    small = stirred(unmasker())
-    shape = {"img_resolution": 128, "w_dim": 10, "channels": (8, 8, 8, 6, 4, 4), "encoder": SHAPE, "encoder_size": 64}
-    large = Unmasker(**shape, skips=(8, 16, 32, 64), gated=(32, 64), identity=5)
-    large.grow_from(small.state_dict())
-    arch, tensors = halved({**shape, "skips": (8, 16, 32, 64), "gated": (32, 64), "identity": 0}, large.state_dict())
-    again = Unmasker(**arch)
-    again.load_state_dict(tensors)
-    x = torch.rand(2, 3, 64, 64) * 2 - 1
-    torch.testing.assert_close(again.eval()(x, region()), small.eval()(x, region()), rtol=0, atol=0)
-    with pytest.raises(ValueError, match="none of 32 px"):
-        halved(arch, tensors)
-
-
-def test_what_is_new_in_a_larger_network_gets_gradients() -> None:
-    large = Unmasker(128, 10, (8, 8, 8, 6, 4, 4), SHAPE, (8, 16, 32, 64), (32, 64), 2, encoder_size=64, identity=5)
-    large.grow_from(stirred(unmasker()).state_dict())
-    hidden = region().repeat_interleave(2, 2).repeat_interleave(2, 3)
-    identity = torch.nn.functional.normalize(torch.randn(2, 5))
-    large(torch.rand(2, 3, 128, 128), hidden, identity=identity).square().sum().backward()
-    new = [large.identity.weight, large.synthesis.rgb[-1].conv.weight]  # type: ignore[union-attr]
-    assert all(float(p.grad.abs().max()) > 0 for p in new)
+def test_detail_goes_by_what_is_seen_and_not_by_what_is_hidden() -> None:
+    net, (hidden,) = stirred(detailed()), twice(region())
+    x, identity = torch.rand(2, 3, 128, 128) * 2 - 1, torch.nn.functional.normalize(torch.randn(2, 5))
+    other = torch.where(hidden > 0, torch.rand_like(x), x)
+    plain = net(x, hidden, identity=identity)
+    torch.testing.assert_close(net(other, hidden, identity=identity), plain)
+    ws, skips = net.codes(x, hidden, identity)
+    torch.testing.assert_close(net.decode(ws, "const", skips), plain)
+    skips[128] = skips[128] * 0.5
+    assert float((net.decode(ws, "const", skips) - plain).abs().max()) > 1e-3
 
 
 def test_an_identity_is_wanted_where_there_is_a_place_for_it() -> None:
@@ -116,7 +119,7 @@ def test_unknown_skip_and_kind_are_refused() -> None:
         models.build("wizard")
     with pytest.raises(UnmaskError, match="cannot be built"):
         models.build("unmasker", wings=2)
-    with pytest.raises(ValueError, match="takes a picture of 128 px"):
+    with pytest.raises(ValueError, match="no skip features at 64"):
         Unmasker(64, 10, (8, 8, 8, 6, 4), SHAPE, skips=(8, 64), gated=())
 
 

@@ -23,7 +23,7 @@ from unmask.models.generator import Generator
 from unmask.models.iresnet import IResNet
 from unmask.simulation import shape3d
 from unmask.training import ada, ema, loop, shapes
-from unmask.training.tasks import generator, unmasker
+from unmask.training.tasks import generator, segmenter, unmasker
 
 FACES = 12
 TINY = {"widths": (4, 6, 8, 8), "depths": (1, 1, 1)}
@@ -140,7 +140,7 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
-def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
+def test_unmasker_goes_on_with_the_masked_identity_and_detail_and_is_told_from_others(
     faces: face_sets.FaceSet, tmp_path: Path
 ) -> None:
     first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
@@ -148,19 +148,19 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
     start = weights.save(
         tmp_path / "u.safetensors", "unmasker", arch, first.modules["network"].state_dict(), half=False
     )
-    shape = shapes.EncoderShape(**TINY, pyramid=6, narrow=2)
-    model = shapes.Network(128, 8, (*CHANNELS, 4), shape, (8, 16, 64), (16, 64), 2, encoder_size=64, identity=5)
+    model = replace(unmasker_config(tmp_path / "a").model, identity=5, detail=4)
     config = unmasker_config(
         tmp_path / "b", start=str(start), recognizer=str(tiny_recognizer(tmp_path)), identity_weight=0.5,
         contrast_weight=0.1, disturbed_share=0.5,
     )  # fmt: skip
     config = replace(config, model=model)
     task = unmasker.build(config, torch.device("cpu"))
-    grown, batch = task.modules["network"], task.batch(np.random.default_rng(0), 0)
-    assert torch.equal(grown.encoder.trunk.stem[0].weight, first.modules["network"].encoder.trunk.stem[0].weight)
+    network, batch = task.modules["network"], task.batch(np.random.default_rng(0), 0)
+    assert torch.equal(network.encoder.trunk.stem[0].weight, first.modules["network"].encoder.trunk.stem[0].weight)
     losses = [task.step(batch, i) for i in range(2)][1]
     assert np.isfinite(float(losses["contrast"]))
-    assert float(grown.identity.weight.abs().max()) > 0
+    assert float(network.identity.weight.abs().max()) > 0
+    assert float(network.detail.last.weight.abs().max()) == 0  # it learns by itself
     assert task.validate is not None
     assert float(task.validate()["identity_restored"]) > -1
     made = release(loop.run(task, replace(config, max_steps=1)), tmp_path / "w")
@@ -175,27 +175,38 @@ def test_unmasker_grows_takes_the_masked_identity_and_is_told_from_others(
         replace(config, recognizer="")
 
 
-def test_only_what_was_grown_learns(faces: face_sets.FaceSet, tmp_path: Path) -> None:
+def test_only_detail_learns_from_faces_made_coarse(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     cpu = torch.device("cpu")
     first = unmasker.build(unmasker_config(tmp_path / "a"), cpu).modules["network"]
-    arch = plain(unmasker_config(tmp_path / "a"))["model"]
-    start = weights.save(tmp_path / "u.safetensors", "unmasker", arch, first.state_dict(), half=False)
-    model = shapes.Network(
-        128, 8, (*CHANNELS, 4), shapes.EncoderShape(**TINY, pyramid=6, narrow=2), (8, 16, 64), (16, 64), None, 64
-    )
-    config = unmasker_config(tmp_path / "b", start=str(start), tune="grown", warmup_steps=1)
-    task = unmasker.build(replace(config, model=model), cpu)
-    batch = task.batch(np.random.default_rng(0), 0)
+    shape = unmasker_config(tmp_path / "a")
+    start = weights.save(tmp_path / "u.safetensors", "unmasker", plain(shape)["model"], first.state_dict(), half=False)
+    config = unmasker_config(tmp_path / "b", start=str(start), warmup_steps=1)
+    config = replace(config, model=replace(shape.model, detail=4), tune="detail")
+    task = unmasker.build(config, cpu)
     for at in range(3):
-        task.step(batch, at)
+        losses = task.step(task.batch(np.random.default_rng(at), at), at)
+        assert all(np.isfinite(float(v)) for v in losses.values()), losses
     after, before = task.modules["network"].state_dict(), first.state_dict()
-    assert all(torch.equal(after[name][: len(t)] if t.ndim else after[name], t) for name, t in before.items())
-    moved = task.modules["network"].synthesis.rgb[-1].conv.weight
-    assert float(moved.detach().abs().max()) > 0  # it began at zero
-    assert torch.equal(moved[0], moved[1]) and torch.equal(moved[0], moved[2])  # and adds gray
-    assert task.modules["discriminator"].fine
-    with pytest.raises(ValueError, match="start"):
+    assert all(torch.equal(after[name], t) for name, t in before.items())
+    assert float(task.modules["network"].detail.last.weight.detach().abs().max()) > 0  # it began at zero
+    assert task.validate is not None and np.isfinite(task.validate()["psnr_region"])
+    made = release(loop.run(task, replace(config, max_steps=3)), tmp_path / "w")
+    assert unmaskers.load("unmasker", "onnx", "cpu", tmp_path / "w").size == 2 * shape.model.img_resolution
+    assert made.onnx
+    with pytest.raises(ValueError, match="give both"):
         replace(config, start="")
+    with pytest.raises(UsageError, match="has no place"):
+        unmasker.build(replace(config, model=replace(config.model, w_dim=9)), cpu)
+
+
+def test_a_segmenter_goes_on_from_weights(
+    faces: face_sets.FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenter, "VAL_FACES", 4)
+    config = segmenter.Config("segmenter", out=tmp_path, pool=6, batch_size=2, start="segmenter", max_steps=1)
+    model = segmenter.build(config, torch.device("cpu")).modules["model"].state_dict()
+    known = weights.read("segmenter").tensors
+    assert all(torch.equal(model[name], tensor.to(model[name])) for name, tensor in known.items())
 
 
 @pytest.mark.parametrize("arms", [

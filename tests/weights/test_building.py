@@ -11,7 +11,6 @@ import torch
 from unmask import weights
 from unmask.errors import UnmaskError
 from unmask.models.iresnet import IResNet
-from unmask.models.unmasker import Unmasker
 
 ARCH = {"widths": (4, 6, 8), "depths": (1, 1), "embedding": 5, "size": (32, 32), "head": "gdc", "stem_stride": 2}
 
@@ -24,16 +23,3 @@ def test_a_checkpoint_makes_its_network_and_another_description_is_refused(tmp_p
     torch.testing.assert_close(weights.build(found).eval()(x), saved(x))
     with pytest.raises(UnmaskError, match=r"r\.safetensors: .*use weights made for this version"):
         weights.build(replace(found, arch={**found.arch, "wings": 2}))
-
-
-def test_the_smaller_unmasker_is_found_in_a_grown_one() -> None:
-    small = weights.read("unmasker", kind="unmasker")
-    arch = {**small.arch, "img_resolution": 256, "channels": [*small.arch["channels"], 16], "margin": None}
-    arch |= {"encoder_size": 128, "skips": [16, 32, 64, 128], "gated": [64, 128]}
-    large = Unmasker(**arch)
-    large.grow_from(small.tensors)
-    grown = replace(small, arch=arch, tensors=large.state_dict())
-    assert [weights.at_side(grown, side).arch["img_resolution"] for side in (64, 128, 256, 512)] == [128, 128, 256, 256]
-    again = weights.build(weights.at_side(grown, 128)).state_dict()
-    assert all(torch.equal(again[name], tensor.to(again[name])) for name, tensor in small.tensors.items())
-    assert weights.at_side(small, 64) is small

@@ -74,7 +74,7 @@ class TorchUnmasker:
     def __call__(self, x: Floats, region: Floats, identity: Floats | None = None) -> Floats:
         """See the class."""
         ws, skips = self._codes(x, region, identity)
-        return _array(self.network.synthesis(ws, "const", skips))
+        return _array(self.network.decode(ws, "const", skips))
 
     @torch.inference_mode()
     def codes(self, x: Floats, region: Floats, identity: Floats | None = None) -> tuple[Floats, Skips]:
@@ -86,7 +86,7 @@ class TorchUnmasker:
     def synthesis(self, ws: Floats, skips: Skips) -> Floats:
         """See the class."""
         held = {r: _tensor(one, self.choice.device) for r, one in skips.items()}
-        return _array(self.network.synthesis(_tensor(ws, self.choice.device), "const", held))
+        return _array(self.network.decode(_tensor(ws, self.choice.device), "const", held))
 
     def seeded(self, seed: int) -> TorchUnmasker:
         """See the class."""

@@ -43,7 +43,7 @@ class Kind:
 
 
 def _resolution(config: Mapping[str, Any]) -> Any:
-    return config["model"]["img_resolution"]
+    return config["model"]["img_resolution"] * (2 if config["model"].get("detail") else 1)
 
 
 def _arcface(size: Sequence[int]) -> str:

@@ -231,7 +231,7 @@ def unmasker_onnx(
 
 
 def _resolutions(unmasker: Any) -> list[int]:
-    return [int(r) for r in unmasker.encoder.skips]
+    return [*map(int, unmasker.encoder.skips), *([unmasker.size] if unmasker.detail else [])]
 
 
 class _WithCodes(nn.Module):
@@ -241,7 +241,7 @@ class _WithCodes(nn.Module):
 
     def forward(self, x: Tensor, region: Tensor, identity: Tensor | None = None) -> tuple[Tensor, ...]:
         ws, skips = self.unmasker.codes(x, region, identity)
-        return self.unmasker.synthesis(ws, "const", skips), ws, *(skips[r] for r in sorted(skips))
+        return self.unmasker.decode(ws, "const", skips), ws, *(skips[r] for r in sorted(skips))
 
 
 class _ConstantNoise(nn.Module):

@@ -122,7 +122,7 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
         if config.start:
             painter.load_state_dict(ict.read(config.start))
     elif config.start:
-        found = _painter(config.start, config.model.size)
+        found = weights.read(config.start, kind="unmasker")
         painter = weights.build(found)
         if found.arch["img_resolution"] != config.model.size:
             raise UsageError(f"model.size: {config.start} works at {found.arch['img_resolution']} px; set it to that")
@@ -134,10 +134,6 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
     except ValueError as error:
         raise UsageError(f"model.encoder: {error} than the config; give those of {config.start or 'painter'}") from None
     return _Parts(network, classifier, painter)
-
-
-def _painter(start: str, side: int) -> weights.Checkpoint:
-    return weights.at_side(weights.read(start, kind="unmasker"), side)
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +152,7 @@ def _shape(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]
         model["encoder"]["matrix"] = align.between("ffhq", side, "arcface", 112).tolist()
     if model["encoder"]["kind"] == "painted":
         start = config["start"]
-        model["encoder"]["painter"] = _painter(start, model["size"]).arch if start else config["painter"]
+        model["encoder"]["painter"] = weights.read(start, kind="unmasker").arch if start else config["painter"]
     return model, found[1] if found else None
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .generator import channels_at
 from .layers import Conv, Linear
@@ -20,13 +19,6 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     y = x.float().reshape(size, n // size, -1)
     std = (y.var(0, unbiased=False) + 1e-8).sqrt().mean(1)  # [n / size]
     return torch.cat([x, std.repeat(size)[:, None, None, None].expand(-1, 1, h, w).to(x.dtype)], 1)
-
-
-def detail(x: Tensor) -> Tensor:
-    """What of the colors of x [N,3 or more,H,W] is finer than five pixels, eight times as strong; the rest as it is."""
-    colors = x[:, :3]
-    coarse = functional.avg_pool2d(functional.pad(colors, (2, 2, 2, 2), mode="reflect"), 5, 1)
-    return torch.cat([8 * (colors - coarse), x[:, 3:]], 1)
 
 
 class Block(nn.Module):
@@ -52,7 +44,6 @@ class Discriminator(nn.Module):
         channels: channels at 4, 8, ... img_resolution; None takes the paper's.
         inputs: 3 for RGB; 4 where a region map is given as well.
         mbstd_group: group size of the minibatch standard deviation; 0 leaves it out.
-        fine: of the colors it sees the :func:`detail` alone, which a new one else takes thousands of pictures to find.
     """
 
     def __init__(
@@ -61,14 +52,13 @@ class Discriminator(nn.Module):
         channels: Sequence[int] | None = None,
         inputs: int = 3,
         mbstd_group: int = 4,
-        fine: bool = False,
     ) -> None:
         super().__init__()
         levels = int(math.log2(img_resolution)) - 1
         widths = list(channels) if channels else [channels_at(4 * 2**i) for i in range(levels)]
         if len(widths) != levels:
             raise ValueError(f"channels has {len(widths)} entries; {img_resolution} px takes {levels}")
-        self.img_resolution, self.inputs, self.mbstd_group, self.fine = img_resolution, inputs, mbstd_group, fine
+        self.img_resolution, self.inputs, self.mbstd_group = img_resolution, inputs, mbstd_group
         self.stem = Conv(inputs, widths[-1], kernel=1)
         self.blocks = nn.Sequential(*(Block(widths[i], widths[i - 1]) for i in range(levels - 1, 0, -1)))
         self.conv = Conv(widths[0] + bool(mbstd_group), widths[0])
@@ -77,7 +67,6 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,inputs,S,S] -> logits [N]."""
-        x = detail(x) if self.fine else x
         x = self.blocks(self.stem(x.contiguous(memory_format=torch.channels_last)))
         if self.mbstd_group:
             x = minibatch_stddev(x, self.mbstd_group)

@@ -66,13 +66,13 @@ class Encoder(nn.Module):
 
     Args:
         num_ws, w_dim: number and length of the style vectors.
-        size: side at which the trunk sees the crop, which may be larger.
+        size: side of the crop.
         widths, depths: the trunk (:class:`unmask.models.iresnet.IResNet` with an early stride); its stem halves the
             side, and so does every stage.
         pyramid: channels of the feature pyramid.
         narrow: channels that each head reads at 4x4.
-        skips: resolution -> channels of the generator there; resolutions from the coarsest trunk map to the stem's, or
-            ``size`` and above, made of the crop at twice that side by a few convolutions of their own.
+        skips: resolution -> channels of the generator there; resolutions from the coarsest trunk map to the
+            stem's.
         gated: resolutions whose skip features pass only where the region is not.
     """
 
@@ -106,11 +106,12 @@ class Encoder(nn.Module):
         )
         self.skips = nn.ModuleDict()
         for r, channels in (skips or {}).items():
-            if r not in sides and r < size:
+            if r not in sides:
                 raise ValueError(f"no skip features at {r} px; this encoder has {sorted(sides)}")
-            inputs, stride = (4, 2) if r >= size else (pyramid + fine.get(r, 0), 1)
             layer = nn.Sequential(
-                nn.Conv2d(inputs, channels, 3, stride, 1), nn.LeakyReLU(0.2), nn.Conv2d(channels, channels, 3, 1, 1)
+                nn.Conv2d(pyramid + fine.get(r, 0), channels, 3, 1, 1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(channels, channels, 3, 1, 1),
             )
             nn.init.zeros_(layer[2].weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer[2].bias)  # type: ignore[arg-type]
@@ -119,22 +120,20 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, region: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """x [N,3,S,S] in [-1,1], region [N,1,S,S] in [0,1] -> offsets [N,num_ws,w_dim], skips {r: [N,C_r,r,r]}."""
         seen = visible(x, region)
-        maps = [self.trunk.stem(shrunk(seen, self.size))]
+        maps = [self.trunk.stem(seen)]
         for stage in self.trunk.stages:
             maps.append(stage(maps[-1]))
         levels = top_down(self.lateral, maps[-3:])
         pyramid = [smooth(level) for smooth, level in zip(self.smooth, levels, strict=True)]  # coarsest first
         offsets = torch.cat([head(level) for head, level in zip(self.styles, pyramid, strict=False)], 1)
-        return offsets.float(), self._skips(seen, maps[:-3], pyramid, region)
+        return offsets.float(), self._skips(maps[:-3], pyramid, region)
 
-    def _skips(self, seen: Tensor, fine: list[Tensor], pyramid: list[Tensor], region: Tensor) -> dict[int, Tensor]:
+    def _skips(self, fine: list[Tensor], pyramid: list[Tensor], region: Tensor) -> dict[int, Tensor]:
         found = {}
         above = dict(zip(self.fine, fine, strict=True))
         for key, layer in self.skips.items():
             r = int(key)
-            if r >= self.size:
-                feature = layer(shrunk(seen, 2 * r))
-            elif r in above:
+            if r in above:
                 up = functional.interpolate(pyramid[-1], size=(r, r), mode="nearest")
                 feature = layer(torch.cat([above[r], up], 1))
             else:

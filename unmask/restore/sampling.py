@@ -77,7 +77,10 @@ def _of_one(fill: Inverter, x: Floats, region: Floats, plain: Floats, count: int
     def stepped(at: Floats, others: Floats) -> Floats:
         return np.asarray(at + np.tensordot(steps, others - others.mean(0), 1), np.float32)
 
-    y = fill.synthesis(stepped(ws, other_ws), {r: stepped(s, other_skips[r]) for r, s in skips.items()})
+    moved = {r: stepped(s, other_skips[r]) for r, s in skips.items() if r < x.shape[3]}
+    if x.shape[3] in skips:  # what is seen of the crop, which is known
+        moved[x.shape[3]] = np.repeat(skips[x.shape[3]], len(steps), 0)
+    y = fill.synthesis(stepped(ws, other_ws), moved)
     best = _misfit(y, x, region).argsort(kind="stable")[: count - 1]
     found = np.concatenate([plain, plain + as_shape((y[best] - plain).clip(-1, 1))]).clip(-1, 1)
     return np.asarray(found[_misfit(found, x, region).argsort(kind="stable")], np.float32)

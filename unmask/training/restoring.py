@@ -7,11 +7,23 @@ import torch
 from torch import Tensor
 
 from .. import images
+from ..data import augment, face_sets, masked
 from ..data.masked import Batch
 from ..evaluation.restoration import quality
 from ..losses import crops, perceptual
 from ..models.unmasker import Unmasker
 from . import loop
+
+
+def held(config: loop.RunConfig, size: int) -> Batch:
+    """The fixed validation batch: 256 faces spread over the validation split."""
+    faces = face_sets.load(config.data, config.sources, size=size, split="val")
+    chosen = np.linspace(0, len(faces) - 1, min(256, len(faces))).astype(int)
+    faces = faces.subset(chosen)
+    masked_faces = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers)
+    drawn, hidden = masked_faces.take(np.zeros(len(faces), int), np.arange(len(faces)))
+    region = torch.from_numpy(hidden)[:, None].float() / 255
+    return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
 
 
 def person(network: Unmasker, features: perceptual.FaceFeatures | None, x: Tensor) -> Tensor | None:

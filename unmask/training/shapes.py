@@ -36,7 +36,7 @@ class Network:
     """Arguments of :class:`unmask.models.unmasker.Unmasker`."""
 
     img_resolution: field.Side = 128
-    """Height and width of faces, in pixels."""
+    """Height and width of what the generator paints, in pixels."""
     w_dim: field.Width = 256
     """Length of a style vector."""
     channels: field.Widths = (160, 160, 160, 128, 64, 32)
@@ -49,14 +49,12 @@ class Network:
     """Those of ``skips`` that the region shuts."""
     conv_clamp: field.Positive | None = None
     """What every layer's output is held to; that of the given ``generator``."""
-    encoder_size: field.Side | None = None
-    """Height and width at which the encoder sees faces; empty: their own."""
     identity: field.Width0 = 0
     """Length of the masked face's embedding that joins the styles; 0: none does."""
+    detail: field.Width0 = 0
+    """Channels of the layers that double the side of what the generator paints; 0: there are none."""
 
     def __post_init__(self) -> None:
         levels("channels", self.channels, self.img_resolution)
-        if self.encoder_size and self.encoder_size > self.img_resolution:
-            raise ValueError(f"encoder_size is {self.encoder_size}; it is at most img_resolution")
         if not {*self.gated} <= {*self.skips}:
             raise ValueError(f"gated is {list(self.gated)}; it names some of skips, {list(self.skips)}")

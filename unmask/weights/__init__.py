@@ -1,6 +1,6 @@
 """Weights: the table of known checkpoints, packs of others, and other layouts brought over."""
 
-from .building import at_side, build
+from .building import build
 from .onnx_files import fingerprint
 from .table import (
     FORMAT,
@@ -29,7 +29,6 @@ __all__ = [
     "RECOGNIZER",
     "Checkpoint",
     "Row",
-    "at_side",
     "build",
     "check",
     "default_folder",

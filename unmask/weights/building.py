@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ..errors import UnmaskError, UsageError
@@ -20,13 +19,3 @@ def build(checkpoint: Checkpoint) -> Any:
         raise error if isinstance(error, UsageError) else told from None
     fill(network, checkpoint)
     return network
-
-
-def at_side(checkpoint: Checkpoint, side: int) -> Checkpoint:
-    """An unmasker's checkpoint, or that of the smaller unmasker of ``side`` pixels in it where there is one."""
-    from ..models.unmasker import halved
-
-    while (own := checkpoint.arch["img_resolution"]) > max(side, checkpoint.arch.get("encoder_size") or own):
-        arch, tensors = halved(checkpoint.arch, checkpoint.tensors)
-        checkpoint = replace(checkpoint, arch=arch, tensors=tensors)
-    return checkpoint

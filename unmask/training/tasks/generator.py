@@ -96,8 +96,7 @@ class Trainer:
         encoder = Encoder(self.network.num_ws, config.model.w_dim, size, **asdict(config.encoder))
         self.encoder = loop.place(encoder, device)
         if config.start:
-            given = weights.at_side(weights.read(config.start, kind="unmasker"), size)
-            _start(self.network, self.encoder, given)
+            _start(self.network, self.encoder, weights.read(config.start, kind="unmasker"))
         self.average, self.average_encoder = ema.frozen_copy(self.network), ema.frozen_copy(self.encoder)
         self.features = perceptual.load(config.recognizer, size, device) if config.recognizer else None
         self.discriminator = loop.place(Discriminator(size, config.discriminator), device)

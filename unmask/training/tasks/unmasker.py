@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,15 +17,13 @@ from torch import Tensor, nn
 
 from ... import config as field
 from ... import recognition, weights
-from ...data import augment, face_sets, masked
+from ...data import face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
-from ...faces.tone import LUMA
 from ...losses import adversarial, crops, identity, perceptual, pixel, relation
 from ...models.discriminator import Discriminator
-from ...models.generator import ToRGB
 from ...models.unmasker import Unmasker
-from .. import distributed, ema, loop, restoring, schedule, teacher
+from .. import detailing, distributed, ema, loop, restoring, schedule, teacher
 from ..adversary import R1_EVERY, discriminate
 from ..shapes import Network, levels
 
@@ -55,15 +53,14 @@ class Config(loop.RunConfig):
     accessory_share: field.Share = 0.0
     """Of the face masks, those with straps, valves or cloth down the neck."""
     start: str = ""
-    """Name or path of an unmasker's weights to go on from, of the same side or of half of it."""
+    """Name or path of an unmasker's weights to go on from, with or without detail and identity."""
     generator: str = ""
     """Name or path of a generator's weights to start the synthesis network from."""
     recognizer: str = ""
     """Name or path of a recognizer for the losses on features and identity; its trunk starts the encoder, and its
     embedding of the masked face joins the styles where ``model.identity`` is its length."""
-    tune: Literal["full", "frozen", "grown"] = "full"
-    """What learns: all, all but the generator, or only what the network has beside the weights of ``start``: gray
-    detail, under an adversary that sees detail alone."""
+    tune: Literal["full", "frozen", "detail"] = "full"
+    """What learns: all but detail, all but generator and detail, or detail alone, from bare faces made coarse."""
     lr_discriminator: field.Rate = 1e-3
     """Learning rate of the discriminator, which stays."""
     feature_weight: field.Weight = 1.0
@@ -90,24 +87,25 @@ class Config(loop.RunConfig):
             raise ValueError(f"window is {self.window}; it is at most model.img_resolution")
         if (self.model.identity or self.contrast_weight) and not self.recognizer:
             raise ValueError("recognizer: model.identity and contrast_weight need one; name a recognizer")
-        if self.tune == "grown" and not self.start:
-            raise ValueError("tune: grown is for weights that start names; name some, or set tune to full")
+        if self.tune == "detail" and not (self.start and self.model.detail):
+            raise ValueError("tune: detail is for weights that start names and a model with detail; give both")
         levels("discriminator", self.discriminator, self.window)
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
     """The unmasker task on the faces of ``config.sources``."""
+    if config.tune == "detail":
+        return detailing.build(config, device)
     size = config.model.img_resolution
     faces = masked.enough(face_sets.load(config.data, config.sources, size=size, split="train"), config.drawn)
     masked_faces = masked.masked_faces(faces, config.variants, config.seed, masked.OCCLUDERS, config.workers)
-    held = _held(config, size) if config.measured else None
+    held = restoring.held(config, size) if config.measured else None
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
     others = _others(config, device) if config.contrast_weight else None
     average = ema.frozen_copy(network)
-    fine = config.tune == "grown"  # what is grown is detail
-    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4, fine=fine), device)
+    discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     learns = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         # they have no equalized learning rate
@@ -130,7 +128,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     def step(content: Batch, at: int) -> Mapping[str, Tensor]:
         content = Batch(*(t.to(device).contiguous(memory_format=torch.channels_last) for t in content))
         schedule.warm_cosine(optimizer, config.lr, at, config.warmup_steps, config.max_steps)
-        network.train(config.tune != "grown")  # what is kept keeps its statistics too
+        network.train()
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         discriminator.requires_grad_(False)
         with loop.autocast(config.precision, device):
@@ -144,8 +142,6 @@ def build(config: Config, device: torch.device) -> loop.Task:
         distributed.average_gradients(trained)
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        if fine:
-            _gray(network)
         ema.update(average, network, config.batch_size, config.ema_kimg, at)
         if fighting:
             true, fake = (torch.cat([picture, 2 * alpha - 1], 1)[seen] for picture in (content.y, blended.detach()))
@@ -173,15 +169,6 @@ def _read_by(config: Config) -> dict[str, str]:
     return {weights.RECOGNIZER: weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
 
 
-@torch.no_grad()
-def _gray(network: Unmasker) -> None:
-    """Let the last layer add gray alone: an adversary on detail does not hold colors, which earlier layers paint."""
-    last = cast(ToRGB, network.synthesis.rgb[-1])
-    luma = torch.tensor(LUMA, device=last.bias.device)
-    last.conv.weight.copy_((last.conv.weight * luma[:, None, None, None]).sum(0, keepdim=True).expand(3, -1, -1, -1))
-    last.bias.copy_((last.bias * luma).sum().expand(3))
-
-
 def window(config: Config) -> tuple[slice, slice, slice, slice]:
     """The part of the crops [N,C,S,S] that the adversary sees in this step, from torch's generator."""
     size, side = config.model.img_resolution, config.window
@@ -191,34 +178,19 @@ def window(config: Config) -> tuple[slice, slice, slice, slice]:
     return slice(None), slice(None), slice(top, top + side), slice(left, left + side)
 
 
-def _held(config: Config, size: int) -> Batch:
-    """The fixed validation batch: 256 faces spread over the validation split."""
-    faces = face_sets.load(config.data, config.sources, size=size, split="val")
-    chosen = np.linspace(0, len(faces) - 1, min(256, len(faces))).astype(int)
-    faces = faces.subset(chosen)
-    masked_faces = masked.masked_faces(faces, 1, config.seed + 1, 0.0, config.workers)
-    drawn, hidden = masked_faces.take(np.zeros(len(faces), int), np.arange(len(faces)))
-    region = torch.from_numpy(hidden)[:, None].float() / 255
-    return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
-
-
 def _initialize(network: Unmasker, config: Config, device: torch.device) -> perceptual.FaceFeatures | None:
     """Copy the generator and the recognizer's trunk into the network and hold what is not to learn.
 
     Returns the features for the losses.
     """
     network.synthesis.requires_grad_(config.tune == "full")
+    if network.detail is not None:
+        network.detail.requires_grad_(False)
     if config.start:
         try:
-            added = network.grow_from(weights.read(config.start, kind="unmasker").tensors)
+            network.start_from(weights.read(config.start, kind="unmasker").tensors)
         except ValueError as error:
-            raise UsageError(
-                f"start: {config.start}: {error}; set model to its shape, or to one grown from it"
-            ) from None
-        if config.tune == "grown":
-            network.requires_grad_(False)
-            for parameter in added:
-                parameter.requires_grad_()
+            raise UsageError(f"start: {config.start}: {error}; set model to its shape") from None
     elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
         limit, mean = checkpoint.arch.get("conv_clamp"), checkpoint.tensors["w_avg"]
