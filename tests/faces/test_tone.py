@@ -73,3 +73,19 @@ def test_the_share_of_the_garment_is_that_of_the_mixture() -> None:
 def test_opponent_colors_separate_light_from_tint() -> None:
     gray = np.full(3, 77.0) @ tone.OPPONENT.T
     assert gray[0] == pytest.approx(77) and np.abs(gray[1:]).max() < 1e-5
+
+
+def test_grain_is_that_of_the_skin_at_all_widths_that_the_patch_lacks() -> None:
+    rng = np.random.default_rng(0)
+    photo = _skin(256)
+    for width in (0.5, 3.0):  # the camera's and the pores'
+        noise = cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (0, 0), width)
+        photo = photo + 4 * (noise / noise.std())[:, :, None]
+    photo[:, :100] = rng.uniform(0, 255, (256, 100, 1))  # hair beside
+    inside = np.zeros((256, 256), bool)
+    inside[100:156, 120:236] = True
+    patch = np.asarray(_skin(256), np.float32)
+    fine, all_of_it = (tone.grain(photo, patch, ~inside, inside, 1, finest)[inside].std() for finest in (1.0, 6.0))
+    assert 1.0 < fine < 0.85 * all_of_it < 6.0
+    assert tone.grain(patch, patch, ~inside, inside, 1, 6.0).std() < 1e-4
+    np.testing.assert_array_equal(*(tone.grain(photo, patch, ~inside, inside, 5) for _ in range(2)))

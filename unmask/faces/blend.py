@@ -204,7 +204,8 @@ def paste(
     if grain:
         away = cv2.distanceTransform((share == 0).astype(np.uint8), cv2.DIST_L2, 5)
         around = (away > 1) & (away <= max(3.0, tone.RING * size / align.scale_of(matrix)))
-        patch = patch + tone.grain(original, patch, around, share > 0.9, seed) * slopes
+        finest = 1 / align.scale_of(matrix)
+        patch = patch + tone.grain(original, patch, around, share > 0.9, seed, finest) * slopes
     mixed = original + share[:, :, None] * (patch - original)
     changed = share > 0
     out[rows, columns][changed] = np.rint(mixed[changed]).clip(0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -19,8 +20,11 @@ _HOLD = 0.5  # how much trust a finer offset needs to be believed over the coars
 _LEVELS = 10.0  # differences (in levels of 255) well beyond this count as another object, not another tint
 _SKIN = 40.0  # levels: pixels further than this from what is painted say little about its tint
 _LIMITS = (48.0, 32.0, 32.0)  # of the offset in luma and in the two differences of color
-_GRAIN = 0.35  # share of the missing grain that is added: all of it looks like sand where hair or cloth is near
-_MAX_GRAIN = 1.6
+# Share of the missing grain that is added, where a patch's pixels are as fine as the photo's and where they are coarse:
+# near small faces the noise of hair and walls is taken for skin's.
+_GRAIN = (0.35, 0.7)
+_MAX_GRAIN = 2.5  # levels of a band: what has more was sharpened or compressed, and looks like sand
+_MOST_BANDS = 4
 LUMA = (0.299, 0.587, 0.114)
 # luma and two differences of color (ITU-R BT.601), in which errors of light and of tint are nearly independent
 OPPONENT = np.array([LUMA, (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)], np.float32)
@@ -130,11 +134,13 @@ def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _bands(gray: Floats) -> list[Floats]:
-    """Detail of about one and about two pixels."""
-    fine = cv2.GaussianBlur(gray, (0, 0), 0.8)
-    coarse = cv2.GaussianBlur(gray, (0, 0), 1.6)
-    return [gray - fine, fine - coarse]
+def _bands(gray: Floats, finest: float) -> list[Floats]:
+    """Detail of about one, two, four ... pixels, up to that of pictures of which a pixel is ``finest`` pixels here."""
+    widths = [0.8, 1.6]
+    while widths[-1] < 1.2 * finest and len(widths) < _MOST_BANDS:
+        widths.append(2 * widths[-1])
+    steps = [gray, *(cv2.GaussianBlur(gray, (0, 0), width) for width in widths)]
+    return [np.asarray(fine - coarse, np.float32) for fine, coarse in itertools.pairwise(steps)]
 
 
 def _power(band: Floats, where: NDArray[np.bool_]) -> float:
@@ -143,12 +149,21 @@ def _power(band: Floats, where: NDArray[np.bool_]) -> float:
     return float(np.percentile(local, 30)) if len(local) >= 64 else 0.0
 
 
-def grain(photo: Floats, patch: Floats, around: NDArray[np.bool_], inside: NDArray[np.bool_], seed: int) -> Floats:
-    """Noise that brings a patch nearer to the grain of the photo around it, band by band.
+def grain(
+    photo: Floats,
+    patch: Floats,
+    around: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    seed: int,
+    finest: float = 1.0,
+) -> Floats:
+    """Noise that gives a patch the grain of the skin around it, camera's and pores' alike, band by band.
 
     Args:
         photo, patch: float32 ``[h, w, 3]``, levels 0 to 255.
         around, inside: bool ``[h, w]``, where the photo and where the patch shows.
+        seed: of the noise.
+        finest: pixels of the photo in one of the picture that the patch was made of, finer than which it has nothing.
 
     Returns:
         float32 ``[h, w, 1]``, to be added to the patch; the same for the same seed.
@@ -156,9 +171,19 @@ def grain(photo: Floats, patch: Floats, around: NDArray[np.bool_], inside: NDArr
     weights = np.array(LUMA, np.float32)
     noise = np.random.default_rng(seed).normal(size=photo.shape[:2]).astype(np.float32)
     out = np.zeros(photo.shape[:2], np.float32)
-    bands = zip(_bands(photo @ weights), _bands(patch @ weights), _bands(noise), strict=True)
+    amount = float(np.interp(finest, (1, 2), _GRAIN))
+    skin = around & _alike(photo, patch, inside)  # hair and cloth beside it have more
+    bands = zip(*(_bands(gray, finest) for gray in (photo @ weights, patch @ weights, noise)), strict=True)
     for there, here, fresh in bands:
-        missing = _power(there, around) - _power(here, inside)
+        missing = _power(there, skin) - _power(here, inside)
         if missing > 0:
-            out += fresh * (min(_GRAIN * math.sqrt(missing), _MAX_GRAIN) / max(float(fresh.std()), 1e-6))
+            out += fresh * (min(amount * math.sqrt(missing), _MAX_GRAIN) / max(float(fresh.std()), 1e-6))
     return out[:, :, None]
+
+
+def _alike(photo: Floats, patch: Floats, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a photo has about the color of a patch."""
+    if not inside.any():
+        return np.zeros(inside.shape, bool)
+    smooth = cv2.GaussianBlur(photo, (0, 0), 2)
+    return np.asarray(np.linalg.norm(smooth - np.median(patch[inside], axis=0), axis=2) < _SKIN)
