@@ -117,3 +117,13 @@ def test_nothing_to_measure() -> None:
         curve = tone_curve.measure(levels, np.zeros((S, S), bool))
         assert np.isfinite(curve.toned(curve.neutral(levels))).all()
         assert np.abs(curve.toned(curve.neutral(levels)) - levels).max() < 2
+
+
+@pytest.mark.parametrize(("strength", "is_colored"), [(2.0, 0), (4.0, 1)])
+def test_little_color_besides_the_curve_is_noise_and_as_much_as_in_pale_portraits_is_color(
+    strength: float, is_colored: int
+) -> None:
+    gray, besides = face(1) * 255, face(2) - face(2).mean()
+    rms = np.sqrt(2 * besides.var())
+    levels = np.stack([gray + strength / rms * besides, gray, gray - strength / rms * besides], -1)
+    assert tone_curve.measure(levels.astype(np.float32)).colored == is_colored

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-COLORLESS = (3.0, 4.5)  # levels of color besides the curve in photos of one hue, and in the palest of colored ones
+# Levels of color besides the curve: photos of one hue have up to 2.8 (JPEG of quality 40), portraits before gray 3.5.
+COLORLESS = (2.8, 3.5)
 CAST = (1.2, 1.9)  # octaves between the channels beyond those of natural faces: none is light, more is stage light
 _USUAL = (0.37, -0.21)  # octaves of red and blue over green around the eyes in natural crops of faces, the median
 _EYES = (slice(0.28, 0.52), slice(0.28, 0.72))  # of a crop: skin above most face masks
