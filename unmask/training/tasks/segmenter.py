@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ... import weights
 from ...config import Depths, PoolSize, Side, Widths
 from ...data import face_sets, segmentation, self_labels
 from ...images import sheet, to_uint8
@@ -29,6 +30,7 @@ TURNED_SHARE = 0.2  # of the pool, the faces chosen for being turned to a side, 
 ACCESSORY_SHARE = 0.2  # of the face masks, those with straps, valves or cloth down the neck
 WEIGHT_DECAY = 1e-4
 GARMENT_WEIGHT = 0.3
+THIN, THIN_WEIGHT = 0.04, 4.0  # of the side: what is as narrow as a strap; and how much more its pixels weigh
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Config(loop.RunConfig):
     """Height and width of faces, in pixels."""
     pool: PoolSize = 12_000
     """Faces that are rendered once, with and without face masks."""
+    start: str = ""
+    """Name or path of a segmenter's weights to go on from."""
     worn: tuple[str, ...] = ()
     """Folders of photos of people in real face masks."""
     worn_labels: str = ""
@@ -77,6 +81,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
     held_out = _held(config) if config.measured else None
     torch.manual_seed(config.seed)
     model = Segmenter(**vars(config.model)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.start:
+        weights.fill(model, weights.read(config.start, kind="segmenter"))
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=WEIGHT_DECAY)
 
     def batch(rng: np.random.Generator, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,15 +116,28 @@ def _held(config: Config) -> segmentation.Pool:
 
 
 def region_losses(logits: Tensor, region: Tensor) -> dict[str, Tensor]:
-    """Cross entropy per pixel and the Dice loss per face, of logits and truth [N,1,S,S] (truth in [0,1])."""
+    """Cross entropy per pixel and the Dice loss per face, of logits and truth [N,1,S,S] (truth in [0,1]).
+
+    Where the truth is thin, as straps are, a pixel counts for several: missed straps cost little else, and are seen.
+    """
     probability = logits.sigmoid()
     overlap = (probability * region).sum((1, 2, 3))
     total = probability.sum((1, 2, 3)) + region.sum((1, 2, 3))
     smooth = 0.005 * logits[0].numel()  # an empty region with few false pixels costs little
     return {
-        "bce": F.binary_cross_entropy_with_logits(logits, region),
+        "bce": F.binary_cross_entropy_with_logits(logits, region, 1 + THIN_WEIGHT * thin(region)),
         "dice": (1 - (2 * overlap + smooth) / (total + smooth)).mean(),
     }
+
+
+def thin(region: Tensor) -> Tensor:
+    """What of regions [N,1,S,S] is narrower than :data:`THIN` of the side, and as much around it; 0 or 1."""
+    radius = max(1, round(THIN * region.shape[2] / 2))
+    side = 2 * radius + 1
+    inner = -F.max_pool2d(-region, side, 1, radius)
+    opened = F.max_pool2d(inner, side, 1, radius)
+    narrow = ((region - opened) > 0.5).float()
+    return F.max_pool2d(narrow, 3, 1, 1)
 
 
 @torch.no_grad()
