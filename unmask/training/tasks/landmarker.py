@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...config import PoolSize, Rate, Weight
+from ...config import PoolSize, Rate
 from ...data import face_sets, photos, segmentation
 from ...data import landmark_material as made_of
 from ...data import landmarks as crops_of
@@ -33,7 +33,7 @@ MINER_SCORE = 0.3  # of candidates, at least
 ZOOMS = (1.0, 2.5)  # one of these enlarges a picture for the miner
 VAL_CROPS = 600
 WEIGHT_DECAY = 1e-4
-ROLL_WEIGHT, POINTS_WEIGHT, GARMENT_WEIGHT = 0.5, 8.0, 0.5
+ROLL_WEIGHT, POINTS_WEIGHT, SHIFT_WEIGHT, GARMENT_WEIGHT = 0.5, 8.0, 4.0, 0.5
 HELD_PHOTOS = 3  # of whole photos every third is held out: they are few
 
 
@@ -54,8 +54,6 @@ class Config(loop.RunConfig):
     """A detector whose candidates on photos and scenes join the crops; empty: none."""
     crops: PoolSize = 36_000
     """Crops that are rendered once."""
-    shift_weight: Weight = 0.0
-    """Of the distance of the crops that the points align."""
 
 
 def build(config: Config, device: torch.device) -> loop.Task:
@@ -77,7 +75,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
             output = model(there.x.contiguous(memory_format=torch.channels_last))
         parts = losses(output, there)
         total = parts["face"] + ROLL_WEIGHT * parts["roll"] + GARMENT_WEIGHT * parts["garment"]
-        total = total + POINTS_WEIGHT * parts["points"] + config.shift_weight * parts["shift"]
+        total = total + POINTS_WEIGHT * parts["points"] + SHIFT_WEIGHT * parts["shift"]
         distributed.descend(optimizer, total)
         return {k: v.detach() for k, v in parts.items()}
 
