@@ -4,7 +4,7 @@ Run from the top of a checkout, with the Face Research Lab London Set's photos i
 (``001_neutral.jpg`` ...; DeBruine & Jones 2017, doi 10.6084/m9.figshare.5047666, CC BY 4.0):
 ``python docs/make_strip.py images.zip``. The people were chosen for variety and not for how they came out (one place
 went to another man with a beard, as the detector saw a second face on the first one's cheek); the seeds are the first.
-No page shows the strip yet: the pack of 26 November 2026 paints four of the six too softly and leaves straps behind.
+The README and the first page of the documentation show it, with the credit.
 """
 
 from __future__ import annotations
