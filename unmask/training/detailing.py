@@ -18,9 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .. import weights
 from ..data import face_sets, masked
-from ..errors import UsageError
 from ..models.encoder import grown, visible
 from ..models.unmasker import Unmasker
 from . import distributed, ema, loop, restoring, schedule
@@ -49,10 +47,7 @@ class Windows(NamedTuple):
 def build(config: Config, device: torch.device) -> loop.Task:
     """The task that trains the detail of the unmasker that ``config.start`` names."""
     network = loop.place(Unmasker(**asdict(config.model)), device)
-    try:
-        network.start_from(weights.read(config.start, kind="unmasker").tensors)
-    except ValueError as error:
-        raise UsageError(f"start: {config.start}: {error}; set model to its shape") from None
+    restoring.go_on(network, config.start)
     network.eval().requires_grad_(False)
     detail = network.detail
     assert detail is not None  # the config says so

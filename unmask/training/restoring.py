@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import images
+from .. import images, weights
 from ..data import augment, face_sets, masked
 from ..data.masked import Batch
+from ..errors import UsageError
 from ..evaluation.restoration import quality
 from ..losses import crops, perceptual
 from ..models.unmasker import Unmasker
@@ -24,6 +25,14 @@ def held(config: loop.RunConfig, size: int) -> Batch:
     drawn, hidden = masked_faces.take(np.zeros(len(faces), int), np.arange(len(faces)))
     region = torch.from_numpy(hidden)[:, None].float() / 255
     return Batch(augment.to_float(drawn), augment.to_float(faces.images), region)
+
+
+def go_on(network: Unmasker, start: str) -> None:
+    """Take over the weights that a config's ``start`` names; UsageError where they belong to another shape."""
+    try:
+        network.start_from(weights.read(start, kind="unmasker").tensors)
+    except ValueError as error:
+        raise UsageError(f"start: {start}: {error}; set model to its shape") from None
 
 
 def person(network: Unmasker, features: perceptual.FaceFeatures | None, x: Tensor) -> Tensor | None:

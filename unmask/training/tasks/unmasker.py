@@ -187,10 +187,7 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
     if network.detail is not None:
         network.detail.requires_grad_(False)
     if config.start:
-        try:
-            network.start_from(weights.read(config.start, kind="unmasker").tensors)
-        except ValueError as error:
-            raise UsageError(f"start: {config.start}: {error}; set model to its shape") from None
+        restoring.go_on(network, config.start)
     elif config.generator:
         checkpoint = weights.read(config.generator, kind="generator")
         limit, mean = checkpoint.arch.get("conv_clamp"), checkpoint.tensors["w_avg"]
