@@ -140,6 +140,14 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
+def test_what_an_unmasker_is_told_from_comes_of_the_packs_recognizer_too(
+    faces: face_sets.FaceSet, tmp_path: Path
+) -> None:
+    others = unmasker._others(unmasker_config(tmp_path, recognizer="recognizer"), torch.device("cpu"))
+    assert others.shape[1] == 128
+    assert torch.allclose(others.norm(dim=1), torch.ones(len(others)), atol=2e-3)
+
+
 def test_unmasker_goes_on_with_the_masked_identity_and_detail_and_is_told_from_others(
     faces: face_sets.FaceSet, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ CAST = (1.2, 1.9)  # octaves between the channels beyond those of natural faces:
 _USUAL = (0.37, -0.21)  # octaves of red and blue over green around the eyes in natural crops of faces, the median
 _EYES = (slice(0.28, 0.52), slice(0.28, 0.72))  # of a crop: skin above most face masks
 _STEP = 4  # levels of lightness in which the curve is measured
+_SIDE = 128  # larger crops are shrunk to some such side first: what is measured is coarser
 _SMOOTH = 0.07  # of the crop size: noise of compression is finer, colors of things are not
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 _BLACK = 4.0  # levels added to a channel's mean before it is compared: below there is noise
@@ -72,6 +73,10 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     """The tone of a photo from a crop of it, float32 [S,S,3] in levels; ``inside``: what of the crop is photo."""
     if inside is not None and inside.mean() < 0.05:
         inside = None
+    if (times := seen.shape[0] // _SIDE) > 1:
+        side = seen.shape[0] // times
+        inside = None if inside is None else _shrunk(inside.astype(np.float32), side) > 0.5
+        seen = _shrunk(seen, side)
     colors = seen[inside] if inside is not None else seen.reshape(-1, 3)
     spread = colors.std(axis=0) + 1e-3
     weights = np.asarray(spread / spread.sum(), np.float32)
@@ -80,10 +85,14 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     besides = seen - np.stack([_follow(light, knots, curve[:, k]) for k in range(3)], -1)
     side = max(3, round(_SMOOTH * seen.shape[0]) | 1)
     besides = np.asarray(cv2.blur(besides, (side, side)), np.float32)
-    square = (besides * besides).sum(axis=2)
+    square = np.einsum("ijk,ijk->ij", besides, besides)
     color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
     colored = float(np.clip((color - COLORLESS[0]) / (COLORLESS[1] - COLORLESS[0]), 0, 1))
     return ToneCurve(colored, weights, knots, curve, _gains(seen, inside) if colored else np.ones(3, np.float32))
+
+
+def _shrunk(values: Floats, side: int) -> Floats:
+    return np.asarray(cv2.resize(values, (side, side), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _curve(colors: Floats, weights: Floats) -> tuple[Floats, Floats]:

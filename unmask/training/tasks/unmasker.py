@@ -217,7 +217,7 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
 
 def _others(config: Config, device: torch.device) -> Tensor:
     """The recognizer's embeddings [N,D] of all training faces."""
-    known = recognition.load(config.recognizer)
+    known = recognition.load_torch(config.recognizer)
     faces = face_sets.load(config.data, config.sources, size=known.size[0], template=known.template, split="train")
     return torch.from_numpy(teacher.embeddings(faces, known)).to(device)
 
