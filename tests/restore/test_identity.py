@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 import torch
 
 from unmask import Restorer, images, models, weights
-from unmask.errors import UnmaskError
+from unmask.errors import NoFaceError, UnmaskError
 from unmask.evaluation import baselines
 from unmask.export import to_onnx
 from unmask.faces import align
 from unmask.recognition import arcface
+from unmask.restore import identity
 
 SIZE, LENGTH = 64, 5
 SAMPLE = Path(__file__).parents[2] / "samples" / "astronaut-masked.png"
@@ -75,3 +77,56 @@ def test_another_recognizer_is_refused(tmp_path: Path) -> None:
     for engine in ("onnx", "torch"):
         with pytest.raises(UnmaskError, match="this is another one; put that one beside it"):
             Restorer.from_pretrained(other, "cpu", engine=engine)
+
+
+def test_reference_photos_join_the_embedding_of_faces_like_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = folder(tmp_path)
+    plain = Restorer.from_pretrained(home, "cpu")
+    monkeypatch.setattr(identity, "ALIKE", -2.0)
+    given = Restorer.from_pretrained(home, "cpu", reference=[str(SAMPLE), images.read(SAMPLE).pixels[:, ::-1].copy()])
+    reference = given.model.reference
+    assert abs(float(np.linalg.norm(reference)) - 1) < 1e-5
+    drawn = np.random.default_rng(0)
+    x = drawn.uniform(-1, 1, (3, 3, SIZE, SIZE)).astype(np.float32)
+    region = np.ones((3, 1, SIZE, SIZE), np.float32)
+    seen = identity.embed(x, "ffhq", given.model.recognizer)
+    mixed = (1 - identity.REFERENCE) * seen + identity.REFERENCE * reference
+    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+    np.testing.assert_allclose(given.model(x, region), plain.model(x, region, mixed), atol=1e-5)
+    np.testing.assert_allclose(given.model.seeded(3)(x, region), plain.model.seeded(3)(x, region, mixed), atol=1e-5)
+    one = given.restore(SAMPLE.read_bytes(), face="largest")
+    (face,) = (f for f in one.faces if f.status == "restored")
+    assert face.likeness is not None
+    before, after = images.to_float([face.aligned, face.restored])
+    found = identity.embed(np.stack([before, after]), "ffhq", given.model.recognizer) @ reference
+    np.testing.assert_allclose(face.likeness, found, atol=0.02)  # 8 bits
+    assert face.facts()["likeness"] == [round(v, 4) for v in face.likeness]
+    assert "likeness to the reference" in one.summary()
+    assert one.note["weights"]["reference"] == {"photos": 2}
+    assert given.parts["reference"] != plain.parts.get("reference")
+
+
+def test_a_reference_of_somebody_else_is_left_aside_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = folder(tmp_path)
+    monkeypatch.setattr(identity, "ALIKE", 2.0)
+    given = pickle.loads(pickle.dumps(Restorer.from_pretrained(home, "cpu", reference=[SAMPLE])))
+    one = given.restore(SAMPLE.read_bytes(), face="largest")
+    assert "not this person" in one.summary()
+    plain = Restorer.from_pretrained(home, "cpu").restore(SAMPLE.read_bytes(), face="largest")
+    assert np.array_equal(one.pixels, plain.pixels)
+
+
+def test_a_reference_without_a_face_or_without_use_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "wall.png"
+    images.write(images.read(np.full((200, 200, 3), 90, np.uint8)), np.full((200, 200, 3), 90, np.uint8), empty)
+    with pytest.raises(NoFaceError, match="wall.png"):
+        Restorer.from_pretrained(folder(tmp_path / "a"), "cpu", reference=[empty])
+    other = models.build("unmasker", **{**UNMASKER, "identity": 0})
+    (tmp_path / "b").mkdir()
+    save(tmp_path / "b", "unmasker", "unmasker", {**UNMASKER, "identity": 0}, other, SIZE, "ffhq", recognizer_sha256="")
+    with pytest.raises(UnmaskError, match="take no embedding"):
+        Restorer.from_pretrained(tmp_path / "b", "cpu", reference=[SAMPLE])

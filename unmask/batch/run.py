@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ class Models:
     weights: str | None = None
     detector: str | None = None
     min_score: float = 0.5
+    reference: tuple[str, ...] = ()
 
     def load(self) -> Restorer:
         """The restorer of them; says where the pack stands in for some of what was asked for."""
@@ -40,9 +41,8 @@ class Models:
 
         if told := parts.of(self.weights).told:
             progress.say(told)
-        return Restorer.from_pretrained(
-            self.weights, device=self.device, detector=self.detector, min_score=self.min_score
-        )
+        own = {"detector": self.detector, "min_score": self.min_score, "reference": self.reference}
+        return Restorer.from_pretrained(self.weights, device=self.device, **own)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,16 @@ class Options:
         return self.folder / manifest.name_of(*(self.shard or (1, 1)))
 
 
-def planned(inputs: tuple[str, ...], options: Options) -> tuple[plan.Plan, list[Job]]:
-    """What was found under the inputs, and the jobs that come of it; UsageError where these cannot be done."""
+def planned(inputs: tuple[str, ...], options: Options, reads: Iterable[str] = ()) -> tuple[plan.Plan, list[Job]]:
+    """What was found under the inputs, and the jobs that come of it; UsageError where these cannot be done.
+
+    ``reads`` are further files that are read, which no job may replace.
+    """
     if options.wanted.overwrite and options.skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
     found = plan.plan(inputs, options.out, MARK, many_jobs.words(), CLIPS)
     jobs: list[Job] = [many_jobs.lossless(job) for job in found] if options.lossless else list(found)
-    _check(jobs, options.of_several() if len(jobs) > 1 else options)
+    _check(jobs, options.of_several() if len(jobs) > 1 else options, reads)
     return found, many_jobs.shard(jobs, *options.shard) if options.shard else jobs
 
 
@@ -93,7 +96,7 @@ def are_clips(jobs: list[Job]) -> bool:
     return any(job.source is not None and job.source.suffix.lower() in CLIPS for job in jobs)
 
 
-def _check(jobs: list[Job], options: Options) -> None:
+def _check(jobs: list[Job], options: Options, reads: Iterable[str]) -> None:
     how = options.wanted
     clips = sum(job.source is not None and job.source.suffix.lower() in CLIPS for job in jobs)
     beside = options.as_json or how.compare or how.save_region or how.samples > 1
@@ -103,7 +106,7 @@ def _check(jobs: list[Job], options: Options) -> None:
         raise UsageError(f"--region {how.region}: is for one picture, not for {len(jobs)}")
     if beside and any(job.target is None for job in jobs):
         raise UsageError("--json, --compare, --save-region, --samples: need the picture in a file; give -o FILE")
-    plan.check(jobs, how.extras, [Path(path) for path in (how.region, options.records) if path])
+    plan.check(jobs, how.extras, [Path(path) for path in (how.region, options.records, *reads) if path])
     if options.engine == "ray" and (clips or any(job.source is None or job.target is None for job in jobs)):
         raise UsageError("--engine ray: is for pictures in files, results in files")
 

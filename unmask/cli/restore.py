@@ -13,6 +13,7 @@ from . import options
 
 FACES = "Which faces: all, largest, center, or a number (0 is the largest)."
 REGION = "A picture of the photo's size, white where the face mask is."
+REFERENCE = "A photo of the person, bare-faced if possible; may be given several times. Their look joins the guess."
 SURE = "How sure the second look must be that a face is a real one; less restores statues and drawings too."
 SAMPLES = "Also write this many guesses (NAME.sample-01.png ...), a sheet of them and NAME.spread.png."
 LOSSLESS = "Write PNG where the format (JPEG, AVIF, WebP) would change pixels outside the region, too."
@@ -29,6 +30,7 @@ WATCH = "Watch the folders IN, and restore new photos as they arrive, until Ctrl
 @options.device
 @options.weights
 @options.detector
+@click.option("--reference", metavar="FILE", multiple=True, help=REFERENCE)
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help=SURE)
 @options.seed("Of the generator's noise.")
 @click.option("--samples", type=click.IntRange(1, MAX_SAMPLES), default=1, show_default=True, help=SAMPLES)
@@ -46,7 +48,7 @@ WATCH = "Watch the folders IN, and restore new photos as they arrive, until Ctrl
 def restore(
     inputs: tuple[str, ...], out: str | None, device: str, weights: str | None, detector: str | None, min_score: float,
     region: str, dry_run: bool, skip_existing: bool, as_json: bool, manifest: str | None, watch: bool,
-    shard: tuple[int, int] | None, engine: str, lossless: bool, **wanted: Any,
+    shard: tuple[int, int] | None, engine: str, lossless: bool, reference: tuple[str, ...], **wanted: Any,
 ) -> int:  # fmt: skip
     """Restore the masked faces in photos (files, folders, patterns, or - for stdin) or in clips (files).
 
@@ -56,12 +58,12 @@ def restore(
     """
     how = Wanted(region=None if region == "auto" else region, **wanted)
     asked = Options(how, out, skip_existing, as_json, manifest, shard, engine, lossless)
-    models = Models(device, weights, detector, min_score)
+    models = Models(device, weights, detector, min_score, reference)
     if watch:
         from ..batch import watch as watching
 
         return watching.watch(inputs, asked.of_several(), models)
-    found, jobs = planned(inputs, asked)
+    found, jobs = planned(inputs, asked, reference)
     with plan.rest_told(found):
         if dry_run:
             for job in jobs:

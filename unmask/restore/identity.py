@@ -1,16 +1,24 @@
-"""Who is under the face mask: a recognizer's view of the visible part, for the styles."""
+"""Who is under the face mask: a recognizer's view of the visible part, and of reference photos, for the styles."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import images
 from ..engines.unmaskers import Skips
 from ..errors import UnmaskError
 from ..faces import align
 from ..faces.blend import Floats
-from ..recognition import Recognizer
+from ..recognition import Recognizer, unit
+
+if TYPE_CHECKING:
+    from .restorer import Restorer
+
+ALIKE = 0.2  # cosine to the reference below which a face is taken for another person, who gets none of it
+REFERENCE = 0.6  # share of the reference in the embedding of a face that is alike
 
 
 class Identified:
@@ -21,10 +29,11 @@ class Identified:
     Args:
         inverter: the unmasker (:func:`unmask.engines.unmaskers.load`).
         recognizer: the one it was trained with.
+        reference: the embedding [D] of photos of one person, which joins that of each crop that is alike; None for none.
     """
 
-    def __init__(self, inverter: Any, recognizer: Recognizer) -> None:
-        self.inverter, self.recognizer = inverter, recognizer
+    def __init__(self, inverter: Any, recognizer: Recognizer, reference: Floats | None = None) -> None:
+        self.inverter, self.recognizer, self.reference = inverter, recognizer, reference
         self.choice, self.size, self.template = inverter.choice, inverter.size, inverter.template
         self.sha256, self.path = inverter.sha256, inverter.path
 
@@ -43,10 +52,38 @@ class Identified:
 
     def seeded(self, seed: int) -> Identified:
         """See :class:`unmask.engines.Inverter`."""
-        return Identified(self.inverter.seeded(seed), self.recognizer)
+        return Identified(self.inverter.seeded(seed), self.recognizer, self.reference)
 
     def _of(self, x: Floats) -> Floats:
-        return embed(x, self.template, self.recognizer)
+        seen = embed(x, self.template, self.recognizer)
+        return seen if self.reference is None else joined(seen, self.reference)
+
+
+def joined(seen: Floats, reference: Floats) -> Floats:
+    """Embeddings [N,D] of faces with a share of a reference [D] in those that are alike; of unit length all."""
+    alike = (seen @ reference >= ALIKE)[:, None]
+    return np.where(alike, unit((1 - REFERENCE) * seen + REFERENCE * reference), seen).astype(np.float32)
+
+
+def of_person(restorer: Restorer, photos: Sequence[Any]) -> Floats:
+    """The recognizer's embedding [D], of unit length, of the largest face in photos of one person.
+
+    Args:
+        restorer: finds the faces; its unmasker takes an embedding.
+        photos: as :meth:`unmask.restore.Restorer.restore` takes them.
+
+    Raises:
+        NoFaceError: a photo shows no face.
+        UnmaskError: a photo cannot be read, or the unmasker takes no embedding.
+    """
+    if not isinstance(restorer.model, Identified):
+        raise UnmaskError("reference: these weights take no embedding of a person; use the pack's, or leave it out")
+    recognizer, crops = restorer.model.recognizer, []
+    for given in photos:
+        photo = images.read(given)
+        face = restorer.find(photo.pixels, "largest", photo.name)[0]
+        crops.append(align.crop_face(photo.pixels, face.kps, recognizer.template, recognizer.size)[0])
+    return unit(recognizer.embed(images.to_float(crops)).mean(axis=0, keepdims=True))[0]
 
 
 def embed(x: Floats, template: str, recognizer: Recognizer) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,11 @@ from ..engines import Choice
 from ..errors import UnmaskError
 from ..faces import align, blend
 from ..faces.blend import Fill, Floats
-from . import finding, sampling
+from . import finding, identity, sampling
 from .finding import MIN_SCORE
 from .located import Located, SegmenterLike, given_region
 from .parts import of
-from .results import Restored, RestoredFace, drift, give_back, provenance, share_out, target_of
+from .results import Restored, RestoredFace, compare, give_back, provenance, share_out, target_of
 
 if TYPE_CHECKING:
     from ..faces.detect import Detector
@@ -81,6 +82,7 @@ class Restorer:
         segmenter: str | Path | SegmenterLike | None = None,
         min_score: float = MIN_SCORE,
         engine: str = "auto",
+        reference: Sequence[Any] = (),
     ) -> Restorer:
         """Load the embedded pack, or what a person has instead of some of it; the pack stands in for the rest.
 
@@ -92,6 +94,8 @@ class Restorer:
             engine: "onnx" (no torch is needed), "torch", or "auto": ONNX Runtime on CPUs, torch where it sees a GPU or
                 weights have no ONNX file. Both give the same pictures within a level.
             min_score: as :class:`Restorer` takes it; a pack without a landmarker has no second look.
+            reference: a photo of a person or several, as :meth:`restore` takes them, whose largest faces' embedding joins that of
+                the masked faces that are like it (:mod:`.identity` says how, and what it raises).
         """
         given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score, engine), strict=True))
         unmasker, seen, finds, looker, recognizer = of(name_or_path).loaded(engine, device, detector, segmenter)
@@ -113,9 +117,17 @@ class Restorer:
             made_by={"unmasker": {"file": unmasker.path.name, "sha256": unmasker.sha256}},
             parts=parts,
         )
-        if all(one is None or isinstance(one, str | Path | float) for one in given.values()):
-            made._loaded = given
+        if all(one is None or isinstance(one, str | Path | float) for one in (*given.values(), *reference)):
+            made._loaded = {**given, "reference": tuple(reference)}
+        if reference:
+            made._refer_to(reference)
         return made
+
+    def _refer_to(self, photos: Sequence[Any]) -> None:
+        reference = identity.of_person(self, photos)
+        self.model = identity.Identified(self.model.inverter, self.model.recognizer, reference)
+        self.parts["reference"] = hashlib.sha256(reference.tobytes()).hexdigest()
+        self.made_by["reference"] = {"photos": len(photos)}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as what it was loaded from, so that a spawned worker loads it anew."""
@@ -253,10 +265,11 @@ class Restorer:
         x = np.stack([one.x[i] for one, i in masked])
         region = np.stack([one.region[i] for one, i in masked])
         painted = blend.paint(x, region, lambda crops, wide: self.unmask(crops, wide, seed, model), exact)
-        drifts = drift(x, painted.seen, self.template, self.recognizer if with_drift else None)
-        for (one, i), crop, moved in zip(masked, images.to_uint8(painted.seen), drifts, strict=True):
+        known = getattr(self.model, "reference", None)
+        found = compare(x, painted.seen, self.template, self.recognizer if with_drift else None, known)
+        for (one, i), crop, (drift, likeness) in zip(masked, images.to_uint8(painted.seen), found, strict=True):
             face = one.chosen[i]
-            face.status, face.restored, face.drift = "restored", crop, moved
+            face.status, face.restored, face.drift, face.likeness = "restored", crop, drift, likeness
         if samples > 1:
             drawn = sampling.toned(sampling.seeded(self.model, seed), x, painted, samples, seed)
             share_out([one.chosen[i] for one, i in masked], x, painted.region, drawn)

@@ -47,6 +47,9 @@ class RestoredFace:
             by how many degrees it is turned clockwise, and how sure it is that a face mask is worn; None without one.
         drift: one minus the cosine between a recognizer's embeddings of the crop before and after: how far
             the restoration moved the face from what is seen, not whether the restored face is the true one.
+        likeness: cosines to the reference photos of the crop before and after, by the recognizer whose embeddings the
+            unmasker takes; None without such photos. One that begins below
+            :data:`unmask.restore.identity.ALIKE` got none of them.
         samples: uint8 [K,S,S,3], K guesses as ``restored`` (which is among them), those that agree best with what is
             visible first; None where only one was asked for.
         spread: float32 [S,S], how far they differ: standard deviation in levels of 255, mean over the colors.
@@ -67,6 +70,7 @@ class RestoredFace:
     roll: float | None = None
     mask_score: float | None = None
     drift: float | None = None
+    likeness: tuple[float, float] | None = None
     samples: NDArray[np.uint8] | None = None
     spread: NDArray[np.float32] | None = None
     whole: NDArray[np.uint8] | None = None
@@ -85,6 +89,7 @@ class RestoredFace:
             "region": self.region_box(),
             "coverage": None if self.region is None else float((self.region > 0.5).mean()),
             "drift": self.drift,
+            "likeness": None if self.likeness is None else [round(one, 4) for one in self.likeness],
             "enlarged": self.enlarged,
         }
         return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items()}
@@ -180,7 +185,14 @@ class Restored:
             first = counts["restored"] or next(count for count in counts.values() if count)
             number, _, rest = parts[0].partition(" ")
             parts[0] = f"{number} face{'s' if first > 1 else ''} {rest}"
-        return ", ".join(parts)
+        return "; ".join([", ".join(parts), *(_compared(*face.likeness) for face in self.faces if face.likeness)])
+
+
+def _compared(before: float, after: float) -> str:
+    """What the reference photos did to a face, for people."""
+    if before < identity.ALIKE:
+        return f"the reference is not this person, it seems (likeness {before:.2f}), and was not used"
+    return f"likeness to the reference {before:.2f} before, {after:.2f} after"
 
 
 def target_of(image: Any, out: str | Path | None, overwrite: bool) -> Path | None:
@@ -221,12 +233,20 @@ def share_out(faces: Sequence[RestoredFace], x: Floats, painted: Floats, drawn: 
         face.spread = shown[:, k].astype(np.float32).std(axis=0).mean(axis=2)
 
 
-def drift(before: Floats, after: Floats, template: str, recognizer: Recognizer | None) -> list[float | None]:
-    """One minus the cosine of a recognizer's embeddings, for each pair of crops [N,3,S,S]; None without one."""
+def compare(
+    before: Floats, after: Floats, template: str, recognizer: Recognizer | None, reference: Floats | None = None
+) -> list[tuple[float | None, tuple[float, float] | None]]:
+    """Drift and likeness of :class:`RestoredFace` for each pair of crops [N,3,S,S]; None where nothing measures them.
+
+    ``reference`` [D] is the recognizer's embedding of the reference photos.
+    """
     if recognizer is None:
-        return [None] * len(before)
+        return [(None, None)] * len(before)
     a, b = np.split(identity.embed(np.concatenate([before, after]), template, recognizer), 2)
-    return list((1 - (a * b).sum(1)).tolist())
+    drifts = (1 - (a * b).sum(1)).tolist()
+    if reference is None:
+        return [(one, None) for one in drifts]
+    return list(zip(drifts, zip((a @ reference).tolist(), (b @ reference).tolist(), strict=True), strict=True))
 
 
 def provenance(faces: Sequence[RestoredFace], made_by: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from ..adversary import R1_EVERY, discriminate
 from ..shapes import Network, levels
 
 CODE_WEIGHT = 1e-4
+REFERENCE_SHARE = 0.25  # of the faces whose embedding for the styles is that of the bare face, as from another photo
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,17 @@ def _others(config: Config, device: torch.device) -> Tensor:
     return torch.from_numpy(teacher.embeddings(faces, known)).to(device)
 
 
+def _person(network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch) -> Tensor | None:
+    """The embeddings [N,D] that the styles take, if they do: of the masked faces, and some as of a reference photo."""
+    seen = restoring.person(network, features, batch.x)
+    if seen is None or features is None:
+        return seen
+    with torch.no_grad():
+        bare = features(perceptual.disturbed(batch.y, 0.5), features.jittered(len(batch.y)))[1]
+    chosen = (torch.rand(len(bare), 1) < REFERENCE_SHARE).to(bare.device)
+    return torch.where(chosen, bare, seen)
+
+
 def _losses(
     network: Unmasker,
     features: perceptual.FaceFeatures | None,
@@ -231,7 +243,7 @@ def _losses(
     at: int,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """Weighted losses of the network, the blended face [N,3,S,S] and the share of it that was painted [N,1,S,S]."""
-    ws, skips = network.codes(batch.x, batch.region, restoring.person(network, features, batch.x))
+    ws, skips = network.codes(batch.x, batch.region, _person(network, features, batch))
     y_hat = network.synthesis(ws, "random", skips).float()
     alpha = crops.feathered(batch.region)
     blended = batch.x + (y_hat - batch.x) * alpha
