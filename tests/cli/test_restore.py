@@ -144,8 +144,13 @@ def test_the_flags_reach_the_library(run: Run, make: Make, stand_ins: list[Any])
         "0",
         "--seed",
         "3",
+        "--reference",
+        "b.jpg",
+        "--reference",
+        "c.jpg",
     )
-    assert stand_ins == [{"weights": "w", "device": "cpu", "detector": "d.onnx", "min_score": MIN_SCORE}]
+    asked = {"weights": "w", "device": "cpu", "detector": "d.onnx", "min_score": MIN_SCORE}
+    assert stand_ins == [{**asked, "reference": ("b.jpg", "c.jpg")}]
 
 
 class Stream(io.TextIOWrapper):
