@@ -34,3 +34,12 @@ def test_coarsening_takes_detail_and_leaves_color() -> None:
     assert small.shape == (1, 3, 32, 32) and small.dtype == torch.float32
     torch.testing.assert_close(small.mean((2, 3)), y.mean((2, 3)), atol=0.02, rtol=0)
     assert float(small.std()) < float(torch.nn.functional.avg_pool2d(y, 2).std())
+
+
+def test_a_face_of_a_small_photo_has_its_colors_and_nothing_finer_than_its_pixels() -> None:
+    y = torch.rand(1, 3, 64, 64)
+    blurred = detailing.of_small_photo(y, 0.5)
+    assert blurred.shape == y.shape
+    torch.testing.assert_close(blurred.mean((2, 3)), y.mean((2, 3)), atol=0.02, rtol=0)
+    fine = torch.fft.fft2(blurred - blurred.mean((2, 3), keepdim=True)).abs()[..., 20:45, 20:45].mean()
+    assert float(fine) < 0.15 * float(torch.fft.fft2(y).abs()[..., 20:45, 20:45].mean())

@@ -32,6 +32,7 @@ NOISE_WIDTHS, NOISE = (0.2, 0.6), 0.015  # deviations in pixels; of half the ran
 BLOTCH_WIDTHS, BLOTCHES = (1.0, 3.0), 0.03  # the same of what is coarser, as generators leave on cheeks
 SHARE = 0.6  # of the detail that is to be learned: all of it makes a wrong guess plainer, and less like the person
 OUTSIDE = 0.1  # weight of errors outside the region
+SMALL, SIDES = 0.4, (0.3, 0.8)  # of the faces, those from small photos, and the side of these in shares of the crop's
 LOWER = (0.28, 0.06)  # where windows over the lower face begin, in shares of the side from above and from the left
 ANYWHERE = 0.15  # of the windows, those that lie anywhere
 
@@ -94,10 +95,20 @@ def windows(y: Tensor, region: Tensor, side: int, rng: np.random.Generator) -> W
     corner = corners(rng, len(y), y.shape[3] // 2, side)
     parts = []
     for one, hidden, (top, left) in zip(y.split(1), region.split(1), corner.tolist(), strict=True):
+        one = of_small_photo(one, rng.uniform(*SIDES)) if rng.random() < SMALL else one
         fine = (..., slice(2 * top, 2 * (top + side)), slice(2 * left, 2 * (left + side)))
         small = coarsened(one, rng)[..., top : top + side, left : left + side]
         parts.append((one[fine], small, visible(one, grown(hidden, int(rng.integers(1, 4))))[fine]))
     return Windows(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def of_small_photo(y: Tensor, share: float) -> Tensor:
+    """A face [1,3,S,S] as it is cut from a photo in which it is ``share`` as wide: there is no detail to add."""
+    whole = y[0].permute(1, 2, 0).numpy()
+    side = max(1, round(share * len(whole)))
+    small = cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
+    back = cv2.resize(small, whole.shape[1::-1], interpolation=cv2.INTER_LANCZOS4)
+    return torch.from_numpy(back).permute(2, 0, 1)[None]
 
 
 def corners(rng: np.random.Generator, count: int, size: int, side: int) -> np.ndarray:
