@@ -123,7 +123,7 @@ def test_a_reference_of_somebody_else_is_left_aside_and_says_so(
 def test_a_reference_without_a_face_or_without_use_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     images.write(images.read(np.full((200, 200, 3), 90, np.uint8)), np.full((200, 200, 3), 90, np.uint8), empty)
-    with pytest.raises(NoFaceError, match="wall.png"):
+    with pytest.raises(NoFaceError, match=r"wall\.png"):
         Restorer.from_pretrained(folder(tmp_path / "a"), "cpu", reference=[empty])
     other = models.build("unmasker", **{**UNMASKER, "identity": 0})
     (tmp_path / "b").mkdir()

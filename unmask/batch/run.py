@@ -41,8 +41,13 @@ class Models:
 
         if told := parts.of(self.weights).told:
             progress.say(told)
-        own = {"detector": self.detector, "min_score": self.min_score, "reference": self.reference}
-        return Restorer.from_pretrained(self.weights, device=self.device, **own)
+        return Restorer.from_pretrained(
+            self.weights,
+            device=self.device,
+            detector=self.detector,
+            min_score=self.min_score,
+            reference=self.reference,
+        )
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def color_offset(
         return nothing
     share, _ = garment_share(seen, restored, region)
     share = share - max(float(np.median(share[ring])), 0)  # what most of the ring has is tint, not remains
-    apart = restored - np.median(restored[hidden], axis=0)
+    apart = np.asarray(restored - np.median(restored[hidden], axis=0), np.float32)
     unlike = _products(apart, apart)
     weight = np.asarray(ring * (1 - ramp(share, 0.08, 0.35)) * np.exp(-unlike / (2 * _SKIN**2)), np.float32)
     trust = _shrunk(weight)
@@ -191,5 +191,5 @@ def _alike(photo: Floats, patch: Floats, inside: NDArray[np.bool_]) -> NDArray[n
     """Where a photo has about the color of a patch."""
     if not inside.any():
         return np.zeros(inside.shape, bool)
-    apart = cv2.GaussianBlur(photo, (0, 0), 2) - np.median(patch[inside], axis=0)
+    apart = np.asarray(cv2.GaussianBlur(photo, (0, 0), 2) - np.median(patch[inside], axis=0), np.float32)
     return np.asarray(_products(apart, apart) < _SKIN**2)

@@ -29,7 +29,7 @@ class Identified:
     Args:
         inverter: the unmasker (:func:`unmask.engines.unmaskers.load`).
         recognizer: the one it was trained with.
-        reference: the embedding [D] of photos of one person, which joins that of each crop that is alike; None for none.
+        reference: the embedding [D] of photos of one person, which joins that of each crop that is alike, if given.
     """
 
     def __init__(self, inverter: Any, recognizer: Recognizer, reference: Floats | None = None) -> None:
@@ -65,8 +65,8 @@ def joined(seen: Floats, reference: Floats) -> Floats:
     return np.where(alike, unit((1 - REFERENCE) * seen + REFERENCE * reference), seen).astype(np.float32)
 
 
-def of_person(restorer: Restorer, photos: Sequence[Any]) -> Floats:
-    """The recognizer's embedding [D], of unit length, of the largest face in photos of one person.
+def referring(restorer: Restorer, photos: Sequence[Any]) -> Identified:
+    """The unmasker of a restorer with the recognizer's embedding of the largest face in photos of one person.
 
     Args:
         restorer: finds the faces; its unmasker takes an embedding.
@@ -76,14 +76,16 @@ def of_person(restorer: Restorer, photos: Sequence[Any]) -> Floats:
         NoFaceError: a photo shows no face.
         UnmaskError: a photo cannot be read, or the unmasker takes no embedding.
     """
-    if not isinstance(restorer.model, Identified):
+    model = restorer.model
+    if not isinstance(model, Identified):
         raise UnmaskError("reference: these weights take no embedding of a person; use the pack's, or leave it out")
-    recognizer, crops = restorer.model.recognizer, []
+    recognizer, crops = model.recognizer, []
     for given in photos:
         photo = images.read(given)
         face = restorer.find(photo.pixels, "largest", photo.name)[0]
         crops.append(align.crop_face(photo.pixels, face.kps, recognizer.template, recognizer.size)[0])
-    return unit(recognizer.embed(images.to_float(crops)).mean(axis=0, keepdims=True))[0]
+    reference = unit(recognizer.embed(images.to_float(crops)).mean(axis=0, keepdims=True))[0]
+    return Identified(model.inverter, recognizer, reference)
 
 
 def embed(x: Floats, template: str, recognizer: Recognizer) -> Floats:

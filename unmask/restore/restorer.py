@@ -94,8 +94,8 @@ class Restorer:
             engine: "onnx" (no torch is needed), "torch", or "auto": ONNX Runtime on CPUs, torch where it sees a GPU or
                 weights have no ONNX file. Both give the same pictures within a level.
             min_score: as :class:`Restorer` takes it; a pack without a landmarker has no second look.
-            reference: a photo of a person or several, as :meth:`restore` takes them, whose largest faces' embedding joins that of
-                the masked faces that are like it (:mod:`.identity` says how, and what it raises).
+            reference: a photo of a person or several, as :meth:`restore` takes them, whose largest faces' embedding
+                joins that of the masked faces that are like it (:mod:`.identity` says how, and what it raises).
         """
         given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score, engine), strict=True))
         unmasker, seen, finds, looker, recognizer = of(name_or_path).loaded(engine, device, detector, segmenter)
@@ -124,9 +124,8 @@ class Restorer:
         return made
 
     def _refer_to(self, photos: Sequence[Any]) -> None:
-        reference = identity.of_person(self, photos)
-        self.model = identity.Identified(self.model.inverter, self.model.recognizer, reference)
-        self.parts["reference"] = hashlib.sha256(reference.tobytes()).hexdigest()
+        self.model = model = identity.referring(self, photos)
+        self.parts["reference"] = hashlib.sha256(np.asarray(model.reference)).hexdigest()
         self.made_by["reference"] = {"photos": len(photos)}
 
     def __reduce__(self) -> tuple[Any, ...]:
