@@ -125,7 +125,7 @@ class Restorer:
 
     def _refer_to(self, photos: Sequence[Any]) -> None:
         self.model = model = identity.referring(self, photos)
-        self.parts["reference"] = hashlib.sha256(np.asarray(model.reference)).hexdigest()
+        self.parts["reference"] = hashlib.sha256(np.asarray(model.reference).tobytes()).hexdigest()
         self.made_by["reference"] = {"photos": len(photos)}
 
     def __reduce__(self) -> tuple[Any, ...]:
