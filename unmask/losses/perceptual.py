@@ -75,6 +75,20 @@ def disturbed(x: Tensor, share: float) -> Tensor:
     return x.index_copy(0, chosen.to(x.device), (part * gain.to(x.device) + offset.to(x.device)).to(x.dtype))
 
 
+def covers(n: int, size: int, share: float) -> Tensor:
+    """What is to be covered of ``n`` faces aligned to ``ffhq``, [N,1,size,size]: 1 over the eyes of a random share.
+
+    A recognizer that knows faces by what is bare hardly looks at what is painted. With the eyes covered it has to.
+    """
+    out = torch.zeros(n, 1, size, size)
+    drawn = torch.rand(n, 4).tolist()
+    for one, (whether, above, below, width) in zip(out, drawn, strict=True):
+        if whether < share:
+            edge = round(0.2 * width * size)  # from the brow or higher down to the bridge of the nose
+            one[:, round(0.36 * above * size) : round((0.5 + 0.06 * below) * size), edge : size - edge] = 1
+    return out
+
+
 def load(name_or_path: str, size: int, device: torch.device) -> FaceFeatures:
     """The features of a recognizer (a checkpoint of kind ``iresnet``, by name or path) for ffhq crops of ``size``."""
     network = weights.build(weights.read(name_or_path, kind="iresnet"))

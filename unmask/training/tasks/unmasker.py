@@ -70,6 +70,8 @@ class Config(loop.RunConfig):
     """Of the distance of embeddings."""
     contrast_weight: field.Weight = 0.0
     """Of telling the restored face from all other training faces."""
+    covered_share: field.Share = 0.0
+    """Of the faces, those whose eyes are covered before the recognizer compares the restored with the true one."""
     disturbed_share: field.Share = 0.0
     """Of the restored faces, those that the recognizer sees in another light and less sharp."""
     adversarial_weight: field.Weight = 0.0
@@ -253,9 +255,10 @@ def _losses(
     }
     if features is not None and at >= config.pixel_steps and (config.feature_weight or config.identity_weight):
         matrices = features.jittered(len(batch.y))
+        bare = 1 - perceptual.covers(len(batch.y), batch.y.shape[3], config.covered_share).to(blended.device)
         with torch.no_grad():
-            wanted, who = features(batch.y, matrices)
-        found, like = features(perceptual.disturbed(blended, config.disturbed_share), matrices)
+            wanted, who = features(batch.y * bare, matrices)
+        found, like = features(perceptual.disturbed(blended * bare, config.disturbed_share), matrices)
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
         if others is not None:
