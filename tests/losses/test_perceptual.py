@@ -13,6 +13,7 @@ from torch import nn
 
 from tests.evaluation import standins
 from unmask.errors import UnmaskError
+from unmask.faces import align
 from unmask.losses import perceptual
 
 FILE = "alexnet-owt-01234567.pth"
@@ -126,3 +127,16 @@ def test_a_share_of_pictures_is_disturbed_and_gradients_pass() -> None:
     assert float(x.grad.abs().sum((1, 2, 3)).min()) > 0  # type: ignore[union-attr]
     flat = torch.full((50, 3, 16, 16), 0.5)
     assert float(perceptual.disturbed(flat, 1.0).std((2, 3)).max()) < 1e-5  # one light over all of a picture
+
+
+def test_covers_lie_over_the_eyes_of_a_share_and_never_over_the_mouth() -> None:
+    covered = perceptual.covers(400, 128, 0.7)
+    assert covered.shape == (400, 1, 128, 128)
+    some = covered.flatten(1).any(1)
+    assert 0.6 < float(some.float().mean()) < 0.8
+    eyes, mouth = (align.template("ffhq", 128)[rows].round().astype(int) for rows in (slice(0, 2), slice(3, 5)))
+    for x, y in eyes:
+        assert bool((covered[some][:, 0, y, x] == 1).all())
+    for x, y in mouth:
+        assert not bool(covered[:, 0, y, x].any())
+    assert perceptual.covers(5, 64, 0.0).sum() == 0

@@ -140,17 +140,7 @@ def test_unmasker_starts_from_a_recognizer_and_learns_through_it(faces: face_set
     assert {"identity_restored", "identity_masked"} <= set(task.validate())
 
 
-def test_what_an_unmasker_is_told_from_comes_of_the_packs_recognizer_too(
-    faces: face_sets.FaceSet, tmp_path: Path
-) -> None:
-    others = unmasker._others(unmasker_config(tmp_path, recognizer="recognizer"), torch.device("cpu"))
-    assert others.shape[1] == 128
-    assert torch.allclose(others.norm(dim=1), torch.ones(len(others)), atol=2e-3)
-
-
-def test_unmasker_goes_on_with_the_masked_identity_and_detail_and_is_told_from_others(
-    faces: face_sets.FaceSet, tmp_path: Path
-) -> None:
+def test_unmasker_goes_on_with_the_masked_identity_and_detail(faces: face_sets.FaceSet, tmp_path: Path) -> None:
     first = unmasker.build(unmasker_config(tmp_path / "a"), torch.device("cpu"))
     arch = plain(unmasker_config(tmp_path / "a"))["model"]
     start = weights.save(
@@ -159,14 +149,14 @@ def test_unmasker_goes_on_with_the_masked_identity_and_detail_and_is_told_from_o
     model = replace(unmasker_config(tmp_path / "a").model, identity=5, detail=4)
     config = unmasker_config(
         tmp_path / "b", start=str(start), recognizer=str(tiny_recognizer(tmp_path)), identity_weight=0.5,
-        contrast_weight=0.1, disturbed_share=0.5,
+        covered_share=0.5, disturbed_share=0.5,
     )  # fmt: skip
     config = replace(config, model=model)
     task = unmasker.build(config, torch.device("cpu"))
     network, batch = task.modules["network"], task.batch(np.random.default_rng(0), 0)
     assert torch.equal(network.encoder.trunk.stem[0].weight, first.modules["network"].encoder.trunk.stem[0].weight)
     losses = [task.step(batch, i) for i in range(2)][1]
-    assert np.isfinite(float(losses["contrast"]))
+    assert np.isfinite(float(losses["identity"]))
     assert float(network.identity.weight.abs().max()) > 0
     assert float(network.detail.last.weight.abs().max()) == 0  # it learns by itself
     assert task.validate is not None

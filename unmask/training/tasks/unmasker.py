@@ -1,8 +1,8 @@
 """Task ``unmasker``: the unmasking encoder with its generator, on faces under simulated face masks.
 
 Losses (the papers' families; the weights are ours): L1 in and around the region, distance of recognizer features and
-``1 - cos`` of embeddings on the blended face, which is also to be told from all other training faces, an adversary that
-sees windows of the blended face and the region, and the mean square of the code offsets.
+``1 - cos`` of embeddings on the blended face, whose eyes may be covered, an adversary that sees windows of the blended
+face and the region, and the mean square of the code offsets.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ... import config as field
-from ... import recognition, weights
+from ... import weights
 from ...data import face_sets, masked
 from ...data.masked import Batch
 from ...errors import UsageError
-from ...losses import adversarial, crops, identity, perceptual, pixel, relation
+from ...losses import adversarial, crops, identity, perceptual, pixel
 from ...models.discriminator import Discriminator
 from ...models.unmasker import Unmasker
-from .. import detailing, distributed, ema, loop, restoring, schedule, teacher
+from .. import detailing, distributed, ema, loop, restoring, schedule
 from ..adversary import R1_EVERY, discriminate
 from ..shapes import Network, levels
 
@@ -68,8 +68,6 @@ class Config(loop.RunConfig):
     """Of the distance of recognizer features."""
     identity_weight: field.Weight = 0.0
     """Of the distance of embeddings."""
-    contrast_weight: field.Weight = 0.0
-    """Of telling the restored face from all other training faces."""
     covered_share: field.Share = 0.0
     """Of the faces, those whose eyes are covered before the recognizer compares the restored with the true one."""
     disturbed_share: field.Share = 0.0
@@ -88,8 +86,8 @@ class Config(loop.RunConfig):
     def __post_init__(self) -> None:
         if self.window > self.model.img_resolution:
             raise ValueError(f"window is {self.window}; it is at most model.img_resolution")
-        if (self.model.identity or self.contrast_weight) and not self.recognizer:
-            raise ValueError("recognizer: model.identity and contrast_weight need one; name a recognizer")
+        if self.model.identity and not self.recognizer:
+            raise ValueError("recognizer: model.identity needs one; name a recognizer")
         if self.tune == "detail" and not (self.start and self.model.detail):
             raise ValueError("tune: detail is for weights that start names and a model with detail; give both")
         levels("discriminator", self.discriminator, self.window)
@@ -106,7 +104,6 @@ def build(config: Config, device: torch.device) -> loop.Task:
     torch.manual_seed(config.seed)
     network = loop.place(Unmasker(**asdict(config.model)), device)
     features = _initialize(network, config, device)
-    others = _others(config, device) if config.contrast_weight else None
     average = ema.frozen_copy(network)
     discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     learns = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
@@ -135,7 +132,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
         fighting = config.adversarial_weight > 0 and at >= config.adv_start
         discriminator.requires_grad_(False)
         with loop.autocast(config.precision, device):
-            losses, blended, alpha = _losses(network, features, others, content, config, at)
+            losses, blended, alpha = _losses(network, features, content, config, at)
             seen = window(config)
             if fighting:
                 logits = discriminator(torch.cat([blended, 2 * alpha - 1], 1)[seen])
@@ -218,13 +215,6 @@ def _initialize(network: Unmasker, config: Config, device: torch.device) -> perc
     return features
 
 
-def _others(config: Config, device: torch.device) -> Tensor:
-    """The recognizer's embeddings [N,D] of all training faces."""
-    known = recognition.load_torch(config.recognizer)
-    faces = face_sets.load(config.data, config.sources, size=known.size[0], template=known.template, split="train")
-    return torch.from_numpy(teacher.embeddings(faces, known)).to(device)
-
-
 def _person(network: Unmasker, features: perceptual.FaceFeatures | None, batch: Batch) -> Tensor | None:
     """The embeddings [N,D] that the styles take, if they do: of the masked faces, and some as of a reference photo."""
     seen = restoring.person(network, features, batch.x)
@@ -239,7 +229,6 @@ def _person(network: Unmasker, features: perceptual.FaceFeatures | None, batch: 
 def _losses(
     network: Unmasker,
     features: perceptual.FaceFeatures | None,
-    others: Tensor | None,
     batch: Batch,
     config: Config,
     at: int,
@@ -261,6 +250,4 @@ def _losses(
         found, like = features(perceptual.disturbed(blended * bare, config.disturbed_share), matrices)
         losses["feature"] = config.feature_weight * perceptual.feature_distance(found, wanted)
         losses["identity"] = config.identity_weight * identity.cosine(like, who)
-        if others is not None:
-            losses["contrast"] = config.contrast_weight * relation.contrast(like, who, others)
     return losses, blended, alpha
