@@ -96,6 +96,8 @@ def overrides(path: Path, data: Path, out: Path) -> list[str]:
         small |= {"max_steps": 2}  # few faces are made ready for it
     if path.stem.startswith("detail-"):  # it goes on from weights
         small |= {"start": "unmasker", "max_steps": 2}
+    if getattr(getattr(config, "model", None), "identity", 0):  # the styles take its embedding
+        small |= {"recognizer": "recognizer"}
     if path.stem.startswith("adapt-"):  # they start from a file
         small |= {"teacher": str(weights.find("recognizer", "onnx"))}
     for key, value in small.items():

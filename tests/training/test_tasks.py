@@ -178,8 +178,10 @@ def test_only_detail_learns_from_faces_made_coarse(faces: face_sets.FaceSet, tmp
     first = unmasker.build(unmasker_config(tmp_path / "a"), cpu).modules["network"]
     shape = unmasker_config(tmp_path / "a")
     start = weights.save(tmp_path / "u.safetensors", "unmasker", plain(shape)["model"], first.state_dict(), half=False)
-    config = unmasker_config(tmp_path / "b", start=str(start), warmup_steps=1)
-    config = replace(config, model=replace(shape.model, detail=4), tune="detail")
+    config = unmasker_config(
+        tmp_path / "b", start=str(start), warmup_steps=1, recognizer=str(tiny_recognizer(tmp_path))
+    )
+    config = replace(config, model=replace(shape.model, detail=4, identity=5), tune="detail")
     task = unmasker.build(config, cpu)
     for at in range(3):
         losses = task.step(task.batch(np.random.default_rng(at), at), at)
@@ -189,8 +191,9 @@ def test_only_detail_learns_from_faces_made_coarse(faces: face_sets.FaceSet, tmp
     assert float(task.modules["network"].detail.last.weight.detach().abs().max()) > 0  # it began at zero
     assert task.validate is not None and np.isfinite(task.validate()["psnr_region"])
     made = release(loop.run(task, replace(config, max_steps=3)), tmp_path / "w")
-    assert unmaskers.load("unmasker", "onnx", "cpu", tmp_path / "w").size == 2 * shape.model.img_resolution
-    assert made.onnx
+    written = unmaskers.load("unmasker", "onnx", "cpu", tmp_path / "w")
+    assert written.size == 2 * shape.model.img_resolution
+    assert made.onnx and written.recognizer == weights.read(config.recognizer).sha256
     with pytest.raises(ValueError, match="give both"):
         replace(config, start="")
     with pytest.raises(UsageError, match="has no place"):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data import face_sets, masked
+from ..losses import perceptual
 from ..models.encoder import grown, visible
 from ..models.unmasker import Unmasker
 from . import distributed, ema, loop, restoring, schedule
@@ -56,6 +57,7 @@ def build(config: Config, device: torch.device) -> loop.Task:
     masked_faces = masked.masked_faces(faces, config.variants, config.seed, masked.OCCLUDERS, config.workers)
     sampler = masked.Sampler(faces, masked_faces, config.turned_share)
     held = restoring.held(config, network.size) if config.measured else None
+    reads = perceptual.load(config.recognizer, network.size, device) if held and config.model.identity else None
     average = ema.frozen_copy(network)
     detail.requires_grad_()
     optimizer = torch.optim.Adam(detail.parameters(), config.lr, betas=(0.9, 0.99))
@@ -85,8 +87,9 @@ def build(config: Config, device: torch.device) -> loop.Task:
         {"network": optimizer},
         batch,
         step,
-        (lambda: restoring.figures(average, None, held, config.precision, device)) if held else None,
-        (lambda: restoring.sheet(average, None, held, config.precision, device)) if held else None,
+        (lambda: restoring.figures(average, reads, held, config.precision, device)) if held else None,
+        (lambda: restoring.sheet(average, reads, held, config.precision, device)) if held else None,
+        restoring.read_by(config),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,9 @@ from ..evaluation.restoration import quality
 from ..losses import crops, perceptual
 from ..models.unmasker import Unmasker
 from . import loop
+
+if TYPE_CHECKING:
+    from .tasks.unmasker import Config
 
 
 def held(config: loop.RunConfig, size: int) -> Batch:
@@ -33,6 +38,11 @@ def go_on(network: Unmasker, start: str) -> None:
         network.start_from(weights.read(start, kind="unmasker").tensors)
     except ValueError as error:
         raise UsageError(f"start: {start}: {error}; set model to its shape") from None
+
+
+def read_by(config: Config) -> dict[str, str]:
+    """The sha256 of the recognizer whose embedding the styles learn to read, if they take one."""
+    return {weights.RECOGNIZER: weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
 
 
 def person(network: Unmasker, features: perceptual.FaceFeatures | None, x: Tensor) -> Tensor | None:

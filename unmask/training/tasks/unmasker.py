@@ -160,13 +160,8 @@ def build(config: Config, device: torch.device) -> loop.Task:
         step,
         (lambda: restoring.figures(average, features, held, config.precision, device)) if held else None,
         (lambda: restoring.sheet(average, features, held, config.precision, device)) if held else None,
-        _read_by(config),
+        restoring.read_by(config),
     )
-
-
-def _read_by(config: Config) -> dict[str, str]:
-    """The sha256 of the recognizer whose embedding the styles learn to read, if they take one."""
-    return {weights.RECOGNIZER: weights.read(config.recognizer, "iresnet").sha256} if config.model.identity else {}
 
 
 def window(config: Config) -> tuple[slice, slice, slice, slice]:
