@@ -79,8 +79,7 @@ class Unmasker(nn.Module):
             wanted = "no identity" if self.identity is None else f"identity [N,{self.identity.in_features}]"
             raise ValueError(f"this unmasker takes {wanted}")
         if self.identity is not None and identity is not None:
-            scaled = identity * identity.shape[1] ** 0.5  # of variance 1
-            offsets = offsets + self.identity(scaled).float().unflatten(1, (-1, offsets.shape[2]))
+            offsets = offsets + self.identity(identity).float().unflatten(1, (-1, offsets.shape[2]))
         if fine:
             skips[self.size] = visible(x, grown(region, 2 * self.margin))
         return offsets + self.w_avg, skips
