@@ -30,7 +30,7 @@ RESTORERS = "mask,opencv,mean,linear,unmask"
     default="embedded",
     show_default=True,
     metavar="NAME",
-    help="Recognizer that measures identity: embedded, insightface:PACK, or a path; take one that trained no restorer.",
+    help="It measures identity: embedded, dlib, insightface:PACK or a path; take one that trained no restorer.",
 )
 @click.option(
     "--region",

@@ -32,7 +32,7 @@ COVERS = (
     default=("embedded",),
     show_default=True,
     metavar="NAME",
-    help="embedded, from, g2d, insightface:PACK, a path, or linear-map:NAME of one; may be given several times.",
+    help="embedded, from, g2d, dlib, insightface:PACK, a path, or linear-map:NAME of one; may be given several times.",
 )
 @click.option(
     "--restorer",

@@ -63,7 +63,8 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     Names: ``embedded`` (the one in ``weights/``), ``from`` and ``g2d`` (the masked-face recognizers there),
     ``insightface:PACK`` (the recognition model of an insightface pack on this machine, such as
     ``insightface:buffalo_l``), a path to an ONNX file that insightface can load (a fixed batch of one is
-    fine), or a path to a safetensors checkpoint of kind ``iresnet``, ``from_net`` or ``g2d``.
+    fine), a path to a safetensors checkpoint of kind ``iresnet``, ``from_net`` or ``g2d``, or ``dlib`` (the extra of
+    that name; see :mod:`.dlib_resnet`).
 
     Raises:
         UsageError: the name is unknown.
@@ -72,6 +73,10 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     text = str(name_or_path)
     if text in NAMED:
         return _named(text)
+    if text == "dlib":
+        from .dlib_resnet import DlibRecognizer
+
+        return DlibRecognizer()
     if text.startswith(INSIGHTFACE):
         from . import insight
 
@@ -84,7 +89,7 @@ def load(name_or_path: str | Path = EMBEDDED) -> Recognizer:
     if path.suffix == ".safetensors":
         return _torch(path)
     raise UsageError(
-        f"{text}: no such recognizer; use 'embedded', 'from', 'g2d', 'insightface:PACK', or a path to an "
+        f"{text}: no such recognizer; use 'embedded', 'from', 'g2d', 'dlib', 'insightface:PACK', or a path to an "
         ".onnx or .safetensors file"
     )
 
