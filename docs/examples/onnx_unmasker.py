@@ -4,16 +4,18 @@ import sys
 
 import numpy as np
 import onnxruntime
-from crop import FFHQ, crop
+from crop import ARCFACE, FFHQ, crop
 from onnx_detector import WEIGHTS, detect
+from onnx_recognizer import embed
 from onnx_segmenter import segment
 from PIL import Image
 
 
-def unmask(face, region):
-    """The crop [1,3,256,256] in [-1,1] with its region [1,1,256,256] repainted."""
+def unmask(face, region, person):
+    """The crop [1,3,256,256] in [-1,1] with its region [1,1,256,256] repainted; person: the recognizer's view [128]."""
     session = onnxruntime.InferenceSession(str(WEIGHTS / "unmasker.onnx"))
-    restored = session.run(None, {"faces": face, "region": region})[0].clip(-1, 1)
+    inputs = {"faces": face, "region": region, "identity": person[None]}
+    restored = session.run(None, inputs)[0].clip(-1, 1)
     return face + region * (restored - face)
 
 
@@ -22,5 +24,6 @@ if __name__ == "__main__":
     points = detect(photo)[1]
     face = crop(photo, points, 2 * FFHQ, 256)
     region = segment(crop(photo, points, FFHQ, 128))[0].repeat(2, 2).repeat(2, 3)
-    levels = (unmask(face, region)[0].transpose(1, 2, 0) + 1) * 127.5
+    person = embed(crop(photo, points, ARCFACE, 112))
+    levels = (unmask(face, region, person)[0].transpose(1, 2, 0) + 1) * 127.5
     Image.fromarray(levels.round().astype(np.uint8)).save(sys.argv[2])

@@ -107,10 +107,10 @@ def build(config: Config, device: torch.device) -> loop.Task:
     average = ema.frozen_copy(network)
     discriminator = loop.place(Discriminator(config.window, config.discriminator, inputs=4), device)
     learns = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    scales = {"synthesis": 1.0, "identity": 3.0, "encoder": 0.3}  # the latter two have no equalized learning rate
     groups: list[dict[str, Any]] = [
-        # they have no equalized learning rate
-        {"params": [p for n, p in learns if not n.startswith("synthesis.")], "lr_scale": 0.3},
-        {"params": [p for n, p in learns if n.startswith("synthesis.")]},
+        {"params": [p for n, p in learns if n.startswith(f"{part}.")], "lr_scale": scale}
+        for part, scale in scales.items()
     ]
     trained = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.Adam(groups, config.lr, betas=(0.9, 0.99))
