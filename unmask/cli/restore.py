@@ -13,7 +13,7 @@ from . import options
 
 FACES = "Which faces: all, largest, center, or a number (0 is the largest)."
 REGION = "A picture of the photo's size, white where the face mask is."
-REFERENCE = "A photo of the person, bare-faced if possible; may be given several times. Their look joins the guess."
+REFERENCE = "A photo of the person, bare-faced if possible; may be given several times. It steers the guess."
 SURE = "How sure the second look must be that a face is a real one; less restores statues and drawings too."
 SAMPLES = "Also write this many guesses (NAME.sample-01.png ...), a sheet of them and NAME.spread.png."
 LOSSLESS = "Write PNG where the format (JPEG, AVIF, WebP) would change pixels outside the region, too."

@@ -17,8 +17,7 @@ from ..recognition import Recognizer, unit
 if TYPE_CHECKING:
     from .restorer import Restorer
 
-ALIKE = 0.2  # cosine to the reference below which a face is taken for another person, who gets none of it
-REFERENCE = 0.6  # share of the reference in the embedding of a face that is alike
+ALIKE = 0.3  # cosine to the reference below which a face is taken for another person, who gets none of it
 
 
 class Identified:
@@ -29,7 +28,7 @@ class Identified:
     Args:
         inverter: the unmasker (:func:`unmask.engines.unmaskers.load`).
         recognizer: the one it was trained with.
-        reference: the embedding [D] of photos of one person, which joins that of each crop that is alike, if given.
+        reference: the embedding [D] of photos of one person, which stands in for that of each crop that is alike.
     """
 
     def __init__(self, inverter: Any, recognizer: Recognizer, reference: Floats | None = None) -> None:
@@ -56,13 +55,9 @@ class Identified:
 
     def _of(self, x: Floats) -> Floats:
         seen = embed(x, self.template, self.recognizer)
-        return seen if self.reference is None else joined(seen, self.reference)
-
-
-def joined(seen: Floats, reference: Floats) -> Floats:
-    """Embeddings [N,D] of faces with a share of a reference [D] in those that are alike; of unit length all."""
-    alike = (seen @ reference >= ALIKE)[:, None]
-    return np.where(alike, unit((1 - REFERENCE) * seen + REFERENCE * reference), seen).astype(np.float32)
+        if self.reference is None:
+            return seen
+        return np.where((seen @ self.reference >= ALIKE)[:, None], self.reference, seen)
 
 
 def referring(restorer: Restorer, photos: Sequence[Any]) -> Identified:

@@ -95,7 +95,7 @@ class Restorer:
                 weights have no ONNX file. Both give the same pictures within a level.
             min_score: as :class:`Restorer` takes it; a pack without a landmarker has no second look.
             reference: a photo of a person or several, as :meth:`restore` takes them, whose largest faces' embedding
-                joins that of the masked faces that are like it (:mod:`.identity` says how, and what it raises).
+                stands in for that of the masked faces that are like it (:mod:`.identity` says how, and what it raises).
         """
         given = dict(zip(_NAMES, (name_or_path, device, detector, segmenter, min_score, engine), strict=True))
         unmasker, seen, finds, looker, recognizer = of(name_or_path).loaded(engine, device, detector, segmenter)
