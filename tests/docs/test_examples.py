@@ -148,7 +148,7 @@ def test_every_embedded_onnx_file_has_an_example_without_torch() -> None:
         roots = {alias.name.split(".")[0] for node in plain for alias in node.names}
         roots |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         allowed = {"sys", "pathlib", "numpy", "onnxruntime", "PIL", "crop"}
-            assert roots <= allowed | {"onnx_detector", "onnx_recognizer", "onnx_segmenter"}
+        assert roots <= allowed | {"onnx_detector", "onnx_recognizer", "onnx_segmenter"}
         assert sum(isinstance(node, ast.stmt) for node in ast.walk(tree)) <= 30
 
 

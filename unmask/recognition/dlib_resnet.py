@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, images
+from .. import files
 from ..errors import UnmaskError
 from . import array_of, like, unit
 
@@ -53,6 +53,8 @@ class DlibRecognizer:
             raise ValueError(f"{self.name} takes faces [N,3,150,150], not {list(faces.shape)}")
         if not len(faces):
             return like(faces, np.zeros((0, 128), np.float32))
+        levels = np.rint((array_of(faces) + 1) * 127.5).clip(0, 255).astype(np.uint8)
+        pictures = [np.ascontiguousarray(one) for one in levels.transpose(0, 2, 3, 1)]
         with self._lock:
-            found = self._network.compute_face_descriptor(list(images.to_uint8(array_of(faces))))
+            found = self._network.compute_face_descriptor(pictures)
         return like(faces, unit(np.array(found, np.float32)))
