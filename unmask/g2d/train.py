@@ -123,7 +123,9 @@ def _parts(config: Config, people: int, device: torch.device) -> _Parts:
             painter.load_state_dict(ict.read(config.start))
     elif config.start:
         found = weights.read(config.start, kind="unmasker")
-        painter = weights.build(found)
+        unmasker: Unmasker = weights.build(found)
+        unmasker.identity = None  # who is under the face mask is for the reformer to say
+        painter = unmasker
         if found.arch["img_resolution"] != config.model.size:
             raise UsageError(f"model.size: {config.start} works at {found.arch['img_resolution']} px; set it to that")
     else:
@@ -152,8 +154,12 @@ def _shape(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]
         model["encoder"]["matrix"] = align.between("ffhq", side, "arcface", 112).tolist()
     if model["encoder"]["kind"] == "painted":
         start = config["start"]
-        model["encoder"]["painter"] = weights.read(start, kind="unmasker").arch if start else config["painter"]
+        model["encoder"]["painter"] = {**_painter(start), "identity": 0} if start else config["painter"]
     return model, found[1] if found else None
+
+
+def _painter(start: str) -> Mapping[str, Any]:
+    return weights.read(start, kind="unmasker").arch
 
 
 def _optimizers(config: Config, parts: _Parts) -> dict[str, torch.optim.Optimizer]:
