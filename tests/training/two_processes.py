@@ -35,7 +35,7 @@ TASKS = {
     ],
     "unmasker": [
         *(f"model.{e}" for e in (*PAINTER, *SKIPS)), "discriminator=[6,6,6,4]", "window=32", "start=", "generator=",
-        "recognizer=", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "variants=1",
+        "recognizer=", "model.identity=0", "adversarial_weight=0.05", "adv_start=0", "pixel_steps=0", "variants=1",
     ],
     "detector": [
         "photos=[wild]", "worn=[]", "teacher=", "size=64", "per_source=4", "empty=[]", "large=[]", "start=",
