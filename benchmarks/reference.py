@@ -41,7 +41,8 @@ def main() -> None:
         masked = simulate(bare, kps, np.random.default_rng(n)).image
         strange = people[(n + 1) % len(people)][1]
         truth = embedding(judge, bare, kps)
-        other = embedding(judge, reference, plain.find(reference, "largest")[0].kps)
+        there = plain.find(reference, "largest")[0].kps
+        other = embedding(judge, reference, there)
         likeness["bare face"].append((1.0, float(truth @ other)))
         likeness["masked"].append((float(embedding(judge, masked, kps) @ truth), float("nan")))
         row = [cut(bare, kps), cut(masked, kps)]
@@ -53,13 +54,13 @@ def main() -> None:
             found = embedding(judge, done.pixels, kps)
             likeness[f"reference: {name}"].append((float(found @ truth), float(found @ other)))
             row.append(cut(done.pixels, face.kps))
-        rows.append([*row, cut(reference, plain.find(reference, "largest")[0].kps)])
+        rows.append([*row, cut(reference, there)])
     print(f"{len(people)} people; of a stranger's references {used['somebody else']} were used, "
           f"of the person's own {used['the person']}\n")  # fmt: skip
     print("| reference | cosine to the bare face | cosine to the reference photo |\n|---|---|---|")
     for name, found in likeness.items():
-        own, there = np.mean(found, axis=0)
-        print(f"| {name} | {own:.3f} | {there:.3f} |")
+        true, shown = np.mean(found, axis=0)
+        print(f"| {name} | {true:.3f} | {shown:.3f} |")
     if given.sheet:
         heads = ["bare", "masked", "without", "own photo", "a stranger's", "own photo is"]
         Image.fromarray(images.sheet(rows[:8], heads)).save(given.sheet)
@@ -71,8 +72,9 @@ def photos_of(place: str, limit: int) -> list[tuple[np.ndarray, np.ndarray]]:
     keys: dict[str, list[str]] = defaultdict(list)
     for key in sorted(set(pictures._keys.values())):
         keys[PurePath(key).stem.partition("_")[0]].append(key)
-    several = [found[:2] for found in keys.values() if len(found) > 1][:limit]
-    return [tuple(images.read(pictures.read(key)).pixels for key in pair) for pair in several]  # type: ignore[misc]
+    several = [found for found in keys.values() if len(found) > 1][:limit]
+    first, second = ([images.read(pictures.read(found[i])).pixels for found in several] for i in (0, 1))
+    return list(zip(first, second, strict=True))
 
 
 def embedding(judge: Any, photo: np.ndarray, kps: np.ndarray) -> np.ndarray:

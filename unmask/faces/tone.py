@@ -51,13 +51,13 @@ def garment_share(seen: Floats, restored: Floats, region: NDArray[Any]) -> tuple
     near = (_blurred(worn, 1.5) + 1e-3 * mean) / (_blurred(weight, 1.5)[:, :, None] + 1e-3)
     color = _enlarged(near, region.shape)
     towards, there = color - restored, seen - restored
-    length = _products(towards, towards)
-    share = np.where(length > 900, _products(there, towards) / np.maximum(length, 1), 0)
-    left = np.sqrt(np.maximum(_products(there, there) - share.clip(0, 1) ** 2 * length, 0))
+    length = products(towards, towards)
+    share = np.where(length > 900, products(there, towards) / np.maximum(length, 1), 0)
+    left = np.sqrt(np.maximum(products(there, there) - share.clip(0, 1) ** 2 * length, 0))
     return share.astype(np.float32), left.astype(np.float32)
 
 
-def _products(a: Floats, b: Floats) -> Floats:
+def products(a: Floats, b: Floats) -> Floats:
     """Scalar products [H,W] of colors [H,W,3]; numpy's own sum over so short an axis takes ten times as long."""
     return np.asarray(np.einsum("ijk,ijk->ij", a, b), np.float32)
 
@@ -103,7 +103,7 @@ def color_offset(
     share, _ = garment_share(seen, restored, region)
     share = share - max(float(np.median(share[ring])), 0)  # what most of the ring has is tint, not remains
     apart = np.asarray(restored - np.median(restored[hidden], axis=0), np.float32)
-    unlike = _products(apart, apart)
+    unlike = products(apart, apart)
     weight = np.asarray(ring * (1 - ramp(share, 0.08, 0.35)) * np.exp(-unlike / (2 * _SKIN**2)), np.float32)
     trust = _shrunk(weight)
     if (trust > 0.05).sum() < 4:
@@ -192,4 +192,4 @@ def _alike(photo: Floats, patch: Floats, inside: NDArray[np.bool_]) -> NDArray[n
     if not inside.any():
         return np.zeros(inside.shape, bool)
     apart = np.asarray(cv2.GaussianBlur(photo, (0, 0), 2) - np.median(patch[inside], axis=0), np.float32)
-    return np.asarray(_products(apart, apart) < _SKIN**2)
+    return np.asarray(products(apart, apart) < _SKIN**2)

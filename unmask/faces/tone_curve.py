@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import tone
+
 Floats = NDArray[np.float32]
 
 # Levels of color besides the curve: photos of one hue have up to 2.8 (JPEG of quality 40), portraits before gray 3.5.
@@ -85,7 +87,7 @@ def measure(seen: Floats, inside: NDArray[np.bool_] | None = None) -> ToneCurve:
     besides = seen - np.stack([_follow(light, knots, curve[:, k]) for k in range(3)], -1)
     side = max(3, round(_SMOOTH * seen.shape[0]) | 1)
     besides = np.asarray(cv2.blur(besides, (side, side)), np.float32)
-    square = np.einsum("ijk,ijk->ij", besides, besides)
+    square = tone.products(besides, besides)
     color = float(np.sqrt((square[inside] if inside is not None else square).mean()))
     colored = float(np.clip((color - COLORLESS[0]) / (COLORLESS[1] - COLORLESS[0]), 0, 1))
     return ToneCurve(colored, weights, knots, curve, _gains(seen, inside) if colored else np.ones(3, np.float32))
